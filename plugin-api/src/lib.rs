@@ -1,0 +1,4 @@
+//! sdk
+pub mod abi;
+mod error;
+pub use error::{ErrorKind, Fault, ProviderError, Result};
