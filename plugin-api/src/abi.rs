@@ -197,11 +197,7 @@ impl<T> PullStream<T> {
             // SAFETY: `state` came from `Box::into_raw` below and is dropped once, by `Drop for PullStream`.
             std::mem::drop(unsafe { Box::from_raw(state.cast::<S>()) });
         }
-        Self {
-            state: Box::into_raw(Box::new(stream)).cast(),
-            poll_next: poll_next::<T, S>,
-            drop: drop::<S>,
-        }
+        Self { state: Box::into_raw(Box::new(stream)).cast(), poll_next: poll_next::<T, S>, drop: drop::<S> }
     }
 }
 
@@ -214,7 +210,9 @@ impl<T> Stream for PullStream<T> {
         match polled {
             FfiPoll::Ready(item) => Poll::Ready(item.into_result().map(ROption::into_option).transpose()),
             FfiPoll::Pending => Poll::Pending,
-            FfiPoll::Panicked => Poll::Ready(Some(Err(AbiError::panicked("the stream panicked at the boundary")))),
+            FfiPoll::Panicked => {
+                Poll::Ready(Some(Err(AbiError::panicked("the stream panicked at the boundary"))))
+            }
         }
     }
 }

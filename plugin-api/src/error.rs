@@ -213,7 +213,8 @@ impl From<AbiError> for ProviderError {
             message: error.message.as_str().to_owned(),
             detail: (!error.detail.is_empty()).then(|| error.detail.as_str().to_owned()),
             status: u16::try_from(error.status).ok().filter(|status| *status != 0),
-            retry_after: (error.retry_after_ms != u64::MAX).then(|| Duration::from_millis(error.retry_after_ms)),
+            retry_after: (error.retry_after_ms != u64::MAX)
+                .then(|| Duration::from_millis(error.retry_after_ms)),
         }
     }
 }
@@ -227,10 +228,8 @@ mod tests {
         for kind in ErrorKind::ALL {
             let bare = ProviderError::new(kind, "no");
             assert_eq!(ProviderError::from(AbiError::from(bare.clone())), bare);
-            let full = bare
-                .with_detail("because")
-                .with_status(429)
-                .with_retry_after(Duration::from_millis(1500));
+            let full =
+                bare.with_detail("because").with_status(429).with_retry_after(Duration::from_millis(1500));
             assert_eq!(ProviderError::from(AbiError::from(full.clone())), full);
         }
     }
