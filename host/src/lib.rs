@@ -1,0 +1,28 @@
+//! Patchbay: an AI gateway whose providers are compiled plugins, loaded and swapped while it runs.
+//!
+//! The modules stand in the order in which a request meets them.
+
+// 1. What a person types.
+pub mod cli;
+// 2. The gateway as one value: started, reloaded, drained.
+pub mod app;
+// 3. What the operator wrote, checked.
+pub mod config;
+// 4. Routes, statuses, headers: the only place that knows HTTP's server side.
+pub mod http;
+// 5. One request's life: candidates, attempts, answer.
+pub mod gateway;
+// 6. The configured providers, and the immutable snapshot that requests read.
+pub mod providers;
+// 7. The only place that knows that providers are libraries.
+pub mod plugins;
+// 8. What the host lends to plugins.
+pub mod services;
+// 9. What the host says about itself.
+pub mod telemetry;
+// 10. For plugin authors: build, stage, build again.
+pub mod dev;
+
+// Stand-ins for tests of several modules.
+#[cfg(test)]
+mod testing;

@@ -1,1 +1,29 @@
-fn main() {}
+use clap::Parser as _;
+use patchbay::cli::{self, CommandLine, Failure};
+use patchbay::plugins::{self, probe};
+use patchbay::telemetry::log::{self, LogOptions};
+use tokio::runtime::Builder;
+
+fn main() {
+    // Before anything else: the child that opens a library first must have nothing of the host in it.
+    if let Some(code) = probe::run_if_asked() {
+        std::process::exit(code);
+    }
+    let command_line = CommandLine::parse();
+    let code = run(command_line).unwrap_or_else(Failure::report);
+    plugins::end_process(code);
+}
+
+fn run(command_line: CommandLine) -> Result<u8, Failure> {
+    log::init(LogOptions::read(cli::environment)?)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::runtime(&error))?;
+    let outcome = runtime.block_on(cli::run(command_line));
+    // What still runs is nothing that anybody waits for.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,273 @@
+//! The gateway as one value: started, reloaded, drained.
+
+use std::fmt::Write as _;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, info};
+
+use crate::config::{Config, ConfigError, ServerSettings};
+use crate::http::{self, AppState, Outcome, Readiness, Server};
+use crate::plugins::watch::{WatchOptions, Watcher};
+use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
+use crate::providers::Registry;
+use crate::services::http::HttpClient;
+
+/// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
+const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the command line and its variables say; what is none is left to the configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppOptions {
+    /// The configuration file; `plugin_config.json` in the working directory, if it is there.
+    pub config_file: Option<PathBuf>,
+    /// The address to listen on.
+    pub host: Option<String>,
+    /// The port; 0 picks a free one.
+    pub port: Option<u16>,
+    /// Further plugin directories.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Where the host keeps what it has to remember.
+    pub data_dir: Option<PathBuf>,
+    /// Whether to reload by itself.
+    pub watch: bool,
+    /// How long streams may take to finish at the end.
+    pub drain_timeout: Duration,
+}
+
+/// Why the gateway did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Something that the operator wrote; every problem of it is in the text.
+    #[error("{0}")]
+    Configuration(String),
+    /// The working directory is gone.
+    #[error("the working directory is not there")]
+    WorkingDirectory(#[source] io::Error),
+    /// The data directory.
+    #[error("the data directory {} cannot be used", .0.display())]
+    DataDirectory(PathBuf, #[source] io::Error),
+    /// Somebody else's data directory.
+    #[error(
+        "the data directory {} is in use by another host: stop that one, or set PATCHBAY_DATA_DIR to another folder",
+        .0.display()
+    )]
+    Locked(PathBuf),
+    /// The loader.
+    #[error("the loader could not be started")]
+    Manager(#[from] ManagerError),
+    /// The port.
+    #[error("cannot listen on {0}")]
+    Bind(String, #[source] io::Error),
+    /// The watcher.
+    #[error("the plugin directories cannot be watched")]
+    Watch(#[source] io::Error),
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Configuration(crate::plugins::problem::chain(&error))
+    }
+}
+
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrainOutcome {
+    /// Every request was served to its end.
+    Finished,
+    /// The grace was over before these requests were.
+    Cut {
+        /// How many.
+        requests: usize,
+    },
+}
+
+/// A gateway that serves.
+#[derive(Debug)]
+pub struct App {
+    address: SocketAddr,
+    manager: Manager,
+    registry: Arc<Registry>,
+    readiness: Readiness,
+    shutdown: CancellationToken,
+    server: JoinHandle<Outcome>,
+    _watching: Option<AbortOnDropHandle<()>>,
+    /// Last: nobody else may use the data directory before everything above is gone.
+    _lock: File,
+}
+
+impl App {
+    /// Reads the configuration, loads the plugins, and listens.
+    pub async fn start(options: AppOptions) -> Result<App, StartError> {
+        let here = std::env::current_dir().map_err(StartError::WorkingDirectory)?;
+        let sources = sources(&options, &here);
+        let config = sources.read_config()?;
+        let settings = server_settings(&config, &options);
+        http::start_check(&settings).map_err(|error| StartError::Configuration(error.to_string()))?;
+        let data_dir = options.data_dir.map_or_else(|| sources.base.join(".patchbay"), |dir| here.join(dir));
+        let lock = lock(&data_dir)?;
+
+        let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        let manager = Manager::start(ManagerOptions {
+            sources: sources.clone(),
+            data_dir,
+            settings: config.loader.clone(),
+            probe_program: probe::PROGRAM.into(),
+            registry: Arc::clone(&registry),
+            client: client.clone(),
+        })?;
+        let readiness = Readiness::default();
+        let state =
+            AppState::new(&settings, Arc::clone(&registry), client, manager.clone(), readiness.clone());
+        let address = format!("{}:{}", settings.host, settings.port);
+        let server = Server::bind((unbracketed(&settings.host), settings.port))
+            .await
+            .map_err(|e| StartError::Bind(address.clone(), e))?;
+        let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
+
+        // The watcher first: what changes while the first load runs is then a change.
+        let watching = if options.watch { Some(start_watching(&sources, &manager).await?) } else { None };
+        manager.reload(ReloadOptions { reason: "start", ..ReloadOptions::default() }).await;
+        let shutdown = CancellationToken::new();
+        let server = tokio::spawn(server.run(http::router(state), shutdown.clone(), options.drain_timeout));
+        readiness.ready();
+        Ok(App { address, manager, registry, readiness, shutdown, server, _watching: watching, _lock: lock })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Providers and plugins as a short table, and what to try next.
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        let snapshot = self.registry.snapshot();
+        let plugins = self.manager.list().plugins;
+        // Writing to a string does not fail.
+        for provider in snapshot.by_priority() {
+            let (name, plugin) = (provider.name(), &provider.plugin);
+            let _ = writeln!(text, "  {name:<20} {} {}", plugin.id, plugin.version);
+        }
+        for plugin in plugins.iter().filter(|plugin| plugin.state != PluginState::Active) {
+            let Some(problem) = &plugin.problem else { continue };
+            let _ = writeln!(text, "  {} was not used: {}", plugin.file.display(), problem.message);
+        }
+        if snapshot.by_priority().is_empty() {
+            text.push_str("  no providers yet: put a plugin's library into plugins/custom, then\n");
+            let _ = write!(text, "  curl -X POST http://{}/api/providers/reload", self.address);
+        } else {
+            if snapshot.by_priority().iter().all(|provider| provider.plugin.id == "mock") {
+                text.push_str("  nothing else is configured, so the mock provider answers\n");
+            }
+            let _ = write!(
+                text,
+                "try: curl -N http://{}/api/chat -H 'content-type: application/json' \\\n       \
+                 -d '{{\"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'",
+                self.address
+            );
+        }
+        text
+    }
+
+    /// Reads configuration and directories again. The run goes on when the future is dropped.
+    pub async fn reload(&self, reason: &'static str) {
+        self.manager.reload(ReloadOptions { reason, ..ReloadOptions::default() }).await;
+    }
+
+    /// Takes no more requests, waits for those under way, and unloads.
+    pub async fn drain(self) -> DrainOutcome {
+        let Self { manager, registry, readiness, shutdown, server, .. } = self;
+        readiness.draining();
+        shutdown.cancel();
+        let outcome = server.await.unwrap_or_else(|error| {
+            error!(%error, "the server ended unexpectedly");
+            Outcome::Drained
+        });
+        let left = manager.unload(&registry, UNLOAD_PATIENCE).await;
+        info!(still_mapped = left, "plugins unloaded");
+        match outcome {
+            Outcome::Drained => DrainOutcome::Finished,
+            Outcome::Cut(requests) => DrainOutcome::Cut { requests },
+        }
+    }
+}
+
+fn sources(options: &AppOptions, here: &Path) -> Sources {
+    let config_file = here.join(options.config_file.as_deref().unwrap_or(Path::new("plugin_config.json")));
+    let base = config_file.parent().unwrap_or(here).to_owned();
+    // On the command line, relative means relative to the working directory.
+    let plugin_dirs = options.plugin_dirs.iter().map(|dir| here.join(dir)).collect();
+    Sources { config_file, config_named: options.config_file.is_some(), base, plugin_dirs }
+}
+
+fn server_settings(config: &Config, options: &AppOptions) -> ServerSettings {
+    let token = std::env::var("ADMIN_TOKEN").ok().filter(|token| !token.is_empty());
+    ServerSettings {
+        host: options.host.clone().unwrap_or_else(|| config.server.host.clone()),
+        port: options.port.unwrap_or(config.server.port),
+        open: config.server.open,
+        max_body_bytes: config.server.max_body_bytes,
+        cors_origins: config.server.cors_origins.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        admin_token: token.map(Into::into),
+    }
+}
+
+/// `[::1]` is how an address stands in a URL, not how the system wants it.
+fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// Makes the data directory and keeps everybody else out of it.
+fn lock(dir: &Path) -> Result<File, StartError> {
+    let unusable = |error| StartError::DataDirectory(dir.to_owned(), error);
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::Locked(dir.to_owned())),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+async fn start_watching(sources: &Sources, manager: &Manager) -> Result<AbortOnDropHandle<()>, StartError> {
+    let (sources, manager) = (sources.clone(), manager.clone());
+    let mut watched = folders(&sources);
+    let mut watcher = watch(&sources, &watched).await.map_err(StartError::Watch)?;
+    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            watcher.changed().await;
+            // The configuration may name other folders now.
+            let folders = folders(&sources);
+            if folders != watched {
+                match watch(&sources, &folders).await {
+                    Ok(anew) => (watcher, watched) = (anew, folders),
+                    Err(error) => error!(%error, "new plugin directories cannot be watched"),
+                }
+            }
+            manager.reload(ReloadOptions { reason: "watch", ..ReloadOptions::default() }).await;
+        }
+    })))
+}
+
+/// The plugin folders of now; a configuration that cannot be read adds none.
+fn folders(sources: &Sources) -> Vec<PathBuf> {
+    let config = sources.read_config().unwrap_or_default();
+    sources.dirs(&config).into_iter().map(|dir| dir.path).collect()
+}
+
+async fn watch(sources: &Sources, folders: &[PathBuf]) -> io::Result<Watcher> {
+    let files = vec![sources.config_file.clone(), sources.base.join(".env")];
+    Watcher::start(WatchOptions { dirs: folders.to_vec(), files, ..WatchOptions::default() }).await
+}

@@ -1,0 +1,82 @@
+//! The command line: one file per subcommand.
+
+// 1. What every subcommand shares.
+mod failure;
+mod hosting;
+mod output;
+mod remote;
+mod signals;
+
+// 2. The subcommands.
+mod dev;
+mod plugin;
+mod reload;
+mod serve;
+
+use clap::{Parser, Subcommand};
+
+pub use self::failure::Failure;
+
+/// An AI gateway whose providers are plugins, loaded and swapped while it runs
+#[derive(Debug, Parser)]
+#[command(name = "patchbay", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  patchbay dev                  build the plugins here, serve, and swap them in as they change
+  patchbay serve --port 8080    serve what is built already
+
+Exit codes: 0 ok, 1 failed, 2 wrong usage, 64 bad input, 78 bad configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Dev(dev::Dev),
+    Plugin(plugin::Plugin),
+    Reload(reload::Reload),
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+///
+/// When it could not be done; the failure knows the exit code.
+pub async fn run(command_line: CommandLine) -> Result<u8, Failure> {
+    match command_line.command {
+        Command::Serve(command) => Box::pin(serve::run(command)).await,
+        Command::Dev(command) => Box::pin(dev::run(command)).await,
+        Command::Plugin(command) => plugin::run(command).await,
+        Command::Reload(command) => Box::pin(reload::run(command)).await,
+    }
+}
+
+/// A variable of the environment; an empty one says nothing, as it comes from templates that were not filled in.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_level_of_help_has_an_example() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("patchbay "), "{} has no example", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&CommandLine::command());
+    }
+}

@@ -1,0 +1,50 @@
+//! What a command says: results on stdout, everything about them on stderr.
+
+use std::io::{self, IsTerminal as _, Write};
+
+/// One line, or several, of result. Flushed: a script may be waiting for it.
+pub(super) fn line(text: &str) {
+    write(&mut io::stdout().lock(), text);
+}
+
+/// Something for the person who is watching.
+pub(super) fn note(text: &str) {
+    write(&mut io::stderr().lock(), text);
+}
+
+/// A reader that has gone (`patchbay ... | head -1`) is no reason to fail, let alone to panic as `println!` does.
+fn write(stream: &mut impl Write, text: &str) {
+    let _ = stream
+        .write_all(text.as_bytes())
+        .and_then(|()| stream.write_all(b"\n"))
+        .and_then(|()| stream.flush());
+}
+
+/// Colours, where they are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paint {
+    colours: bool,
+}
+
+impl Paint {
+    pub(super) fn for_stdout() -> Paint {
+        Paint { colours: io::stdout().is_terminal() && super::environment("NO_COLOR").is_none() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn none() -> Paint {
+        Paint { colours: false }
+    }
+
+    pub(super) fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    pub(super) fn bad(self, text: &str) -> String {
+        self.paint("31", text)
+    }
+
+    fn paint(self, colour: &str, text: &str) -> String {
+        if self.colours { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}

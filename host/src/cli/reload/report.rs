@@ -1,0 +1,199 @@
+//! The report of a reload, as far as it is shown. What a newer host adds to it is skipped.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::cli::output::Paint;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Report {
+    status: String,
+    #[serde(default)]
+    generation: Option<u64>,
+    #[serde(default)]
+    duration_ms: Option<f64>,
+    #[serde(default)]
+    plugins: Changes,
+    #[serde(default)]
+    providers: Changes,
+}
+
+/// Of plugins or of providers: where the two have a word of their own for the same, both are read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Changes {
+    #[serde(alias = "created")]
+    loaded: Vec<Item>,
+    #[serde(alias = "updated")]
+    reloaded: Vec<Item>,
+    unchanged: Vec<Item>,
+    removed: Vec<Item>,
+    failed: Vec<Failed>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Item {
+    Named(String),
+    Detailed(Detailed),
+}
+
+#[derive(Debug, Deserialize)]
+struct Detailed {
+    #[serde(alias = "name")]
+    id: String,
+    from: Option<Version>,
+    to: Option<Version>,
+}
+
+/// A version or a generation, whichever the host counts by.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Version {
+    Number(u64),
+    Text(String),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Failed {
+    file: Option<String>,
+    #[serde(alias = "name")]
+    id: Option<String>,
+    phase: Option<String>,
+    step: Option<String>,
+    code: Option<String>,
+    message: String,
+    hint: Option<String>,
+    kept_previous: bool,
+}
+
+impl Report {
+    pub(super) fn is_ok(&self) -> bool {
+        self.status == "ok"
+    }
+
+    pub(super) fn render(&self, dry_run: bool, paint: Paint) -> String {
+        let what = if dry_run { "dry run" } else { "reload" };
+        let status = if self.is_ok() { paint.good(&self.status) } else { paint.bad(&self.status) };
+        let mut summary = format!("{what}: {status}");
+        if let Some(generation) = self.generation {
+            summary = format!("{summary}, generation {generation}");
+        }
+        if let Some(duration) = self.duration_ms {
+            summary = format!("{summary}, {duration:.0} ms");
+        }
+        let mut lines = vec![summary];
+        self.plugins.render("plugins", ["loaded", "reloaded"], paint, &mut lines);
+        self.providers.render("providers", ["created", "updated"], paint, &mut lines);
+        lines.join("\n")
+    }
+}
+
+impl Changes {
+    fn render(&self, title: &str, [loaded, reloaded]: [&str; 2], paint: Paint, lines: &mut Vec<String>) {
+        let kinds = [
+            (loaded, &self.loaded),
+            (reloaded, &self.reloaded),
+            ("removed", &self.removed),
+            ("unchanged", &self.unchanged),
+        ];
+        let before = lines.len();
+        for (kind, items) in kinds.iter().filter(|(_, items)| !items.is_empty()) {
+            let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+            lines.push(format!("  {kind:<9}  {}", items.join(", ")));
+        }
+        for failed in &self.failed {
+            lines.push(format!("  {}     {failed}", paint.bad("failed")));
+            lines.extend(failed.hint.as_ref().map(|hint| format!("             hint: {hint}")));
+            if failed.kept_previous {
+                lines.push("             the previous one goes on serving".into());
+            }
+        }
+        if lines.len() > before {
+            lines.insert(before, title.into());
+        }
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Item::Named(name) => f.write_str(name),
+            Item::Detailed(Detailed { id, from: Some(from), to: Some(to) }) => {
+                write!(f, "{id} {from} → {to}")
+            }
+            Item::Detailed(Detailed { id, .. }) => f.write_str(id),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Version::Number(number) => number.fmt(f),
+            Version::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id.as_ref().or(self.file.as_ref()).map_or("?", String::as_str))?;
+        let stage: Vec<_> = [&self.phase, &self.step].into_iter().flatten().map(String::as_str).collect();
+        if !stage.is_empty() {
+            write!(f, " in {}", stage.join("/"))?;
+        }
+        write!(f, ": {}", self.message)?;
+        if let Some(code) = &self.code {
+            write!(f, " [{code}]")?;
+        }
+        // The id alone does not say which of two files it was.
+        match (&self.id, &self.file) {
+            (Some(_), Some(file)) => write!(f, " ({file})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(json: &str) -> (bool, String) {
+        let report: Report = serde_json::from_str(json).unwrap();
+        (report.is_ok(), report.render(false, Paint::none()))
+    }
+
+    #[test]
+    fn every_kind_of_change_is_shown() {
+        let (ok, text) = render(
+            r#"{"status":"partial","generation":12,"duration_ms":34,
+            "plugins":{"loaded":["groq"],"reloaded":[{"id":"openai","from":"1.0.0","to":"1.0.1"}],"unchanged":["mock","gemini"],"removed":[],
+              "failed":[{"file":"plugins/custom/libbad.so","id":null,"phase":"validation","step":"probe","code":"crashed","message":"crashed (SIGSEGV)","hint":"run it under a debugger","kept_previous":true}]},
+            "providers":{"created":["groq"],"updated":[],"unchanged":["mock"],"removed":["old"],"failed":[{"name":"openai","message":"no key"}]}}"#,
+        );
+        let expected = "\
+reload: partial, generation 12, 34 ms
+plugins
+  loaded     groq
+  reloaded   openai 1.0.0 → 1.0.1
+  unchanged  mock, gemini
+  failed     plugins/custom/libbad.so in validation/probe: crashed (SIGSEGV) [crashed]
+             hint: run it under a debugger
+             the previous one goes on serving
+providers
+  created    groq
+  removed    old
+  unchanged  mock
+  failed     openai: no key";
+        assert_eq!(text, expected);
+        assert!(!ok);
+    }
+
+    #[test]
+    fn a_report_of_nothing_is_one_line() {
+        assert_eq!(render(r#"{"status":"ok","something_new":1}"#), (true, "reload: ok".into()));
+    }
+}

@@ -1,0 +1,273 @@
+//! What an answer says, read out of its JSON without taking it apart.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use patchbay_plugin_api::ProviderError;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::providers::Provider;
+
+/// Token counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Of the question.
+    pub prompt_tokens: u64,
+    /// Of the answer.
+    pub completion_tokens: u64,
+    /// Of both.
+    pub total_tokens: u64,
+}
+
+/// What is known about an answer, beside its words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Upstream's name for it.
+    pub id: Option<String>,
+    /// The model that gave it.
+    pub model: Option<String>,
+    /// When, in seconds since 1970.
+    pub created: Option<u64>,
+    /// Why it ended.
+    pub finish_reason: Option<String>,
+    /// What it took.
+    pub usage: Option<Usage>,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Who gave it.
+    pub provider: Arc<Provider>,
+    /// The model really used, as far as known.
+    pub model: String,
+    /// How many providers were asked.
+    pub attempts: usize,
+    /// How long it took, from the first of them on.
+    pub latency: Duration,
+    /// Its words; empty when it is all tool calls.
+    pub text: String,
+    /// Whose words: `assistant`.
+    pub role: String,
+    /// What else is known.
+    pub facts: Facts,
+    /// Upstream's own JSON.
+    pub raw: Bytes,
+}
+
+/// The words of a whole answer, and whose.
+pub(super) fn words_of(raw: &[u8]) -> Result<(String, String), ProviderError> {
+    let shape: Shape<'_, WholeChoice<'_>> = read(raw)?;
+    let message = shape.choices.and_then(|First(choice)| choice).and_then(|choice| choice.message);
+    let Some(message) = message else {
+        return Err(ProviderError::unreadable("the provider's answer holds no message"));
+    };
+    let text = message.content.map(words).unwrap_or_default().into_owned();
+    Ok((text, message.role.unwrap_or_else(|| "assistant".to_owned())))
+}
+
+/// The words that a chunk adds.
+pub fn text_of(chunk: &[u8]) -> Cow<'_, str> {
+    // A chunk was looked at before it came here; one that is not JSON after all has no words.
+    let shape: Option<Shape<'_, ChunkChoice<'_>>> = serde_json::from_slice(chunk).ok();
+    let choice = shape.and_then(|shape| shape.choices).and_then(|First(choice)| choice);
+    choice.and_then(|choice| choice.delta).and_then(|delta| delta.content).map(words).unwrap_or_default()
+}
+
+impl Facts {
+    /// Adds what an answer or a chunk says; what is known already stays unless it says otherwise.
+    pub(super) fn add(&mut self, json: &[u8]) {
+        let Ok(shape) = serde_json::from_slice::<Shape<'_, Ending>>(json) else { return };
+        let finish_reason =
+            shape.choices.and_then(|First(choice)| choice).and_then(|choice| choice.finish_reason);
+        self.id = shape.id.take_text().or(self.id.take());
+        self.model = shape.model.take_text().or(self.model.take());
+        self.created = shape.created.and_then(number).or(self.created);
+        self.finish_reason = finish_reason.or(self.finish_reason.take());
+        self.usage = shape.usage.and_then(usage).or(self.usage);
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ProviderError> {
+    serde_json::from_slice(json).map_err(|error| {
+        ProviderError::unreadable("the provider's answer is not the JSON of a chat completion")
+            .with_detail(error.to_string())
+    })
+}
+
+/// Text, or a list of parts of which some are text.
+fn words(content: &RawValue) -> Cow<'_, str> {
+    #[derive(Deserialize)]
+    struct Part {
+        text: Option<String>,
+    }
+    let json = content.get();
+    if json.starts_with('[') {
+        let parts: Vec<Part> = serde_json::from_str(json).unwrap_or_default();
+        return parts.into_iter().filter_map(|part| part.text).collect::<String>().into();
+    }
+    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
+        Some(_) => serde_json::from_str::<String>(json).unwrap_or_default().into(),
+        None => Cow::Borrowed(""),
+    }
+}
+
+fn number(json: &RawValue) -> Option<u64> {
+    // Some upstreams count in floating point.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, which will do"
+    )]
+    serde_json::from_str::<f64>(json.get()).ok().map(|number| number as u64)
+}
+
+fn usage(json: &RawValue) -> Option<Usage> {
+    #[derive(Deserialize)]
+    struct Counts<'a> {
+        #[serde(borrow)]
+        prompt_tokens: Option<&'a RawValue>,
+        #[serde(borrow)]
+        completion_tokens: Option<&'a RawValue>,
+        #[serde(borrow)]
+        total_tokens: Option<&'a RawValue>,
+    }
+    let counts: Counts<'_> = serde_json::from_str(json.get()).ok()?;
+    let prompt_tokens = counts.prompt_tokens.and_then(number).unwrap_or(0);
+    let completion_tokens = counts.completion_tokens.and_then(number).unwrap_or(0);
+    let sum = prompt_tokens.saturating_add(completion_tokens);
+    Some(Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens: counts.total_tokens.and_then(number).unwrap_or(sum),
+    })
+}
+
+/// An answer or chunk; `C` is what is wanted of its first choice.
+#[derive(Deserialize)]
+struct Shape<'a, C> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    created: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    choices: Option<First<C>>,
+}
+
+#[derive(Deserialize)]
+struct WholeChoice<'a> {
+    #[serde(borrow)]
+    message: Option<Message<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ChunkChoice<'a> {
+    #[serde(borrow)]
+    delta: Option<Message<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    role: Option<String>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Ending {
+    finish_reason: Option<String>,
+}
+
+trait TakeText {
+    fn take_text(self) -> Option<String>;
+}
+
+impl TakeText for Option<&RawValue> {
+    fn take_text(self) -> Option<String> {
+        serde_json::from_str(self?.get()).ok()
+    }
+}
+
+/// The first of a list; the others are passed over.
+struct First<T>(Option<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+            type Value = First<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of choices")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<First<T>, A::Error> {
+                let first = list.next_element()?;
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(First(first))
+            }
+        }
+        deserializer.deserialize_seq(List(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn the_words_of_chunks() {
+        for (content, expected) in [
+            (r#""plain é""#, "plain é"),
+            (r#""a\nb \"c\" \u00e9""#, "a\nb \"c\" é"),
+            (r#"[{"type":"text","text":"x"},{"type":"image"},{"type":"text","text":"y"}]"#, "xy"),
+            ("null", ""),
+            ("\"\"", ""),
+        ] {
+            let chunk = format!(
+                r#"{{"choices":[{{"delta":{{"content":{content}}}}},{{"delta":{{"content":"no"}}}}]}}"#
+            );
+            assert_eq!(text_of(chunk.as_bytes()), expected, "{content}");
+        }
+        let plain = testing::chunk("as it is");
+        assert!(matches!(text_of(plain.as_bytes()), Cow::Borrowed("as it is")));
+        assert_eq!(text_of(b"{\"choices\":[]}"), "");
+        assert_eq!(text_of(b"nonsense"), "");
+    }
+
+    #[test]
+    fn facts_add_up_over_chunks() {
+        let mut facts = Facts::default();
+        facts.add(testing::chunk("a").as_bytes());
+        assert_eq!(
+            (facts.model.as_deref(), facts.created, facts.finish_reason.clone()),
+            (Some("m-1"), Some(7), None)
+        );
+        facts.add(br#"{"choices":[{"finish_reason":"stop"}]}"#);
+        facts.add(br#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2.0}}"#);
+        facts.add(br#"{"usage":null}"#);
+        assert_eq!(facts.finish_reason.as_deref(), Some("stop"));
+        assert_eq!(facts.usage, Some(Usage { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }));
+        assert_eq!(facts.id.as_deref(), Some("c1"));
+    }
+
+    #[test]
+    fn the_words_of_a_whole_answer() {
+        let words = words_of(testing::whole_answer("hi").as_bytes()).unwrap();
+        assert_eq!(words, ("hi".to_owned(), "assistant".to_owned()));
+        let tools = br#"{"choices":[{"message":{"content":null,"tool_calls":[]}}]}"#;
+        assert_eq!(words_of(tools).unwrap().0, "");
+        assert!(words_of(br#"{"choices":[]}"#).is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! The messages of a request: checked without taking them apart, so that the first wrong one can be named.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The roles of OpenAI's chat API.
+const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
+
+/// What the messages ask of whoever answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Contents {
+    /// There are images in them.
+    pub(super) images: bool,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    role: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(borrow)]
+    function_call: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+}
+
+/// Checks the JSON of `messages`; the error says what is wrong where.
+pub(super) fn check(json: &Bytes) -> Result<Contents, String> {
+    let Ok(messages) = serde_json::from_slice::<Vec<&RawValue>>(json) else {
+        return Err("Messages must be a list".to_owned());
+    };
+    if messages.is_empty() {
+        return Err("Messages must not be empty".to_owned());
+    }
+    let mut contents = Contents::default();
+    for (index, message) in messages.into_iter().enumerate() {
+        let at = format!("messages[{index}]");
+        let Some(message) = object::<Message<'_>>(message) else {
+            return Err(format!("{at} must be an object with role and content"));
+        };
+        check_one(&message, &at, &mut contents)?;
+    }
+    Ok(contents)
+}
+
+fn check_one(message: &Message<'_>, at: &str, contents: &mut Contents) -> Result<(), String> {
+    let role = message.role.and_then(|role| serde_json::from_str::<String>(role.get()).ok());
+    match role {
+        None => return Err(format!("{at}.role is missing or not a string")),
+        Some(role) if !ROLES.contains(&role.as_str()) => {
+            return Err(format!("{at}.role must be one of {}", ROLES.join(", ")));
+        }
+        Some(_) => {}
+    }
+    let Some(content) = message.content else {
+        return match (message.tool_calls, message.function_call) {
+            (None, None) => Err(format!("{at}.content is missing (it may be null only beside tool_calls)")),
+            _ => Ok(()),
+        };
+    };
+    match content.get().as_bytes().first() {
+        Some(b'"') => Ok(()),
+        Some(b'[') => check_parts(content, at, contents),
+        _ => Err(format!("{at}.content must be a string or a list of parts")),
+    }
+}
+
+fn check_parts(content: &RawValue, at: &str, contents: &mut Contents) -> Result<(), String> {
+    let parts: Vec<&RawValue> =
+        serde_json::from_str(content.get()).map_err(|_| format!("{at}.content must be a list of parts"))?;
+    for (index, part) in parts.into_iter().enumerate() {
+        let kind = object::<Part<'_>>(part).and_then(|part| part.kind);
+        match kind.map(RawValue::get) {
+            Some(r#""image_url""# | r#""input_image""# | r#""image""#) => contents.images = true,
+            Some(kind) if kind.starts_with('"') => {}
+            _ => return Err(format!("{at}.content[{index}] must be an object with a type")),
+        }
+    }
+    Ok(())
+}
+
+/// Reads an object. A list would do too for serde, but not for upstreams.
+fn object<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
+    json.get().starts_with('{').then(|| serde_json::from_str(json.get()).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(json: &str) -> Result<Contents, String> {
+        check(&Bytes::copy_from_slice(json.as_bytes()))
+    }
+
+    #[test]
+    fn good_messages_pass() {
+        for json in [
+            r#"[{"role":"user","content":"hi"}]"#,
+            r#"[{"role":"system","content":""},{"role":"developer","content":"x"}]"#,
+            r#"[{"role":"assistant","content":null,"tool_calls":[{"id":"t"}]},{"role":"tool","content":"1","tool_call_id":"t"}]"#,
+            r#"[{"role":"assistant","tool_calls":[]}]"#,
+            r#"[{"role":"us\u0065r","content":[{"type":"text","text":"x"}],"name":"n"}]"#,
+        ] {
+            assert_eq!(checked(json), Ok(Contents { images: false }), "{json}");
+        }
+        let image =
+            r#"[{"role":"user","content":[{"type":"text","text":"x"},{"type":"image_url","image_url":{}}]}]"#;
+        assert_eq!(checked(image), Ok(Contents { images: true }));
+    }
+
+    #[test]
+    fn the_first_wrong_one_is_named() {
+        for (json, words) in [
+            (r#""hi""#, "Messages must be a list"),
+            ("null", "Messages must be a list"),
+            (r#"{"role":"user"}"#, "Messages must be a list"),
+            ("[]", "Messages must not be empty"),
+            (r#"["hi"]"#, "messages[0] must be an object"),
+            (r#"[["user","hi",null,null]]"#, "messages[0] must be an object"),
+            (r#"[{"role":"user","content":"a"},{"content":"b"}]"#, "messages[1].role is missing"),
+            (r#"[{"role":7,"content":"b"}]"#, "messages[0].role is missing or not a string"),
+            (
+                r#"[{"role":"robot","content":"b"}]"#,
+                "messages[0].role must be one of system, developer, user",
+            ),
+            (r#"[{"role":"user"}]"#, "messages[0].content is missing"),
+            (r#"[{"role":"user","content":null}]"#, "messages[0].content is missing"),
+            (r#"[{"role":"user","content":7}]"#, "messages[0].content must be a string or a list of parts"),
+            (
+                r#"[{"role":"user","content":[{"type":"text"},"x"]}]"#,
+                "messages[0].content[1] must be an object",
+            ),
+            (r#"[{"role":"user","content":[{}]}]"#, "messages[0].content[0] must be an object with a type"),
+        ] {
+            let error = checked(json).unwrap_err();
+            assert!(error.starts_with(words), "{json}: {error}");
+        }
+    }
+}

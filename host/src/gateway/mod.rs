@@ -1,0 +1,21 @@
+//! One request's life: parsed request, candidates, attempts, answer.
+//!
+//! Nothing here knows that providers are libraries, and nothing here chooses a status or writes HTTP.
+
+// 1. What is asked.
+mod messages;
+mod near;
+mod request;
+// 2. Which providers may serve it, in which order.
+mod select;
+// 3. Asking them, one after the other.
+mod attempt;
+// 4. The answer, whole or on its way.
+mod answer;
+mod stream;
+
+pub use answer::{Answer, Facts, Usage, text_of};
+pub use attempt::{Failed, Gateway, GatewayError};
+pub use request::{ChatRequest, RequestError};
+pub use select::{Passed, SelectError};
+pub use stream::CommittedAnswer;

@@ -1,0 +1,58 @@
+//! Names that someone may have meant.
+
+/// So many are offered.
+const MOST: usize = 5;
+
+/// The names nearest to `wanted`, best first; only such as a typing error or a forgotten part explains.
+pub(super) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    // Longer ones are no typing errors, and comparing them costs the square.
+    let wanted: Vec<char> = wanted.to_lowercase().chars().take(100).collect();
+    let mut found: Vec<(usize, &str)> =
+        names.filter_map(|name| distance(&wanted, name).map(|distance| (distance, name))).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().take(MOST).map(|(_, name)| name.to_owned()).collect()
+}
+
+fn distance(wanted: &[char], name: &str) -> Option<usize> {
+    let name: Vec<char> = name.to_lowercase().chars().take(100).collect();
+    let (short, long) = if wanted.len() < name.len() { (wanted, &name[..]) } else { (&name[..], wanted) };
+    if short.len() >= 3 && long.windows(short.len()).any(|part| part == short) {
+        return Some(1);
+    }
+    let allowed = wanted.len().max(3) / 3;
+    // There are at least as many edits as one is longer: most names need no closer look.
+    let edits = (long.len() - short.len() <= allowed).then(|| edits(wanted, &name))?;
+    (edits <= allowed).then_some(edits)
+}
+
+/// Levenshtein's distance.
+fn edits(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn likely_names_are_offered() {
+        let names = ["gpt-4o", "gpt-4o-mini", "claude-3-opus", "meta-llama/Llama-3-70b"];
+        let near = |wanted| near(wanted, names.into_iter());
+        assert_eq!(near("gpt4o"), ["gpt-4o"]);
+        assert_eq!(near("GPT-4o"), ["gpt-4o", "gpt-4o-mini"]);
+        assert_eq!(near("llama-3"), ["meta-llama/Llama-3-70b"]);
+        assert!(near("gemini-pro").is_empty());
+        assert!(near("").is_empty());
+    }
+}

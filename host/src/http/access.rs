@@ -1,0 +1,220 @@
+//! Who may call what.
+//!
+//! A host that only its own machine can reach serves whoever is local. Local means: the peer is, and the `Host` is
+//! (a foreign page whose name was rebound to 127.0.0.1 sends its own), and nobody forwarded the request. Everybody
+//! else needs the admin token, unless the operator has opened the application routes. No page of another origin
+//! may change anything, whoever's browser it runs in.
+
+use std::net::IpAddr;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, FORWARDED, HOST, ORIGIN, VIA};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, StatusCode, Version};
+use http_body::Body as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use super::connection::Connection;
+use super::error::ApiError;
+use super::state::AppState;
+use crate::config::ServerSettings;
+
+/// The settings would let strangers in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "server.host is {host:?}, which other machines can reach, but there is no admin token: set one in the environment \
+     (ADMIN_TOKEN=$(openssl rand -hex 32)), or listen on 127.0.0.1"
+)]
+pub struct StartError {
+    host: String,
+}
+
+/// Whether it is safe to listen with these settings.
+pub fn start_check(settings: &ServerSettings) -> Result<(), StartError> {
+    if is_loopback_name(&settings.host) || token_of(settings).is_some() {
+        return Ok(());
+    }
+    Err(StartError { host: settings.host.clone() })
+}
+
+fn token_of(settings: &ServerSettings) -> Option<&SecretString> {
+    settings.admin_token.as_ref().filter(|token| !token.expose_secret().is_empty())
+}
+
+/// The rules, as configured.
+#[derive(Debug)]
+pub(super) struct Access {
+    /// Only this machine can connect.
+    loopback: bool,
+    open: bool,
+    /// Of the admin token. Comparing digests takes the same time however much of a guess is right.
+    token: Option<[u8; 32]>,
+    origins: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Token {
+    None,
+    Wrong,
+    Right,
+}
+
+impl Access {
+    pub(super) fn new(settings: &ServerSettings) -> Self {
+        Self {
+            loopback: is_loopback_name(&settings.host),
+            open: settings.open,
+            token: token_of(settings).map(|token| Sha256::digest(token.expose_secret()).into()),
+            origins: settings.cors_origins.clone(),
+        }
+    }
+
+    fn admin(&self, parts: &Parts, has_body: bool) -> Result<(), ApiError> {
+        self.state_change(parts, has_body, false)?;
+        match self.token_in(&parts.headers) {
+            Token::Right => Ok(()),
+            Token::Wrong => Err(ApiError::unauthorized("The token is not the admin token")),
+            Token::None if self.token.is_some() => Err(ApiError::unauthorized(
+                "This route needs the admin token: send the header `authorization: Bearer <ADMIN_TOKEN>`",
+            )),
+            Token::None if self.loopback && is_local(parts) => Ok(()),
+            Token::None => Err(ApiError::forbidden(
+                "Without an ADMIN_TOKEN this route answers only to requests of this machine, made to localhost and \
+                 not forwarded",
+            )),
+        }
+    }
+
+    fn application(&self, parts: &Parts, has_body: bool) -> Result<(), ApiError> {
+        self.state_change(parts, has_body, true)?;
+        if self.open || (self.loopback && is_local(parts)) || self.token_in(&parts.headers) == Token::Right {
+            return Ok(());
+        }
+        if self.token.is_none() {
+            return Err(ApiError::forbidden(
+                "This host answers only to requests of this machine, made to localhost and not forwarded; \
+                 to let others in, set ADMIN_TOKEN or server.open",
+            ));
+        }
+        Err(ApiError::unauthorized(
+            "This route needs a token: send the header `authorization: Bearer <token>`",
+        ))
+    }
+
+    /// What a browser can be made to send from anywhere is not taken for the user's will.
+    fn state_change(&self, parts: &Parts, has_body: bool, cors: bool) -> Result<(), ApiError> {
+        if parts.method.is_safe() {
+            return Ok(());
+        }
+        if let Some(origin) = parts.headers.get(ORIGIN) {
+            let origin = origin.to_str().unwrap_or("null");
+            let allowed = cors && self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin));
+            if !allowed && !is_same_origin(origin, parts) {
+                return Err(ApiError::forbidden("Pages of other origins may not change anything here"));
+            }
+        }
+        if has_body && !is_json(&parts.headers) {
+            let details = "Send the body as JSON, with the header `content-type: application/json`";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(ApiError::new(status, "unsupported_media_type", "Unsupported media type", details));
+        }
+        Ok(())
+    }
+
+    fn token_in(&self, headers: &HeaderMap) -> Token {
+        let Some(value) = headers.get(AUTHORIZATION) else { return Token::None };
+        let token = value
+            .as_bytes()
+            .split_at_checked(7)
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+        let Some(((_, token), expected)) = token.zip(self.token) else {
+            // Without a token to compare with, what a client sends by habit is neither right nor wrong.
+            return if self.token.is_some() { Token::Wrong } else { Token::None };
+        };
+        let given: [u8; 32] = Sha256::digest(token.trim_ascii()).into();
+        if given == expected { Token::Right } else { Token::Wrong }
+    }
+}
+
+/// The layer in front of application routes.
+pub(super) async fn application(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    state.access.application(&parts, !body.is_end_stream())?;
+    Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// The layer in front of admin routes.
+pub(super) async fn admin(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    state.access.admin(&parts, !body.is_end_stream())?;
+    Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// Whether a request comes from this machine and was meant for it.
+fn is_local(parts: &Parts) -> bool {
+    let peer = parts.extensions.get::<Connection>().map(|connection| connection.peer.ip());
+    peer.is_some_and(|peer| peer.to_canonical().is_loopback())
+        && is_local_host(parts)
+        && !is_forwarded(&parts.headers)
+}
+
+fn is_local_host(parts: &Parts) -> bool {
+    match host(parts) {
+        Some(authority) => authority.is_some_and(|authority| is_loopback_name(authority.host())),
+        // Before HTTP/1.1 there need not be one; no browser is that old.
+        None => parts.version == Version::HTTP_10,
+    }
+}
+
+/// The host a request was meant for: none when it does not say, and none inside when that is not a host.
+fn host(parts: &Parts) -> Option<Option<Authority>> {
+    if let Some(authority) = parts.uri.authority() {
+        return Some(Some(authority.clone()));
+    }
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = hosts.next()?;
+    // Of two, somebody else may have looked at the other one.
+    Some(if hosts.next().is_some() { None } else { Authority::try_from(host.as_bytes()).ok() })
+}
+
+/// Whether a proxy says that it stands in between. It may have done so for anyone.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED)
+        || headers.contains_key(VIA)
+        || headers.keys().any(|name| name.as_str().starts_with("x-forwarded") || name.as_str() == "x-real-ip")
+}
+
+fn is_same_origin(origin: &str, parts: &Parts) -> bool {
+    let origin = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let host = host(parts).flatten();
+    origin.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host.as_str()))
+}
+
+fn is_loopback_name(name: &str) -> bool {
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    match bare.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => bare.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! A request's body: read whole, within its size and its time.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequest, Request};
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+
+use super::error::ApiError;
+use super::state::AppState;
+
+/// Who sends slower than this holds a place that others could use.
+const READ_WITHIN: Duration = Duration::from_secs(60);
+
+/// The bytes of a body.
+#[derive(Debug)]
+pub(super) struct WholeBody(pub(super) Bytes);
+
+impl FromRequest<AppState> for WholeBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        match tokio::time::timeout(READ_WITHIN, read(request, state.max_body_bytes)).await {
+            Ok(body) => body.map(Self),
+            Err(_) => {
+                let details =
+                    format!("The body did not arrive within {}", humantime::format_duration(READ_WITHIN));
+                Err(ApiError::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "request_timeout",
+                    "Request timed out",
+                    details,
+                ))
+            }
+        }
+    }
+}
+
+async fn read(request: Request, limit: usize) -> Result<Bytes, ApiError> {
+    let mut body = request.into_body();
+    let hint = body.size_hint();
+    // What says that it is too large is not read at all.
+    if hint.lower() > limit as u64 {
+        return Err(too_large(limit));
+    }
+    let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
+    if hint.exact() == Some(first.len() as u64) {
+        return Ok(first);
+    }
+    // Grows with what comes, not to what was announced: announcing costs a client nothing.
+    let mut whole = BytesMut::with_capacity(first.len() * 2);
+    let mut piece = first;
+    loop {
+        if whole.len() + piece.len() > limit {
+            return Err(too_large(limit));
+        }
+        whole.extend_from_slice(&piece);
+        piece = match next(&mut body).await? {
+            Some(piece) => piece,
+            None => return Ok(whole.freeze()),
+        };
+    }
+}
+
+async fn next(body: &mut axum::body::Body) -> Result<Option<Bytes>, ApiError> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| {
+            ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", "Incomplete body", "The body broke off")
+        })?;
+        // Trailers say nothing that is wanted here.
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+fn too_large(limit: usize) -> ApiError {
+    let details = format!("The body is larger than {limit} bytes (server.max_body_bytes)");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", details)
+}

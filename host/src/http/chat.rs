@@ -1,0 +1,127 @@
+//! `/api/chat` and `/api/chat/complete`.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::response::{IntoResponse as _, Response};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::body::WholeBody;
+use super::connection::Connection;
+use super::error::{ApiError, timestamp};
+use super::frames::{Form, Frames};
+use super::layers::RequestId;
+use super::state::AppState;
+use crate::gateway::{Answer, ChatRequest, Usage};
+
+/// The answer as it is generated.
+pub(super) async fn stream(
+    State(state): State<AppState>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(connection): Extension<Connection>,
+    version: Version,
+    headers: HeaderMap,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let request = ChatRequest::parse(&body)?;
+    drop(body);
+    let form = if wants_events(&headers) { Form::Events } else { Form::Text };
+    let answer = state.gateway.stream(&request, &request_id).await?;
+    let names = used(answer.provider().name(), answer.model(), answer.attempts);
+    let frames = Frames::new(answer, form, request_id);
+    let body = if version < Version::HTTP_11 {
+        // Without chunks, the end of the connection is the end of the answer: a cut one would look whole.
+        Body::from(frames.collect().await?)
+    } else {
+        frames.into_body(connection, version >= Version::HTTP_2)
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().extend(names);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+    // Proxies of the nginx family would otherwise hold tokens back.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// The whole answer, with all that is known of it.
+pub(super) async fn complete(
+    State(state): State<AppState>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let request = ChatRequest::parse(&body)?;
+    let answer = state.gateway.complete(&request, &request_id).await?;
+    let names = used(answer.provider.name(), &answer.model, answer.attempts);
+    let mut response = Json(Completed::of(&answer, request.include_raw)).into_response();
+    response.headers_mut().extend(names);
+    Ok(response)
+}
+
+#[derive(Serialize)]
+struct Completed<'a> {
+    response: &'a str,
+    role: &'a str,
+    provider: &'a str,
+    model: &'a str,
+    usage: Option<Usage>,
+    finish_reason: Option<&'a str>,
+    cost_usd: Option<f64>,
+    latency_ms: u64,
+    metadata: Metadata<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    response_id: Option<&'a str>,
+    created: Option<String>,
+}
+
+impl<'a> Completed<'a> {
+    fn of(answer: &'a Answer, include_raw: bool) -> Self {
+        let facts = &answer.facts;
+        Self {
+            response: &answer.text,
+            role: &answer.role,
+            provider: answer.provider.name(),
+            model: &answer.model,
+            usage: facts.usage,
+            finish_reason: facts.finish_reason.as_deref(),
+            cost_usd: None,
+            latency_ms: answer.latency.as_millis().try_into().unwrap_or(u64::MAX),
+            metadata: Metadata { response_id: facts.id.as_deref(), created: facts.created.and_then(created) },
+            raw: include_raw.then(|| serde_json::from_slice(&answer.raw).ok()).flatten(),
+        }
+    }
+}
+
+/// Upstreams count seconds; some make it milliseconds, and a year 50000 is no date anybody can read.
+fn created(seconds: u64) -> Option<String> {
+    const YEAR_3000: u64 = 32_503_680_000;
+    (seconds < YEAR_3000).then(|| timestamp(UNIX_EPOCH + Duration::from_secs(seconds)))
+}
+
+fn wants_events(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|kind| {
+        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
+    })
+}
+
+/// Who answered, in headers. A name that cannot stand in a header is left out rather than failing the answer.
+fn used(provider: &str, model: &str, attempts: usize) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(3);
+    for (name, value) in [("x-patchbay-provider", provider), ("x-patchbay-model", model)] {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers.insert("x-patchbay-attempts", attempts.into());
+    headers
+}

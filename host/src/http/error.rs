@@ -1,0 +1,198 @@
+//! Everything that can be answered in place of an answer: status, code and words, chosen here and nowhere else.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use patchbay_plugin_api::{ErrorKind, ProviderError};
+use serde::Serialize;
+
+use crate::gateway::{Failed, GatewayError, RequestError, SelectError};
+
+/// An error as a client gets to see it.
+#[derive(Clone, Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    /// For programs.
+    code: &'static str,
+    /// For people; short, and always the same.
+    error: &'static str,
+    /// What it is this time, and how to mend it.
+    details: Cow<'static, str>,
+    retry_after: Option<Duration>,
+}
+
+/// The documented shape.
+#[derive(Serialize)]
+struct Shape<'a> {
+    error: &'a str,
+    code: &'a str,
+    details: &'a str,
+    request_id: &'a str,
+    timestamp: String,
+}
+
+impl ApiError {
+    pub(super) fn new(
+        status: StatusCode,
+        code: &'static str,
+        error: &'static str,
+        details: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { status, code, error, details: details.into(), retry_after: None }
+    }
+
+    /// A failure of the host itself. What it was is in the log only.
+    pub(super) fn internal() -> Self {
+        let details = "The request could not be served; the log has more under this request id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal error", details)
+    }
+
+    pub(super) fn unauthorized(details: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Not authorized", details)
+    }
+
+    pub(super) fn forbidden(details: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", details)
+    }
+
+    /// The error's JSON.
+    pub(super) fn json(&self, request_id: &str) -> Bytes {
+        let shape = Shape {
+            error: self.error,
+            code: self.code,
+            details: &self.details,
+            request_id,
+            timestamp: timestamp(SystemTime::now()),
+        };
+        // Strings in memory can always be written.
+        serde_json::to_vec(&shape).unwrap_or_default().into()
+    }
+
+    /// Gives the answer that stands for this error its body and headers.
+    pub(super) fn render(self, response: &mut Response, request_id: &str) {
+        let json = self.json(request_id);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_LENGTH, json.len().into());
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, whole_seconds(wait));
+        }
+        *response.body_mut() = json.into();
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// Without a body: that needs the request's id, which the outermost layer knows and adds.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// A time as it stands in answers.
+pub(super) fn timestamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+pub(super) async fn not_found() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "Not found", "There is nothing at this path")
+}
+
+pub(super) async fn method_not_allowed() -> ApiError {
+    let details = "This path does not take this method; the header `allow` lists those it takes";
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", details)
+}
+
+impl From<RequestError> for ApiError {
+    fn from(error: RequestError) -> Self {
+        let (code, short) = match error {
+            RequestError::NotAnObject(_) => ("invalid_json", "Invalid JSON"),
+            RequestError::Missing(_) => ("missing_field", "Missing required field"),
+            RequestError::Messages(_) => ("invalid_messages", "Invalid messages format"),
+            RequestError::Field(_) => ("invalid_field", "Invalid field"),
+        };
+        Self::new(StatusCode::BAD_REQUEST, code, short, error.to_string())
+    }
+}
+
+impl From<SelectError> for ApiError {
+    fn from(error: SelectError) -> Self {
+        const NOBODY: &str = "No providers available";
+        let mut details = error.to_string();
+        match error {
+            SelectError::NoProviders => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_providers", NOBODY, details)
+            }
+            SelectError::UnknownProvider { near, .. } => {
+                details.push_str(&meant(&near));
+                Self::new(StatusCode::NOT_FOUND, "provider_not_found", "Unknown provider", details)
+            }
+            SelectError::UnknownModel { near, .. } => {
+                details.push_str(&meant(&near));
+                Self::new(StatusCode::NOT_FOUND, "model_not_found", "Unknown model", details)
+            }
+            SelectError::NothingAvailable { passed } => {
+                let reasons: Vec<String> = passed.iter().map(ToString::to_string).collect();
+                let details = format!("{details} ({})", reasons.join("; "));
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_providers_available", NOBODY, details)
+            }
+        }
+    }
+}
+
+fn meant(near: &[String]) -> String {
+    if near.is_empty() { String::new() } else { format!("; near names: {}", near.join(", ")) }
+}
+
+impl From<GatewayError> for ApiError {
+    fn from(error: GatewayError) -> Self {
+        let (last, earlier) = match error {
+            GatewayError::Select(error) => return error.into(),
+            GatewayError::Failed { last, earlier } => (last, earlier),
+        };
+        let mut failure = Self::of_provider(&last.provider, &last.error);
+        if !earlier.is_empty() {
+            let before: Vec<String> = earlier.iter().map(said).collect();
+            failure.details = format!("{}; before it {}", failure.details, before.join("; ")).into();
+        }
+        failure
+    }
+}
+
+fn said(failed: &Failed) -> String {
+    format!("{}: {}", failed.provider, failed.error.message)
+}
+
+impl ApiError {
+    /// A provider's failure.
+    pub(super) fn of_provider(name: &str, error: &ProviderError) -> Self {
+        let (status, short) = match error.kind {
+            ErrorKind::InvalidInput => (StatusCode::BAD_REQUEST, "The provider refused the request"),
+            ErrorKind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "Not supported by the provider"),
+            ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "The provider limits requests"),
+            ErrorKind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "The provider did not answer in time"),
+            ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "The request was cancelled"),
+            ErrorKind::Connection => (StatusCode::BAD_GATEWAY, "The provider cannot be reached"),
+            ErrorKind::Authentication => (StatusCode::BAD_GATEWAY, "The provider does not accept the key"),
+            ErrorKind::BrokenStream => (StatusCode::BAD_GATEWAY, "The provider's answer broke off"),
+            ErrorKind::UnreadableAnswer => (StatusCode::BAD_GATEWAY, "The provider's answer is unreadable"),
+            ErrorKind::Panicked => (StatusCode::BAD_GATEWAY, "The provider's plugin failed"),
+            ErrorKind::Provider => (StatusCode::BAD_GATEWAY, "The provider failed"),
+        };
+        let details = format!("{name}: {}", error.message);
+        Self { retry_after: error.retry_after, ..Self::new(status, error.kind.as_str(), short, details) }
+    }
+}
+
+/// Rounded up: who comes a moment too early is refused again.
+fn whole_seconds(wait: Duration) -> HeaderValue {
+    HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+}

@@ -1,0 +1,207 @@
+//! An answer on its way out: as bare text, or as server-sent events.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::stream;
+use patchbay_plugin_api::ProviderError;
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::connection::{Connection, Mark};
+use super::error::ApiError;
+use crate::gateway::{CommittedAnswer, Usage, text_of};
+use crate::providers::Chunk;
+
+/// Between events of a slow answer, so that nobody on the way takes the connection for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A client that takes longer to read what it was sent is not told the rest of it.
+const FLUSH_WITHIN: Duration = Duration::from_secs(10);
+
+/// HTTP/2 queues what was written in a task of its own, which a reset overtakes.
+const HTTP2_PAUSE: Duration = Duration::from_millis(20);
+
+/// A whole answer for clients that cannot be streamed to is no larger.
+const MAX_BUFFERED_BYTES: usize = 64 * 1024 * 1024;
+
+/// What the client gets to see of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The words alone. A cut answer ends the connection abnormally.
+    Text,
+    /// Events. A cut answer ends with an event that says so.
+    Events,
+}
+
+/// The pieces of an answer.
+pub(super) struct Frames {
+    answer: CommittedAnswer,
+    form: Form,
+    request_id: Arc<str>,
+    ended: bool,
+}
+
+impl Frames {
+    pub(super) fn new(answer: CommittedAnswer, form: Form, request_id: Arc<str>) -> Self {
+        Self { answer, form, request_id, ended: false }
+    }
+
+    /// The body that sends the pieces as they come; pulled by the client's reading.
+    pub(super) fn into_body(self, connection: Connection, http2: bool) -> Body {
+        let sending = Sending { frames: self, mark: connection.mark(), connection, http2 };
+        Body::from_stream(stream::unfold(Some(sending), |sending| async {
+            let mut sending = sending?;
+            match sending.frames.next().await? {
+                Ok(frame) => {
+                    sending.mark = sending.connection.mark();
+                    Some((Ok(frame), Some(sending)))
+                }
+                Err(_) => Some((Err(sending.cut().await), None)),
+            }
+        }))
+    }
+
+    /// All pieces at once, for clients that could not tell a cut answer from a whole one.
+    pub(super) async fn collect(mut self) -> Result<Bytes, ApiError> {
+        let name = self.answer.provider().name().to_owned();
+        let mut whole = BytesMut::new();
+        while let Some(frame) = self.next().await {
+            whole.extend_from_slice(&frame.map_err(|error| ApiError::of_provider(&name, &error))?);
+            if whole.len() > MAX_BUFFERED_BYTES {
+                let error = ProviderError::unreadable("the answer is too large to be sent whole");
+                return Err(ApiError::of_provider(&name, &error));
+            }
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The next piece. An error ends the answer, and is for the caller to show.
+    async fn next(&mut self) -> Option<Result<Bytes, ProviderError>> {
+        while !self.ended {
+            let item = match timeout(KEEP_ALIVE, self.answer.next()).await {
+                Ok(item) => item,
+                Err(_) if self.form == Form::Events => {
+                    return Some(Ok(Bytes::from_static(b": keep-alive\n\n")));
+                }
+                Err(_) => continue,
+            };
+            let frame = match (item, self.form) {
+                (Some(Ok(chunks)), Form::Text) => text(&chunks),
+                (Some(Ok(chunks)), Form::Events) => events(&chunks),
+                (None, Form::Text) => return None,
+                (None, Form::Events) => self.done(),
+                (Some(Err(error)), Form::Text) => {
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+                (Some(Err(error)), Form::Events) => self.failed(&error),
+            };
+            if !frame.is_empty() {
+                return Some(Ok(frame));
+            }
+        }
+        None
+    }
+
+    fn done(&mut self) -> Bytes {
+        #[derive(Serialize)]
+        struct Done<'a> {
+            provider: &'a str,
+            model: &'a str,
+            usage: Option<Usage>,
+            finish_reason: Option<&'a str>,
+            cost_usd: Option<f64>,
+        }
+        self.ended = true;
+        let facts = &self.answer.facts;
+        let mut out = BytesMut::new();
+        let done = Done {
+            provider: self.answer.provider().name(),
+            model: self.answer.model(),
+            usage: facts.usage,
+            finish_reason: facts.finish_reason.as_deref(),
+            cost_usd: None,
+        };
+        put_event(&mut out, "done", &serde_json::to_vec(&done).unwrap_or_default());
+        out.freeze()
+    }
+
+    fn failed(&mut self, error: &ProviderError) -> Bytes {
+        self.ended = true;
+        let error = ApiError::of_provider(self.answer.provider().name(), error);
+        let mut out = BytesMut::new();
+        put_event(&mut out, "error", &error.json(&self.request_id));
+        out.freeze()
+    }
+}
+
+/// Pieces on their way to one client.
+struct Sending {
+    frames: Frames,
+    connection: Connection,
+    /// When the last piece was handed over.
+    mark: Mark,
+    http2: bool,
+}
+
+impl Sending {
+    /// Waits until the client has what came before, then gives the error that cuts the connection: the server would
+    /// throw away what it still holds.
+    async fn cut(&self) -> io::Error {
+        let _ = timeout(FLUSH_WITHIN, self.connection.flushed_since(self.mark)).await;
+        if self.http2 {
+            tokio::time::sleep(HTTP2_PAUSE).await;
+        }
+        io::Error::other("the provider's answer was cut")
+    }
+}
+
+/// The words of some chunks in one piece.
+fn text(chunks: &[Chunk]) -> Bytes {
+    let mut out = BytesMut::new();
+    for chunk in chunks.iter().filter(|chunk| chunk.has_content()) {
+        out.extend_from_slice(text_of(&chunk.json).as_bytes());
+    }
+    out.freeze()
+}
+
+fn events(chunks: &[Chunk]) -> Bytes {
+    #[derive(Serialize)]
+    struct Message<'a> {
+        content: &'a str,
+    }
+    let mut out = BytesMut::new();
+    for chunk in chunks.iter().filter(|chunk| chunk.has_content()) {
+        let content = text_of(&chunk.json);
+        if !content.is_empty() {
+            put_event(
+                &mut out,
+                "message",
+                &serde_json::to_vec(&Message { content: &content }).unwrap_or_default(),
+            );
+        }
+    }
+    out.freeze()
+}
+
+/// JSON of this host has no line ends in it, so one line of data will do.
+fn put_event(out: &mut BytesMut, name: &str, json: &[u8]) {
+    out.put_slice(b"event: ");
+    out.put_slice(name.as_bytes());
+    out.put_slice(b"\ndata: ");
+    out.put_slice(json);
+    out.put_slice(b"\n\n");
+}
+
+impl Form {
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Events => "text/event-stream",
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Whether the process lives, whether it can serve, and what is known of its providers.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::json;
+
+use super::error::timestamp;
+use super::state::AppState;
+use crate::providers::Condition;
+
+/// The process is up.
+pub(super) async fn live() -> Response {
+    Json(json!({"status": "alive"})).into_response()
+}
+
+/// The host takes requests.
+pub(super) async fn ready(State(state): State<AppState>) -> Response {
+    let status = if state.readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({"status": state.readiness.word()}))).into_response()
+}
+
+/// What is known of every provider. Asks nobody, so it never waits.
+pub(super) async fn overview(State(state): State<AppState>) -> Response {
+    let snapshot = state.registry.snapshot();
+    let providers: BTreeMap<&str, Condition> =
+        snapshot.by_priority().iter().map(|it| (it.name(), it.counters.condition())).collect();
+    let summary = Summary::of(providers.values().copied());
+    let (status, word) = summary.verdict();
+    let body = Health {
+        status: word,
+        timestamp: timestamp(SystemTime::now()),
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: state.started.elapsed().as_secs(),
+        providers: &providers,
+        summary,
+    };
+    (status, Json(body)).into_response()
+}
+
+#[derive(Serialize)]
+struct Health<'a> {
+    status: &'static str,
+    timestamp: String,
+    version: &'static str,
+    uptime_seconds: u64,
+    providers: &'a BTreeMap<&'a str, Condition>,
+    summary: Summary,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Summary {
+    total: usize,
+    available: usize,
+    busy: usize,
+    degraded: usize,
+    unavailable: usize,
+    disabled: usize,
+    unknown: usize,
+}
+
+impl Summary {
+    fn of(conditions: impl Iterator<Item = Condition>) -> Self {
+        let mut summary = Self::default();
+        for condition in conditions {
+            summary.total += 1;
+            *match condition {
+                Condition::Available => &mut summary.available,
+                Condition::Busy => &mut summary.busy,
+                Condition::Degraded => &mut summary.degraded,
+                Condition::Unavailable => &mut summary.unavailable,
+                Condition::Unknown => &mut summary.unknown,
+            } += 1;
+        }
+        summary
+    }
+
+    /// All that count can serve, some can, none can, or there are none.
+    fn verdict(&self) -> (StatusCode, &'static str) {
+        let counting = self.total - self.disabled;
+        let well = self.available + self.busy + self.unknown;
+        if counting == 0 {
+            (StatusCode::SERVICE_UNAVAILABLE, "no_providers")
+        } else if well == counting {
+            (StatusCode::OK, "healthy")
+        } else if well + self.degraded > 0 {
+            (StatusCode::OK, "degraded")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "unhealthy")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_follows_from_the_counts() {
+        use Condition::{Available, Busy, Degraded, Unavailable, Unknown};
+        for (conditions, expected) in [
+            (&[][..], (503, "no_providers")),
+            (&[Unknown], (200, "healthy")),
+            (&[Available, Busy, Unknown], (200, "healthy")),
+            (&[Available, Unavailable], (200, "degraded")),
+            (&[Degraded], (200, "degraded")),
+            (&[Unavailable, Unavailable], (503, "unhealthy")),
+        ] {
+            let (status, word) = Summary::of(conditions.iter().copied()).verdict();
+            assert_eq!((status.as_u16(), word), expected, "{conditions:?}");
+        }
+    }
+}

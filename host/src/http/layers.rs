@@ -1,0 +1,125 @@
+//! What every request and every answer passes.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderName, HeaderValue};
+use tracing::error;
+
+use super::error::ApiError;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request's id. Comes with every request as an extension.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) Arc<str>);
+
+/// Gives the request its id, the answer the same, and errors their body.
+pub(super) async fn identify(mut request: Request, next: Next) -> Response {
+    let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| is_sane(id));
+    let id: Arc<str> = given.map_or_else(new_id, Into::into);
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        error.render(&mut response, &id);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// An id from outside goes into logs and headers: short, and of harmless characters.
+fn is_sane(id: &str) -> bool {
+    (1..=128).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/'))
+}
+
+/// Random for each process and counted in it: unique without asking the system each time.
+fn new_id() -> Arc<str> {
+    static PROCESS: LazyLock<u64> =
+        LazyLock::new(|| getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id())));
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("req-{:016x}-{count:06x}", *PROCESS).into()
+}
+
+const SECURE: [(HeaderName, &str); 5] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (CACHE_CONTROL, "no-store"),
+];
+
+/// Headers that browsers heed; a handler that set one itself knows better.
+pub(super) async fn secure_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in SECURE {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A panic of a handler is one failed request.
+pub(super) async fn contain_panics(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => {
+            // The panic hook has logged what and where.
+            error!(path, "a request's handler panicked");
+            ApiError::internal().into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_from_outside_are_looked_at() {
+        for (id, sane) in [
+            ("abc-123_x.y:z/1", true),
+            ("", false),
+            ("a b", false),
+            ("a\"b", false),
+            ("é", false),
+            (&"x".repeat(129), false),
+        ] {
+            assert_eq!(is_sane(id), sane, "{id:?}");
+        }
+        assert!(is_sane(&new_id()) && new_id() != new_id());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        use tower::ServiceExt as _;
+        let panics = || async {
+            if true {
+                panic!("a secret of the inside");
+            }
+        };
+        let router = axum::Router::new()
+            .route("/", axum::routing::get(panics))
+            .layer(axum::middleware::from_fn(contain_panics))
+            .layer(axum::middleware::from_fn(identify));
+        let response = router.oneshot(Request::new(axum::body::Body::empty())).await.unwrap();
+        assert_eq!(response.status(), 500);
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(text.contains("internal_error") && !text.contains("secret"), "{text}");
+    }
+}

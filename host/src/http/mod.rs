@@ -1,0 +1,68 @@
+//! The only place that knows statuses, headers and events: routes and layers, on one screen.
+
+// The listener and its connections.
+mod connection;
+mod serve;
+// What handlers share.
+mod state;
+// What every request passes.
+mod access;
+mod error;
+mod layers;
+// What a request brings, and an answer on its way out.
+mod body;
+mod frames;
+// The handlers, by audience.
+mod chat;
+mod health;
+mod plugins;
+mod providers;
+
+pub use access::{StartError, start_check};
+pub use serve::{Limits, Outcome, Server};
+pub use state::{AppState, Readiness};
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+
+/// Everything the host answers over HTTP.
+pub fn router(state: AppState) -> Router {
+    // For applications.
+    let application = Router::new()
+        .route("/api/chat", post(chat::stream))
+        .route("/api/chat/complete", post(chat::complete))
+        .route("/api/health", get(health::overview))
+        .route("/api/providers", get(providers::list))
+        .route_layer(from_fn_with_state(state.clone(), access::application));
+
+    // For operators.
+    let admin = Router::new()
+        .route("/api/providers/reload", post(plugins::reload_all))
+        .route("/api/plugins", get(plugins::list))
+        .route("/api/plugins/{id}", get(plugins::one))
+        .route("/api/plugins/{id}/reload", post(plugins::reload))
+        .route("/api/plugins/{id}/enable", post(plugins::enable))
+        .route("/api/plugins/{id}/disable", post(plugins::disable))
+        .route_layer(from_fn_with_state(state.clone(), access::admin));
+
+    // For orchestrators: they tell nothing, so anyone may ask.
+    let probes = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
+
+    application
+        .merge(admin)
+        .merge(probes)
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        // A request meets the layers from the last to the first:
+        // 3. a panic is an answer,
+        .layer(from_fn(layers::contain_panics))
+        // 2. headers that browsers heed,
+        .layer(from_fn(layers::secure_headers))
+        // 1. the request's id, which every answer carries; errors get their body here.
+        .layer(from_fn(layers::identify))
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! What operators ask of plugins: lists, reloads, on and off.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use http::request::Parts;
+use serde::Deserialize;
+
+use super::error::ApiError;
+use super::state::AppState;
+use crate::plugins::{ReloadOptions, ReloadReport, UnknownPlugin};
+
+/// The plugin that a path names. What is no text names none.
+pub(super) struct PluginId(String);
+
+impl FromRequestParts<AppState> for PluginId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| unknown("?"))
+    }
+}
+
+/// All plugins, refused ones too.
+pub(super) async fn list(State(state): State<AppState>) -> Response {
+    Json(state.manager.list()).into_response()
+}
+
+/// One of them, with its history.
+pub(super) async fn one(State(state): State<AppState>, PluginId(id): PluginId) -> Result<Response, ApiError> {
+    state.manager.get(&id).map(|view| Json(view).into_response()).ok_or_else(|| unknown(&id))
+}
+
+#[derive(Deserialize)]
+pub(super) struct ReloadQuery {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Looks at everything anew. The report says what came of it; that the reload ran is a success.
+pub(super) async fn reload_all(
+    State(state): State<AppState>,
+    query: Result<Query<ReloadQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(ReloadQuery { dry_run }) = query.map_err(|_| {
+        let details = "dry_run must be true or false";
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+    })?;
+    let report = state.manager.reload(ReloadOptions { dry_run, only: None, reason: "api" }).await;
+    Ok(Json(&*report).into_response())
+}
+
+/// Loads one plugin anew.
+pub(super) async fn reload(
+    State(state): State<AppState>,
+    PluginId(id): PluginId,
+) -> Result<Response, ApiError> {
+    answer(state.manager.reload_plugin(&id).await)
+}
+
+/// Turns one plugin on.
+pub(super) async fn enable(
+    State(state): State<AppState>,
+    PluginId(id): PluginId,
+) -> Result<Response, ApiError> {
+    answer(state.manager.set_enabled(&id, true).await)
+}
+
+/// Turns one plugin off.
+pub(super) async fn disable(
+    State(state): State<AppState>,
+    PluginId(id): PluginId,
+) -> Result<Response, ApiError> {
+    answer(state.manager.set_enabled(&id, false).await)
+}
+
+fn answer(outcome: Result<Arc<ReloadReport>, UnknownPlugin>) -> Result<Response, ApiError> {
+    outcome.map(|report| Json(&*report).into_response()).map_err(|UnknownPlugin(id)| unknown(&id))
+}
+
+fn unknown(id: &str) -> ApiError {
+    let details = format!("No plugin has the id {id:?}; GET /api/plugins lists them");
+    ApiError::new(StatusCode::NOT_FOUND, "plugin_not_found", "Unknown plugin", details)
+}

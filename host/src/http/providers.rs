@@ -1,0 +1,109 @@
+//! `/api/providers`: who is configured, and how they do.
+
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+
+use super::state::AppState;
+use crate::plugins::{Feature, Features};
+use crate::providers::{Condition, Provider};
+
+/// All of them, by priority, then by name.
+pub(super) async fn list(State(state): State<AppState>) -> Response {
+    let snapshot = state.registry.snapshot();
+    let providers: Vec<View<'_>> = snapshot.by_priority().iter().map(|provider| View::of(provider)).collect();
+    let body = List {
+        total_count: providers.len(),
+        healthy_count: providers.iter().filter(|provider| provider.status.can_serve()).count(),
+        default_strategy: "priority_first",
+        providers,
+    };
+    Json(body).into_response()
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    providers: Vec<View<'a>>,
+    total_count: usize,
+    healthy_count: usize,
+    default_strategy: &'static str,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    name: &'a str,
+    display_name: &'a str,
+    r#type: &'a str,
+    plugin: &'a str,
+    plugin_version: String,
+    generation: u64,
+    status: Condition,
+    priority: i32,
+    models: &'a [String],
+    capabilities: Capabilities,
+    features: Vec<String>,
+    default_model: Option<&'a str>,
+    api_keys_count: usize,
+    current_key_index: Option<usize>,
+    last_rotation: Option<String>,
+    in_flight: u64,
+    requests_total: u64,
+    errors_total: u64,
+    latency_ms: Latency,
+}
+
+#[derive(Serialize)]
+struct Capabilities {
+    streaming: bool,
+    function_calling: bool,
+    vision: bool,
+    embeddings: bool,
+}
+
+#[derive(Serialize)]
+struct Latency {
+    p50: Option<f64>,
+    p99: Option<f64>,
+}
+
+impl<'a> View<'a> {
+    fn of(provider: &'a Provider) -> Self {
+        let (settings, counters) = (&provider.settings, &provider.counters);
+        Self {
+            name: &settings.name,
+            display_name: &settings.display_name,
+            r#type: &provider.plugin.id,
+            plugin: &provider.plugin.id,
+            plugin_version: provider.plugin.version.to_string(),
+            generation: provider.plugin.generation,
+            status: counters.condition(),
+            priority: settings.priority,
+            models: &settings.models,
+            capabilities: Capabilities::of(&provider.features),
+            features: provider.features.words().map(str::to_owned).collect(),
+            default_model: settings.model.as_deref(),
+            api_keys_count: settings.keys.len(),
+            // Only the first key is used so far.
+            current_key_index: (!settings.keys.is_empty()).then_some(0),
+            last_rotation: None,
+            in_flight: counters.in_flight.load(Ordering::Relaxed),
+            requests_total: counters.requests.load(Ordering::Relaxed),
+            errors_total: counters.errors.load(Ordering::Relaxed),
+            latency_ms: Latency { p50: None, p99: None },
+        }
+    }
+}
+
+impl Capabilities {
+    fn of(features: &Features) -> Self {
+        Self {
+            streaming: features.has(Feature::Streaming),
+            function_calling: features.has(Feature::FunctionCalling),
+            vision: features.has(Feature::Vision),
+            embeddings: features.has(Feature::Embeddings),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The listener: takes connections, serves HTTP/1.1 and cleartext HTTP/2 on them, and ends in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+use tracing::{debug, warn};
+
+use super::connection::{Connection, Watched};
+
+/// After a failed accept (too many open files, mostly) nothing is gained by trying at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What connections may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at one time; more wait in the system's queue.
+    pub connections: usize,
+    /// A request's head within this time; also how long an idle connection is kept.
+    pub head: Duration,
+    /// A client that does not read its answer for so long is let go, and upstream with it.
+    pub write_stall: Duration,
+    /// Requests at one time on one HTTP/2 connection.
+    pub streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            head: Duration::from_secs(30),
+            write_stall: Duration::from_secs(120),
+            streams: 250,
+        }
+    }
+}
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every request was served to its end.
+    Drained,
+    /// So many connections were cut when the grace time was over.
+    Cut(usize),
+}
+
+/// A bound listener.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    limits: Limits,
+}
+
+impl Server {
+    /// Binds, with the usual limits.
+    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(address).await?, limits: Limits::default() })
+    }
+
+    /// Changes the limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown`, then lets requests end for as long as `grace`, then cuts what is left.
+    pub async fn run(self, router: Router, shutdown: CancellationToken, grace: Duration) -> Outcome {
+        let tasks = TaskTracker::new();
+        let cut = CancellationToken::new();
+        let http = Arc::new(builder(self.limits));
+        let places = Arc::new(Semaphore::new(self.limits.connections));
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => break,
+                accepted = self.accept(&places) => accepted,
+            };
+            let Some((socket, peer, place)) = accepted else { continue };
+            let client = Client {
+                http: Arc::clone(&http),
+                router: router.clone(),
+                limits: self.limits,
+                shutdown: shutdown.clone(),
+                cut: cut.clone(),
+            };
+            tasks.spawn(async move {
+                client.serve(socket, peer).await;
+                drop(place);
+            });
+        }
+        // Nobody new: who connects now learns at once that nobody is here.
+        drop(self.listener);
+        tasks.close();
+        if timeout(grace, tasks.wait()).await.is_ok() {
+            return Outcome::Drained;
+        }
+        let left = tasks.len();
+        cut.cancel();
+        tasks.wait().await;
+        Outcome::Cut(left)
+    }
+
+    async fn accept(
+        &self,
+        places: &Arc<Semaphore>,
+    ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+        let place = Arc::clone(places).acquire_owned().await.ok()?;
+        match self.listener.accept().await {
+            Ok((socket, peer)) => Some((socket, peer, place)),
+            Err(error) => {
+                warn!(%error, "cannot take a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                None
+            }
+        }
+    }
+}
+
+fn builder(limits: Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .keep_alive_interval(limits.head)
+        .keep_alive_timeout(limits.head);
+    builder
+}
+
+/// What one connection is served with.
+struct Client {
+    http: Arc<Builder<TokioExecutor>>,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Client {
+    async fn serve(self, socket: TcpStream, peer: SocketAddr) {
+        // Tokens are small and come one by one: waiting to fill a packet would show.
+        if let Err(error) = socket.set_nodelay(true) {
+            debug!(%error, "cannot switch Nagle's algorithm off");
+        }
+        let connection = Connection::new(peer);
+        let io = TokioIo::new(Watched::new(socket, &connection, self.limits.write_stall));
+        let spoken = AtomicBool::new(false);
+        let service = service_fn(|mut request: hyper::Request<Incoming>| {
+            spoken.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(connection.clone());
+            self.router.clone().oneshot(request.map(Body::new))
+        });
+        let mut serving = pin!(self.http.serve_connection(io, service));
+        // Until the first request is there, hyper may still wonder which protocol it is, without a limit of its own.
+        let mut silent = pin!(tokio::time::sleep(self.limits.head));
+        let (mut may_be_silent, mut draining) = (true, false);
+        loop {
+            tokio::select! {
+                outcome = serving.as_mut() => {
+                    if let Err(error) = outcome {
+                        debug!(error, %peer, "connection ended");
+                    }
+                    return;
+                }
+                () = &mut silent, if may_be_silent => {
+                    may_be_silent = false;
+                    if !spoken.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+                () = self.shutdown.cancelled(), if !draining => {
+                    draining = true;
+                    serving.as_mut().graceful_shutdown();
+                }
+                () = self.cut.cancelled() => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

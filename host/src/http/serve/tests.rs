@@ -1,0 +1,145 @@
+use std::sync::atomic::AtomicUsize;
+
+use axum::routing::get;
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::*;
+
+const SHORT: Limits = Limits {
+    connections: 100,
+    head: Duration::from_millis(150),
+    write_stall: Duration::from_millis(150),
+    streams: 10,
+};
+const GET: &[u8] = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// Counts what lives.
+struct Alive(Arc<AtomicUsize>);
+
+impl Alive {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    alive: Arc<AtomicUsize>,
+    task: JoinHandle<Outcome>,
+}
+
+async fn run(limits: Limits, grace: Duration) -> Running {
+    let alive = Arc::new(AtomicUsize::new(0));
+    let (slow, endless) = (Arc::clone(&alive), Arc::clone(&alive));
+    let router = Router::new()
+        .route(
+            "/slow",
+            get(async move || {
+                let _alive = Alive::new(&slow);
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                "done"
+            }),
+        )
+        .route(
+            "/endless",
+            get(async move || {
+                let piece = Bytes::from(vec![b'x'; 64 * 1024]);
+                Body::from_stream(stream::unfold(Alive::new(&endless), move |alive| {
+                    let piece = piece.clone();
+                    async move { Some((Ok::<_, io::Error>(piece), alive)) }
+                }))
+            }),
+        );
+    let server = Server::bind("127.0.0.1:0").await.unwrap().with_limits(limits);
+    let (address, shutdown) = (server.local_addr().unwrap(), CancellationToken::new());
+    let task = tokio::spawn(server.run(router, shutdown.clone(), grace));
+    Running { address, shutdown, alive, task }
+}
+
+/// How long it takes until the other side closes.
+async fn closed_after(address: SocketAddr, sent: &[u8]) -> Duration {
+    let began = Instant::now();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(sent).await.unwrap();
+    let _ = timeout(Duration::from_secs(3), socket.read_to_end(&mut Vec::new())).await.expect("never closed");
+    began.elapsed()
+}
+
+#[tokio::test]
+async fn heads_that_do_not_come_are_not_waited_for() {
+    let running = run(SHORT, Duration::from_secs(1)).await;
+    for sent in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\nhost: x\r\n"] {
+        let took = closed_after(running.address, sent).await;
+        assert!(took < Duration::from_secs(1), "{sent:?}: {took:?}");
+    }
+    // A connection that was used is closed when it has been idle.
+    assert!(closed_after(running.address, GET).await >= Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn requests_under_way_are_ended_in_peace() {
+    let running = run(Limits::default(), Duration::from_secs(5)).await;
+    let mut socket = TcpStream::connect(running.address).await.unwrap();
+    let _idle = TcpStream::connect(running.address).await.unwrap();
+    socket.write_all(GET).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    running.shutdown.cancel();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("done"), "{answer}");
+    assert_eq!(running.task.await.unwrap(), Outcome::Drained);
+}
+
+#[tokio::test]
+async fn the_grace_time_is_a_bound() {
+    let running = run(Limits::default(), Duration::from_millis(100)).await;
+    let mut socket = TcpStream::connect(running.address).await.unwrap();
+    socket.write_all(GET).await.unwrap();
+    let mut unfinished = TcpStream::connect(running.address).await.unwrap();
+    unfinished.write_all(b"GET / HTTP/1.1\r\nhost").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let began = Instant::now();
+    running.shutdown.cancel();
+    assert!(matches!(running.task.await.unwrap(), Outcome::Cut(1 | 2)));
+    assert!(began.elapsed() < Duration::from_millis(280), "{:?}", began.elapsed());
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(running.alive.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_let_go() {
+    let running = run(SHORT, Duration::from_secs(1)).await;
+    let mut socket = TcpStream::connect(running.address).await.unwrap();
+    socket.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(running.alive.load(Ordering::SeqCst), 1);
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    assert_eq!(running.alive.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_wait() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let running = run(limits, Duration::from_millis(100)).await;
+    let first = TcpStream::connect(running.address).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut second = TcpStream::connect(running.address).await.unwrap();
+    second.write_all(GET).await.unwrap();
+    let mut answer = [0; 12];
+    assert!(timeout(Duration::from_millis(500), second.read_exact(&mut answer)).await.is_err());
+    drop(first);
+    timeout(Duration::from_secs(2), second.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}

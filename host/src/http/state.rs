@@ -1,0 +1,88 @@
+//! What handlers share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use super::access::Access;
+use crate::config::ServerSettings;
+use crate::gateway::Gateway;
+use crate::plugins::Manager;
+use crate::providers::Registry;
+use crate::services::http::HttpClient;
+
+/// Everything a handler may use. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AppState(Arc<Shared>);
+
+/// What [`AppState`] points to.
+#[derive(Debug)]
+pub struct Shared {
+    pub(super) gateway: Gateway,
+    pub(super) registry: Arc<Registry>,
+    pub(super) manager: Manager,
+    pub(super) access: Access,
+    pub(super) max_body_bytes: usize,
+    pub(super) readiness: Readiness,
+    pub(super) started: Instant,
+}
+
+impl AppState {
+    /// Puts together what the handlers need.
+    pub fn new(
+        settings: &ServerSettings,
+        registry: Arc<Registry>,
+        http: HttpClient,
+        manager: Manager,
+        readiness: Readiness,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            gateway: Gateway::new(Arc::clone(&registry), http),
+            registry,
+            manager,
+            access: Access::new(settings),
+            max_body_bytes: settings.max_body_bytes,
+            readiness,
+            started: Instant::now(),
+        }))
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// Whether the host can serve; set by whoever starts and stops it. Clones share one value.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicU8>);
+
+const READY: u8 = 1;
+const DRAINING: u8 = 2;
+
+impl Readiness {
+    /// From now on it serves.
+    pub fn ready(&self) {
+        self.0.store(READY, Ordering::Release);
+    }
+
+    /// From now on it only ends what it began.
+    pub fn draining(&self) {
+        self.0.store(DRAINING, Ordering::Release);
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire) == READY
+    }
+
+    pub(super) fn word(&self) -> &'static str {
+        match self.0.load(Ordering::Acquire) {
+            READY => "ready",
+            DRAINING => "draining",
+            _ => "starting",
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What is known of every library and every generation, for whoever asks. Asking never waits for a reload.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use super::manifest::Manifest;
+use super::problem::Problem;
+use super::record::{Life, Record};
+use super::report::{Draining, IgnoredFile, Load, PluginList, PluginState, PluginView, Resident};
+
+/// How many ended generations of a plugin are remembered.
+const HISTORY: usize = 20;
+
+/// One library as the last reload left it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) file: PathBuf,
+    pub(super) manifest: Option<Arc<Manifest>>,
+    pub(super) sha256: Option<String>,
+    pub(super) size: Option<u64>,
+    pub(super) state: PluginState,
+    pub(super) providers: Vec<String>,
+    pub(super) problem: Option<Problem>,
+    /// The generation that serves.
+    pub(super) serving: Option<Arc<Record>>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Catalog(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    entries: Vec<Entry>,
+    ignored: Vec<IgnoredFile>,
+    /// By plugin, oldest first.
+    generations: BTreeMap<String, Vec<Arc<Record>>>,
+}
+
+impl Catalog {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces what the last reload left.
+    pub(super) fn set(&self, mut entries: Vec<Entry>, ignored: Vec<IgnoredFile>) {
+        entries.sort_by(|a, b| {
+            let id = |entry: &Entry| entry.manifest.as_ref().map(|manifest| manifest.id.to_string());
+            (id(a).is_none(), id(a), &a.file).cmp(&(id(b).is_none(), id(b), &b.file))
+        });
+        let mut state = self.state();
+        state.entries = entries;
+        state.ignored = ignored;
+    }
+
+    /// Takes note of a new generation, and forgets the oldest of those that have ended.
+    pub(super) fn add_generation(&self, plugin: &str, record: Arc<Record>) {
+        let mut state = self.state();
+        let records = state.generations.entry(plugin.to_owned()).or_default();
+        records.push(record);
+        while records.len() > HISTORY {
+            let Some(ended) = records.iter().position(|record| record.life() == Life::Unloaded) else {
+                break;
+            };
+            records.remove(ended);
+        }
+    }
+
+    /// Everything.
+    pub(super) fn list(&self) -> PluginList {
+        let state = self.state();
+        let plugins: Vec<PluginView> = state.entries.iter().map(|entry| state.view(entry)).collect();
+        PluginList { total_count: plugins.len(), plugins, ignored: state.ignored.clone() }
+    }
+
+    /// One plugin, with its history; the library in use where there are several.
+    pub(super) fn get(&self, id: &str) -> Option<PluginView> {
+        let state = self.state();
+        let mut found = state
+            .entries
+            .iter()
+            .filter(|entry| entry.manifest.as_ref().is_some_and(|manifest| manifest.id.as_str() == id));
+        let first = found.next()?;
+        let entry = std::iter::once(first)
+            .chain(found)
+            .find(|entry| entry.state != PluginState::Shadowed)
+            .unwrap_or(first);
+        let mut view = state.view(entry);
+        let loads = state
+            .generations
+            .get(id)
+            .map(|records| records.iter().rev().map(|record| load(record)).collect());
+        view.history = Some(loads.unwrap_or_default());
+        Some(view)
+    }
+
+    /// The generations that are not gone yet.
+    pub(super) fn living(&self) -> Vec<Arc<Record>> {
+        let state = self.state();
+        let records = state.generations.values().flatten();
+        records.filter(|record| record.life() != Life::Unloaded).cloned().collect()
+    }
+}
+
+impl State {
+    fn view(&self, entry: &Entry) -> PluginView {
+        let mut view = PluginView::of_file(entry.file.clone(), entry.state);
+        if let Some(manifest) = &entry.manifest {
+            view.describe(manifest);
+        }
+        view.sha256.clone_from(&entry.sha256);
+        view.size_bytes = entry.size;
+        view.providers.clone_from(&entry.providers);
+        view.problem.clone_from(&entry.problem);
+        if entry.state == PluginState::Shadowed {
+            return view;
+        }
+        if let Some(record) = &entry.serving {
+            view.generation = Some(record.generation);
+            view.loaded_at = Some(time(record.loaded_at));
+            view.in_flight = record.in_flight();
+            view.panics = record.pulse.panics();
+            if let Some(problem) = record.pulse.quarantined() {
+                view.state = PluginState::Quarantined;
+                view.problem = Some(problem.clone());
+            }
+        }
+        let records = view.id.as_ref().and_then(|id| self.generations.get(id));
+        for record in records.into_iter().flatten() {
+            let (generation, in_flight) = (record.generation, record.in_flight());
+            match record.life() {
+                Life::Draining { since } => {
+                    view.draining.push(Draining { generation, in_flight, since: time(since), closing: None });
+                }
+                Life::Closing { since, step } => {
+                    view.draining.push(Draining {
+                        generation,
+                        in_flight,
+                        since: time(since),
+                        closing: Some(step),
+                    });
+                }
+                Life::Resident { reason } => view.resident.push(Resident { generation, reason }),
+                Life::Active | Life::Unloaded => {}
+            }
+        }
+        view
+    }
+}
+
+fn load(record: &Record) -> Load {
+    let (state, reason) = match record.life() {
+        Life::Active => ("active", record.pulse.quarantined().map(|problem| problem.message.clone())),
+        Life::Draining { .. } => ("draining", None),
+        Life::Closing { step, .. } => ("closing", Some(step.to_owned())),
+        Life::Unloaded => ("unloaded", None),
+        Life::Resident { reason } => ("resident", Some(reason)),
+    };
+    Load {
+        generation: record.generation,
+        version: record.version.clone(),
+        sha256: record.sha256.clone(),
+        loaded_at: time(record.loaded_at),
+        state,
+        reason,
+    }
+}
+
+fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}

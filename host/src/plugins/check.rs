@@ -1,0 +1,104 @@
+//! The loader's own pipeline on one file, for people who want to know before they ship it.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::copy;
+use super::file::{self, FileContents, FileRules};
+use super::inspect::{Inspection, inspect};
+use super::manifest::Manifest;
+use super::platform::Platform;
+use super::probe::{self, Subject};
+use super::problem::{Problem, Step};
+use super::resolve::{Member, Offer, resolve};
+
+/// What became of every step, in the order in which they were taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckReport {
+    /// The file that was checked.
+    pub file: PathBuf,
+    /// The steps, up to the first that failed.
+    pub steps: Vec<CheckStep>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckStep {
+    /// Which.
+    pub step: Step,
+    /// Whether it was passed.
+    pub outcome: Result<(), Problem>,
+}
+
+/// Takes a file through discovery and validation without a running host.
+pub async fn check_file(path: &Path) -> CheckReport {
+    let mut report = CheckReport { file: path.to_owned(), steps: Vec::new() };
+    // The report says all there is to say.
+    let _ = report.run(path).await;
+    report
+}
+
+impl CheckReport {
+    fn note<T>(&mut self, step: Step, outcome: Result<T, Problem>) -> Option<T> {
+        let (outcome, value) = match outcome {
+            Ok(value) => (Ok(()), Some(value)),
+            Err(problem) => (Err(problem), None),
+        };
+        self.steps.push(CheckStep { step, outcome });
+        value
+    }
+
+    async fn run(&mut self, path: &Path) -> Option<()> {
+        let platform = Platform::host();
+        let content = file::read(path, &FileRules::default()).map_err(|error| error.problem());
+        let content = self.note(Step::File, content)?;
+        let inspection = inspect(&content.bytes, &platform).map_err(|error| error.problem());
+        let inspection = self.note(Step::Read, inspection)?;
+        let manifest = Manifest::parse(&inspection.manifest_json, &platform).map_err(|error| error.problem());
+        let manifest = self.note(Step::Metadata, manifest)?;
+        self.note(Step::Requires, requirements(&manifest))?;
+        self.note(Step::Probe, try_out(&content, &inspection, &manifest).await)
+    }
+}
+
+/// What it asks of the host. Which other plugins there will be is known only where it is installed.
+fn requirements(manifest: &Manifest) -> Result<(), Problem> {
+    let requires: Vec<String> =
+        manifest.requires.iter().filter(|text| !text.trim_start().starts_with("plugin:")).cloned().collect();
+    let member = Member { id: &manifest.id, version: &manifest.version, requires: &requires, refused: false };
+    resolve(&[member], &Offer::of_this_host())
+        .into_iter()
+        .collect::<Result<(), _>>()
+        .map_err(|error| error.problem())
+}
+
+async fn try_out(
+    content: &FileContents,
+    inspection: &Inspection,
+    manifest: &Manifest,
+) -> Result<(), Problem> {
+    let cache = std::env::temp_dir().join(format!("patchbay-check-{}", std::process::id()));
+    let unusable = |source| copy::CopyError::Unusable { dir: cache.clone(), source }.problem();
+    std::fs::DirBuilder::new().mode(0o700).create(&cache).map_err(unusable)?;
+    let probed = async {
+        let copy = copy::store(&cache, &manifest.id, 0, content).map_err(|error| error.problem())?;
+        let mut sample = manifest.config_defaults.clone();
+        sample.extend(manifest.sample_config.clone().unwrap_or_default());
+        let text = String::from_utf8_lossy(&inspection.manifest_json);
+        let subject = Subject {
+            copy: &copy,
+            plugin: manifest.id.as_str(),
+            manifest: &text,
+            sample_config: Value::Object(sample),
+            close: !manifest.threads && !inspection.nodelete,
+        };
+        let probed = probe::probe(Path::new(probe::PROGRAM), subject, Duration::from_secs(5)).await;
+        probed.map(drop).map_err(|fault| fault.problem())
+    };
+    let outcome = probed.await;
+    std::fs::remove_dir_all(&cache).map_err(unusable)?;
+    outcome
+}

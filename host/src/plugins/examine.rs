@@ -1,0 +1,154 @@
+//! Every candidate looked at without running any of it: read, hashed, inspected, its manifest checked.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::discover::{Candidate, DirCategory};
+use super::file::{self, ContentHash, FileContents, FileRules};
+use super::inspect;
+use super::manifest::Manifest;
+use super::platform::Platform;
+use super::problem::Problem;
+
+/// What is known of a candidate's content. Two files with the same bytes have the same.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) hash: ContentHash,
+    pub(super) size: u64,
+    /// What it says of itself, or why it cannot be used.
+    pub(super) plugin: Result<Plugin, Problem>,
+}
+
+/// A library that may be loaded, as far as looking can tell.
+#[derive(Debug, Clone)]
+pub(super) struct Plugin {
+    pub(super) manifest: Arc<Manifest>,
+    /// The manifest's text, to be compared with what the library's code says.
+    pub(super) text: Arc<str>,
+    /// Why it must never be unmapped, if so.
+    pub(super) keep: Option<&'static str>,
+}
+
+/// A candidate that was looked at.
+#[derive(Debug)]
+pub(super) struct Examined {
+    pub(super) path: PathBuf,
+    pub(super) dir: usize,
+    pub(super) category: DirCategory,
+    pub(super) content: Result<Arc<Content>, Problem>,
+    /// The bytes, when they were read just now.
+    pub(super) bytes: Option<FileContents>,
+}
+
+impl Examined {
+    /// What it says of itself, where that could be read.
+    pub(super) fn plugin(&self) -> Option<&Plugin> {
+        self.content.as_ref().ok()?.plugin.as_ref().ok()
+    }
+
+    /// Why it cannot be used, if so.
+    pub(super) fn problem(&self) -> Option<&Problem> {
+        match &self.content {
+            Err(problem) => Some(problem),
+            Ok(content) => content.plugin.as_ref().err(),
+        }
+    }
+}
+
+/// Remembers the files it has seen: a file that did not change is not read again.
+#[derive(Debug)]
+pub(super) struct Examiner {
+    rules: FileRules,
+    platform: Platform,
+    seen: HashMap<PathBuf, (Stamp, Arc<Content>)>,
+}
+
+/// What changes whenever a file's content or permissions do. The change time cannot be set by a writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    /// Whoever may write to the folder may replace the file.
+    folder_mode: u32,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            folder_mode: std::fs::metadata(path.parent()?).ok()?.mode(),
+        })
+    }
+}
+
+impl Examiner {
+    pub(super) fn new(rules: FileRules) -> Self {
+        Self { rules, platform: Platform::host(), seen: HashMap::new() }
+    }
+
+    /// Looks at every candidate, and forgets the files that are no candidates any more.
+    pub(super) fn examine(&mut self, candidates: Vec<Candidate>) -> Vec<Examined> {
+        self.seen.retain(|path, _| candidates.iter().any(|candidate| candidate.path == *path));
+        candidates.into_iter().map(|candidate| self.look_at(candidate)).collect()
+    }
+
+    fn look_at(&mut self, candidate: Candidate) -> Examined {
+        let Candidate { path, dir, category, .. } = candidate;
+        let stamp = Stamp::of(&path);
+        if let Some((seen, content)) = self.seen.get(&path)
+            && Some(*seen) == stamp
+        {
+            return Examined { path, dir, category, content: Ok(Arc::clone(content)), bytes: None };
+        }
+        match file::read(&path, &self.rules) {
+            Err(error) => {
+                self.seen.remove(&path);
+                Examined { path, dir, category, content: Err(error.problem()), bytes: None }
+            }
+            Ok(bytes) => {
+                let content = Arc::new(self.read(&bytes));
+                if let Some(stamp) = stamp {
+                    self.seen.insert(path.clone(), (stamp, Arc::clone(&content)));
+                }
+                Examined { path, dir, category, content: Ok(content), bytes: Some(bytes) }
+            }
+        }
+    }
+
+    /// The bytes of a file again, which must be the ones it was examined by.
+    pub(super) fn read_again(&self, path: &Path, hash: ContentHash) -> Result<FileContents, Problem> {
+        let bytes = file::read(path, &self.rules).map_err(|error| error.problem())?;
+        if bytes.hash == hash { Ok(bytes) } else { Err(file::FileError::Changing.problem()) }
+    }
+
+    fn read(&self, bytes: &FileContents) -> Content {
+        let plugin = inspect::inspect(&bytes.bytes, &self.platform).map_err(|error| error.problem());
+        let plugin = plugin.and_then(|inspection| {
+            let manifest = Manifest::parse(&inspection.manifest_json, &self.platform);
+            let manifest = manifest.map_err(|error| error.problem())?;
+            let keep = if manifest.threads {
+                Some("its manifest says that it has threads of its own")
+            } else if inspection.nodelete {
+                Some("it was linked with -z nodelete")
+            } else {
+                None
+            };
+            Ok(Plugin {
+                manifest: Arc::new(manifest),
+                text: String::from_utf8_lossy(&inspection.manifest_json).into(),
+                keep,
+            })
+        });
+        Content { hash: bytes.hash, size: bytes.bytes.len() as u64, plugin }
+    }
+}

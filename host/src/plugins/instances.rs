@@ -1,0 +1,166 @@
+//! The providers that the configuration asks for, made from the plugins that are there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use patchbay_plugin_api::ErrorKind;
+
+use super::engine::Active;
+use super::manifest::PluginId;
+use super::outbound::Outbound;
+use super::problem::{Problem, Step};
+use super::report::FailedProvider;
+use crate::config::{Config, Enabled, ProviderEntry, ProviderSettings};
+use crate::providers::{Counters, PluginRef, Provider, Snapshot};
+use crate::services::http::HttpClient;
+
+/// The plugin that serves when nothing is configured.
+const MOCK: &str = "mock";
+
+pub(super) type Plugins = BTreeMap<PluginId, Active>;
+
+/// A provider to be, with the plugin that makes it.
+pub(super) struct Wanted {
+    pub(super) settings: Arc<ProviderSettings>,
+    pub(super) plugin: PluginId,
+}
+
+/// Reads the entries over their plugins' defaults. `reasons` says why a plugin is not there.
+pub(super) fn wanted(
+    config: &Config,
+    plugins: &Plugins,
+    reasons: &BTreeMap<String, String>,
+) -> (Vec<Wanted>, Vec<FailedProvider>) {
+    let unconfigured = BTreeMap::from([(MOCK.to_owned(), ProviderEntry::default())]);
+    let nothing_configured = config.plugins.is_empty() && plugins.contains_key(MOCK);
+    let entries = if nothing_configured { &unconfigured } else { &config.plugins };
+    let (mut wanted, mut failed) = (Vec::new(), Vec::new());
+    for (name, entry) in entries.iter().filter(|(_, entry)| entry.enabled != Enabled::No) {
+        let id = entry.plugin.as_deref().unwrap_or(name);
+        let Some((plugin, active)) = plugins.iter().find(|(known, _)| alike(known.as_str(), id)) else {
+            if entry.enabled == Enabled::Yes {
+                failed.push(failure(name, no_plugin(name, id, plugins, reasons)));
+            }
+            continue;
+        };
+        let manifest = &active.plugin.manifest;
+        match ProviderSettings::new(name, plugin.as_str(), entry, &manifest.config_defaults, manifest.secrets)
+        {
+            Ok(settings) if entry.enabled == Enabled::Auto && settings.keys.is_empty() => {}
+            Ok(settings) => wanted.push(Wanted { settings: Arc::new(settings), plugin: plugin.clone() }),
+            Err(message) => failed.push(failure(name, refused_configuration(message))),
+        }
+    }
+    (wanted, failed)
+}
+
+/// `-` and `_` are alike in ids, as cargo has it.
+fn alike(a: &str, b: &str) -> bool {
+    let same = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| same(a) == same(b))
+}
+
+/// What becomes of one wanted provider.
+pub(super) enum Outcome {
+    /// The one that serves now stays.
+    Kept(Arc<Provider>),
+    /// It was made, in place of the one that serves now if there is one.
+    Made(Arc<Provider>),
+    /// It could not be made.
+    Failed(Problem),
+}
+
+/// Keeps the provider where nothing it is made from has changed, and makes it otherwise.
+pub(super) async fn make(
+    wanted: &Wanted,
+    plugins: &Plugins,
+    current: &Snapshot,
+    client: &HttpClient,
+    patience: Duration,
+) -> Outcome {
+    let Some(active) = plugins.get(&wanted.plugin) else {
+        return Outcome::Failed(refused_configuration(format!("the plugin \"{}\" is gone", wanted.plugin)));
+    };
+    let before = current.get(&wanted.settings.name);
+    if let Some(provider) = before
+        && provider.settings.same_as(&wanted.settings)
+        && Arc::ptr_eq(provider.instance.generation(), &active.generation)
+    {
+        return Outcome::Kept(Arc::clone(provider));
+    }
+    let settings = &wanted.settings;
+    let config = serde_json::to_vec(&settings.plugin_config).unwrap_or_default();
+    let fetch = Arc::new(Outbound { client: client.clone(), settings: Arc::clone(settings) });
+    let made = active.generation.create(&settings.name, config, fetch, patience).await;
+    match made {
+        Err(error) => Outcome::Failed(creation_failed(&settings.name, &error)),
+        Ok((instance, plan)) => Outcome::Made(Arc::new(Provider {
+            settings: Arc::clone(settings),
+            plugin: PluginRef {
+                id: wanted.plugin.to_string(),
+                version: active.plugin.manifest.version.clone(),
+                generation: active.generation.record.generation,
+            },
+            features: active.plugin.manifest.supported_features.clone(),
+            plan,
+            counters: before
+                .map_or_else(|| Arc::new(Counters::default()), |before| Arc::clone(&before.counters)),
+            instance,
+        })),
+    }
+}
+
+pub(super) fn failure(name: &str, problem: Problem) -> FailedProvider {
+    FailedProvider { name: name.to_owned(), problem, kept_previous: false }
+}
+
+fn no_plugin(name: &str, id: &str, plugins: &Plugins, reasons: &BTreeMap<String, String>) -> Problem {
+    let reason = reasons.iter().find(|(known, _)| alike(known, id)).map(|(_, reason)| reason);
+    let (code, why) = match reason {
+        Some(reason) => ("plugin_refused", format!("which could not be used: {reason}")),
+        None => ("plugin_missing", "which is not there".to_owned()),
+    };
+    let known: Vec<&str> = plugins.keys().map(PluginId::as_str).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Problem {
+        phase: Step::Configuration.phase(),
+        step: Step::Configuration,
+        code,
+        message: format!("the provider \"{name}\" needs the plugin \"{id}\", {why}"),
+        hint: format!(
+            "put its library into plugins/custom, or name another with \"plugin\"; loaded are: {known}"
+        ),
+    }
+}
+
+fn refused_configuration(message: String) -> Problem {
+    Problem {
+        phase: Step::Configuration.phase(),
+        step: Step::Configuration,
+        code: "configuration_invalid",
+        message,
+        hint: "mend the provider's entry in plugin_config.json".to_owned(),
+    }
+}
+
+fn creation_failed(name: &str, error: &patchbay_plugin_api::ProviderError) -> Problem {
+    let (code, hint) = match error.kind {
+        ErrorKind::InvalidInput => {
+            ("configuration_refused", "mend the provider's entry in plugin_config.json")
+        }
+        ErrorKind::Panicked => {
+            ("create_panicked", "mend the panic; the host's log has its place in the source")
+        }
+        ErrorKind::TimedOut => ("create_hung", "making a provider must not block or spin"),
+        _ => ("create_failed", "the message is the plugin's own; its documentation may say more"),
+    };
+    let detail = error.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    Problem {
+        phase: Step::Create.phase(),
+        step: Step::Create,
+        code,
+        message: format!("the provider \"{name}\" could not be made: {}{detail}", error.message),
+        hint: hint.to_owned(),
+    }
+}

@@ -1,0 +1,222 @@
+//! The host's services as functions of the ABI.
+//!
+//! Everything a plugin hands over is copied into the host's own types before anything is done with it. HTTP runs
+//! on the host's main runtime, whose pools all providers share; only its results come to the plugin's thread.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use abi_stable::std_types::{ROption, RResult, RSliceMut, RStr, RVec};
+use async_ffi::{FutureExt as _, LocalFfiFuture};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use patchbay_plugin_api::abi::{
+    AbiError, Header, HostContext, HostServices, HttpRequest, HttpResponse, Now, PullStream, RawInterface,
+    log_level,
+};
+use patchbay_plugin_api::{ErrorKind, ProviderError, Result};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, error, info, trace, warn};
+
+use super::fetch::{Fetch, Incoming, Outgoing};
+use super::pulse::{OnPanic, Pulse};
+use super::slot::Operation;
+
+/// What lies behind the [`HostContext`] of one instance. Kept until the generation's thread has ended.
+pub(super) struct Lender {
+    pub(super) plugin: Arc<str>,
+    pub(super) generation: u64,
+    pub(super) provider: String,
+    pub(super) config: Vec<u8>,
+    pub(super) fetch: Arc<dyn Fetch>,
+    pub(super) main: Handle,
+    pub(super) pulse: Arc<Pulse>,
+    /// The generation's own.
+    pub(super) thread: ThreadId,
+    /// Called for each panic the SDK contained.
+    pub(super) on_panic: OnPanic,
+}
+
+impl Lender {
+    /// The services, for the plugin's `create`. Valid as long as `self` stays where it is.
+    pub(super) fn services(self: &Arc<Self>) -> HostServices {
+        HostServices {
+            context: HostContext(Arc::as_ptr(self).cast()),
+            http,
+            sleep,
+            now,
+            log,
+            random,
+            config,
+            metric,
+            get_service,
+        }
+    }
+}
+
+fn lender(context: HostContext) -> &'static Lender {
+    // SAFETY: every context was made by `services` from an `Arc` that the generation keeps until its threads,
+    // the only ones that run its plugin's code, have ended. The lifetime ends with this call's use of it: nothing
+    // below keeps the reference.
+    unsafe { &*context.0.cast::<Lender>() }
+}
+
+fn wrong_thread() -> ProviderError {
+    ProviderError::new(
+        ErrorKind::Provider,
+        "the plugin asked for a host service on a thread of its own; only log, now, random, config and metric \
+         may be used there",
+    )
+}
+
+extern "C" fn http(
+    context: HostContext,
+    request: HttpRequest,
+) -> LocalFfiFuture<RResult<HttpResponse, AbiError>> {
+    let lender = lender(context);
+    if std::thread::current().id() != lender.thread {
+        return async { RResult::RErr(wrong_thread().into()) }.into_local_ffi();
+    }
+    let outgoing = Outgoing {
+        method: request.method.as_str().to_owned(),
+        url: request.url.as_str().to_owned(),
+        headers: request
+            .headers
+            .iter()
+            .map(|header| (header.name.to_string(), header.value.to_string()))
+            .collect(),
+        body: Bytes::copy_from_slice(&request.body),
+    };
+    let fetching = AbortOnDropHandle::new(lender.main.spawn(lender.fetch.fetch(outgoing)));
+    let (main, pulse) = (lender.main.clone(), Arc::clone(&lender.pulse));
+    let operation = Operation::start(&lender.pulse, async move {
+        let incoming = match fetching.await {
+            Ok(fetched) => fetched?,
+            Err(_) => return Err(ProviderError::new(ErrorKind::Cancelled, "the request was given up")),
+        };
+        Ok(respond(incoming, &main, pulse))
+    });
+    async move { operation.await.map_err(AbiError::from).into() }.into_local_ffi()
+}
+
+fn respond(incoming: Incoming, main: &Handle, pulse: Arc<Pulse>) -> HttpResponse {
+    let headers = incoming.headers.into_iter();
+    HttpResponse {
+        status: incoming.status,
+        headers: headers.map(|(name, value)| Header { name: name.into(), value: value.into() }).collect(),
+        body: PullStream::new(Body { pieces: Some(pump(incoming.body, main)), next: None, pulse }),
+    }
+}
+
+type Pieces = mpsc::Receiver<Result<Bytes>>;
+
+/// Reads the body on the main runtime, one piece ahead of the plugin, until the plugin drops its end.
+fn pump(mut body: futures_util::stream::BoxStream<'static, Result<Bytes>>, main: &Handle) -> Pieces {
+    let (sender, receiver) = mpsc::channel(1);
+    main.spawn(async move {
+        while let Ok(place) = sender.reserve().await {
+            tokio::select! {
+                piece = body.next() => match piece {
+                    Some(piece) => place.send(piece),
+                    None => break,
+                },
+                () = sender.closed() => break,
+            }
+        }
+    });
+    receiver
+}
+
+/// The body as the plugin polls it, on its own thread.
+struct Body {
+    pieces: Option<Pieces>,
+    next: Option<Operation<(Pieces, Option<Result<Bytes>>)>>,
+    pulse: Arc<Pulse>,
+}
+
+impl Stream for Body {
+    type Item = std::result::Result<RVec<u8>, AbiError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if let Some(mut pieces) = this.pieces.take() {
+            match pieces.try_recv() {
+                Ok(piece) => {
+                    this.pieces = Some(pieces);
+                    return Poll::Ready(Some(piece.map(|bytes| RVec::from(&*bytes)).map_err(AbiError::from)));
+                }
+                Err(mpsc::error::TryRecvError::Disconnected) => return Poll::Ready(None),
+                Err(mpsc::error::TryRecvError::Empty) => {
+                    this.next = Some(Operation::start(&this.pulse, async move {
+                        let piece = pieces.recv().await;
+                        (pieces, piece)
+                    }));
+                }
+            }
+        }
+        let Some(next) = &mut this.next else { return Poll::Ready(None) };
+        let Poll::Ready((pieces, piece)) = Pin::new(next).poll(context) else { return Poll::Pending };
+        (this.next, this.pieces) = (None, Some(pieces));
+        Poll::Ready(piece.map(|piece| piece.map(|bytes| RVec::from(&*bytes)).map_err(AbiError::from)))
+    }
+}
+
+extern "C" fn sleep(context: HostContext, millis: u64) -> LocalFfiFuture<()> {
+    let lender = lender(context);
+    if std::thread::current().id() != lender.thread {
+        // There is no error to answer with; not waiting is the least harm.
+        return async {}.into_local_ffi();
+    }
+    Operation::start(&lender.pulse, tokio::time::sleep(Duration::from_millis(millis))).into_local_ffi()
+}
+
+extern "C" fn now(_: HostContext) -> Now {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    Now {
+        unix_nanos: nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+        monotonic_nanos: nanos(START.get_or_init(Instant::now).elapsed()),
+    }
+}
+
+extern "C" fn log(context: HostContext, level: u32, message: RStr<'_>, fields: RStr<'_>) {
+    let lender = lender(context);
+    let (plugin, generation, provider) = (&*lender.plugin, lender.generation, lender.provider.as_str());
+    let (message, fields) = (message.as_str(), fields.as_str());
+    match level {
+        log_level::PANIC => {
+            error!(plugin, generation, provider, fields, "plugin panicked");
+            (lender.on_panic)(&lender.pulse, fields);
+        }
+        log_level::ERROR => error!(plugin, generation, provider, fields, "{message}"),
+        log_level::WARN => warn!(plugin, generation, provider, fields, "{message}"),
+        log_level::INFO => info!(plugin, generation, provider, fields, "{message}"),
+        log_level::DEBUG => debug!(plugin, generation, provider, fields, "{message}"),
+        _ => trace!(plugin, generation, provider, fields, "{message}"),
+    }
+}
+
+extern "C" fn random(_: HostContext, mut buffer: RSliceMut<'_, u8>) {
+    if let Err(error) = getrandom::fill(buffer.as_mut_slice()) {
+        error!(%error, "the system gave no random bytes");
+    }
+}
+
+extern "C" fn config(context: HostContext) -> RVec<u8> {
+    RVec::from(lender(context).config.as_slice())
+}
+
+extern "C" fn metric(context: HostContext, kind: u32, name: RStr<'_>, labels: RStr<'_>, value: f64) {
+    let lender = lender(context);
+    let (plugin, provider) = (&*lender.plugin, lender.provider.as_str());
+    debug!(plugin, provider, kind, name = name.as_str(), labels = labels.as_str(), value, "plugin metric");
+}
+
+extern "C" fn get_service(_: HostContext, _: RStr<'_>, _: u32) -> ROption<RawInterface> {
+    ROption::RNone
+}

@@ -1,0 +1,226 @@
+//! The handle through which everybody else asks for reloads and for what is loaded.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use super::catalog::Catalog;
+use super::copy::{self, CopyError};
+use super::engine::Engine;
+use super::examine::Examiner;
+use super::file::FileRules;
+use super::load::Loader;
+use super::record::Life;
+use super::report::{PluginList, PluginView, ReloadReport};
+use super::resolve::Offer;
+use super::sources::Sources;
+use crate::config::LoaderSettings;
+use crate::providers::{Registry, Snapshot};
+use crate::services::http::HttpClient;
+
+/// How many requests for a reload may wait; further ones wait for a place.
+const WAITING: usize = 64;
+
+/// What the loader is made from.
+#[derive(Debug)]
+pub struct ManagerOptions {
+    /// Where configuration and libraries come from.
+    pub sources: Sources,
+    /// The data directory; its lock is the caller's.
+    pub data_dir: PathBuf,
+    /// The `loader` section.
+    pub settings: LoaderSettings,
+    /// What is started as a probe: this very program, unless it is a test or a benchmark.
+    pub probe_program: PathBuf,
+    /// Where the snapshots are published.
+    pub registry: Arc<Registry>,
+    /// The way to upstreams.
+    pub client: HttpClient,
+}
+
+/// What a reload is asked to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReloadOptions {
+    /// Only report what would happen.
+    pub dry_run: bool,
+    /// Only this plugin, even if its file did not change.
+    pub only: Option<String>,
+    /// For the log: `api`, `watch`, `signal`, `start`.
+    pub reason: &'static str,
+}
+
+/// No library has a plugin of this id.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no plugin \"{0}\"")]
+pub struct UnknownPlugin(pub String);
+
+/// The loader could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ManagerError {
+    /// The folder for private copies.
+    #[error(transparent)]
+    Cache(#[from] CopyError),
+    /// Its thread.
+    #[error("the loader's thread could not be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Loads, swaps and unloads. Cheap to clone; when the last clone is dropped, everything is unloaded.
+#[derive(Clone, Debug)]
+pub struct Manager {
+    commands: mpsc::Sender<Command>,
+    catalog: Arc<Catalog>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Reload(Box<Wish>),
+    /// Lets every plugin go.
+    Close,
+}
+
+#[derive(Debug)]
+struct Wish {
+    options: ReloadOptions,
+    /// Switches the plugin of `only` on or off first.
+    enable: Option<bool>,
+    reply: oneshot::Sender<Arc<ReloadReport>>,
+}
+
+impl Manager {
+    /// Starts the loader's thread. Nothing is loaded before the first [`Self::reload`].
+    pub fn start(options: ManagerOptions) -> Result<Self, ManagerError> {
+        let cache = options.data_dir.join("plugins");
+        copy::check_cache_dir(&cache)?;
+        copy::clean_leftovers(&cache)?;
+        let catalog = Arc::new(Catalog::default());
+        let main = Handle::current();
+        let rules = FileRules {
+            max_bytes: options.settings.max_file_bytes,
+            allow_unsafe_permissions: options.settings.allow_unsafe_permissions,
+        };
+        let loader =
+            Loader::new(options.probe_program, cache, options.settings, main.clone(), Arc::clone(&catalog));
+        let engine = Engine {
+            sources: options.sources,
+            examiner: Examiner::new(rules),
+            loader,
+            registry: options.registry,
+            catalog: Arc::clone(&catalog),
+            client: options.client,
+            offer: Offer::of_this_host(),
+            plugins: std::collections::BTreeMap::new(),
+            disabled: BTreeSet::new(),
+            published: 0,
+        };
+        let (commands, queue) = mpsc::channel(WAITING);
+        // A thread of its own, for as long as the host lives: probes die with the thread that started them.
+        std::thread::Builder::new()
+            .name("loader".to_owned())
+            .spawn(move || main.block_on(serve(engine, queue)))
+            .map_err(ManagerError::Thread)?;
+        Ok(Self { commands, catalog })
+    }
+
+    /// A manager without a loader, for tests of other modules.
+    #[cfg(test)]
+    pub(crate) fn detached() -> Self {
+        Self { commands: mpsc::channel(1).0, catalog: Arc::default() }
+    }
+
+    /// Scans, loads, publishes. Whoever asks for the same while a run has not begun shares that run.
+    pub async fn reload(&self, options: ReloadOptions) -> Arc<ReloadReport> {
+        self.command(options, None).await
+    }
+
+    /// One plugin, loaded anew, even if its file did not change.
+    pub async fn reload_plugin(&self, id: &str) -> Result<Arc<ReloadReport>, UnknownPlugin> {
+        let options = self.only(id)?;
+        Ok(self.command(options, None).await)
+    }
+
+    /// Turns a plugin on or off; its providers come or go.
+    pub async fn set_enabled(&self, id: &str, enabled: bool) -> Result<Arc<ReloadReport>, UnknownPlugin> {
+        let options = self.only(id)?;
+        Ok(self.command(options, Some(enabled)).await)
+    }
+
+    fn only(&self, id: &str) -> Result<ReloadOptions, UnknownPlugin> {
+        let known = self.catalog.get(id).is_some();
+        let options = ReloadOptions { only: Some(id.to_owned()), reason: "api", ..ReloadOptions::default() };
+        known.then_some(options).ok_or_else(|| UnknownPlugin(id.to_owned()))
+    }
+
+    async fn command(&self, options: ReloadOptions, enable: Option<bool>) -> Arc<ReloadReport> {
+        let (reply, report) = oneshot::channel();
+        // The loader's thread ends only after the last `Manager`: if it is gone, it has panicked.
+        let sent = self.commands.send(Command::Reload(Box::new(Wish { options, enable, reply }))).await;
+        match report.await {
+            Ok(report) if sent.is_ok() => report,
+            _ => Arc::new(ReloadReport::of_a_dead_loader()),
+        }
+    }
+
+    /// Every library, those that are not in use too.
+    pub fn list(&self) -> PluginList {
+        self.catalog.list()
+    }
+
+    /// One plugin, with its history.
+    pub fn get(&self, id: &str) -> Option<PluginView> {
+        self.catalog.get(id)
+    }
+
+    /// Lets everything go, and waits until it is unloaded, or stays for a reason, or the time is over. Answers
+    /// with how many generations are still mapped.
+    pub async fn unload(self, registry: &Registry, patience: Duration) -> usize {
+        let Self { commands, catalog } = self;
+        // If it is not there to hear it, nothing is loaded either.
+        let _ = commands.send(Command::Close).await;
+        drop(registry.publish(Snapshot::default()));
+        let living = catalog.living();
+        let ended = futures_util::future::join_all(living.iter().map(|record| record.ended()));
+        // What has not ended by then is counted as still there.
+        let _ = tokio::time::timeout(patience, ended).await;
+        living.iter().filter(|record| record.life() != Life::Unloaded).count()
+    }
+}
+
+async fn serve(mut engine: Engine, mut queue: mpsc::Receiver<Command>) {
+    let (mut commands, mut waiting) = (Vec::new(), Vec::new());
+    while queue.recv_many(&mut commands, WAITING).await > 0 {
+        for command in commands.drain(..) {
+            match command {
+                Command::Reload(wish) => waiting.push(*wish),
+                Command::Close => return,
+            }
+        }
+        while !waiting.is_empty() {
+            let first = waiting.remove(0);
+            let shared = share(&first, &mut waiting);
+            if let (Some(enable), Some(id)) = (first.enable, &first.options.only) {
+                engine.switch(id, enable);
+            }
+            let report = Arc::new(engine.reload(&first.options).await);
+            for reply in shared.into_iter().map(|wish| wish.reply).chain([first.reply]) {
+                // Whoever asked may have gone away.
+                let _ = reply.send(Arc::clone(&report));
+            }
+        }
+    }
+}
+
+/// Those that wait for the same: they asked before the run began, so it finds whatever they had in mind.
+fn share(first: &Wish, waiting: &mut Vec<Wish>) -> Vec<Wish> {
+    let same = |wish: &mut Wish| {
+        first.enable.is_none()
+            && wish.enable.is_none()
+            && wish.options.dry_run == first.options.dry_run
+            && wish.options.only == first.options.only
+    };
+    waiting.extract_if(.., same).collect()
+}

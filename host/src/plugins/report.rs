@@ -1,0 +1,346 @@
+//! What a reload and `/api/plugins` answer. Field names are contract.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::manifest::{Category, Manifest, PluginId};
+use super::problem::Problem;
+use crate::providers::Snapshot;
+
+/// How a reload went.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReloadReport {
+    /// The outcome in one word.
+    pub status: ReloadStatus,
+    /// Whether nothing was changed because nothing was to be.
+    pub dry_run: bool,
+    /// Counts the published sets of providers.
+    pub generation: u64,
+    /// How long it took.
+    pub duration_ms: f64,
+    /// What became of the libraries.
+    pub plugins: PluginChanges,
+    /// What became of the providers.
+    pub providers: ProviderChanges,
+    /// Why the configuration could not be used; then nothing else was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigFailure>,
+}
+
+/// The outcome of a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadStatus {
+    /// Everything is as it was asked for.
+    Ok,
+    /// Some of it failed.
+    Partial,
+    /// Nothing was changed, because of a failure.
+    Failed,
+}
+
+/// The libraries of a reload.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PluginChanges {
+    /// Ids that were not loaded before.
+    pub loaded: Vec<String>,
+    /// Those with a new generation.
+    pub reloaded: Vec<Reloaded>,
+    /// Ids whose library did not change.
+    pub unchanged: Vec<String>,
+    /// Ids whose library is gone, or that were switched off.
+    pub removed: Vec<String>,
+    /// What could not be used.
+    pub failed: Vec<FailedPlugin>,
+}
+
+/// A new generation for an old one.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reloaded {
+    /// The plugin.
+    pub id: String,
+    /// The generation before.
+    pub from: u64,
+    /// The generation now.
+    pub to: u64,
+}
+
+/// A library that could not be used.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailedPlugin {
+    /// Where it lies.
+    pub file: PathBuf,
+    /// The plugin, where the manifest could be read.
+    pub id: Option<String>,
+    /// What is wrong.
+    #[serde(flatten)]
+    pub problem: Problem,
+    /// Whether the generation before goes on serving.
+    pub kept_previous: bool,
+}
+
+/// The providers of a reload.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ProviderChanges {
+    /// Names that are new.
+    pub created: Vec<String>,
+    /// Those made anew.
+    pub updated: Vec<String>,
+    /// Those that were not touched.
+    pub unchanged: Vec<String>,
+    /// Those that are gone.
+    pub removed: Vec<String>,
+    /// Those that could not be made.
+    pub failed: Vec<FailedProvider>,
+}
+
+/// A provider that could not be made.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailedProvider {
+    /// Its name.
+    pub name: String,
+    /// What is wrong.
+    #[serde(flatten)]
+    pub problem: Problem,
+    /// Whether the provider before goes on serving.
+    pub kept_previous: bool,
+}
+
+/// A configuration that could not be used.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigFailure {
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub hint: String,
+}
+
+impl PluginChanges {
+    pub(super) fn note_load(&mut self, id: &PluginId, from: Option<u64>, to: u64) {
+        match from {
+            Some(from) => self.reloaded.push(Reloaded { id: id.to_string(), from, to }),
+            None => self.loaded.push(id.to_string()),
+        }
+    }
+}
+
+impl ProviderChanges {
+    /// Everything that was there and is not any more.
+    pub(super) fn note_removed(&mut self, before: &Snapshot) {
+        let kept = self.failed.iter().filter(|failed| failed.kept_previous).map(|failed| &failed.name);
+        let there: BTreeSet<&String> =
+            self.created.iter().chain(&self.updated).chain(&self.unchanged).chain(kept).collect();
+        let gone = before.by_priority().iter().map(|provider| provider.settings.name.clone());
+        let gone: Vec<String> = gone.filter(|name| !there.contains(name)).collect();
+        self.removed = gone;
+    }
+}
+
+impl ReloadReport {
+    /// Whether something is as it was asked for, beside what failed.
+    pub(super) fn changed_or_kept(&self) -> bool {
+        let (plugins, providers) = (&self.plugins, &self.providers);
+        let plugins =
+            [plugins.loaded.len(), plugins.reloaded.len(), plugins.unchanged.len(), plugins.removed.len()];
+        let providers = [
+            providers.created.len(),
+            providers.updated.len(),
+            providers.unchanged.len(),
+            providers.removed.len(),
+        ];
+        self.config.is_none() && plugins.iter().chain(&providers).sum::<usize>() > 0
+    }
+
+    /// When there is nobody left to reload.
+    pub(super) fn of_a_dead_loader() -> Self {
+        Self {
+            status: ReloadStatus::Failed,
+            dry_run: false,
+            generation: 0,
+            duration_ms: 0.0,
+            plugins: PluginChanges::default(),
+            providers: ProviderChanges::default(),
+            config: Some(ConfigFailure {
+                message: "the loader has ended unexpectedly; what serves now goes on serving".to_owned(),
+                hint: "see the log, and restart the host".to_owned(),
+            }),
+        }
+    }
+
+    /// Whether anything failed.
+    pub fn failures(&self) -> usize {
+        self.plugins.failed.len() + self.providers.failed.len() + usize::from(self.config.is_some())
+    }
+}
+
+/// `GET /api/plugins`.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginList {
+    /// Every library, also those that are not in use.
+    pub plugins: Vec<PluginView>,
+    /// How many they are.
+    pub total_count: usize,
+    /// The files that were passed over, with the reason.
+    pub ignored: Vec<IgnoredFile>,
+}
+
+/// A file that is none of the host's business.
+#[derive(Clone, Debug, Serialize)]
+pub struct IgnoredFile {
+    /// Where it lies.
+    pub file: PathBuf,
+    /// Why it was passed over.
+    pub reason: String,
+}
+
+/// One library.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginView {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub version: Option<String>,
+    pub author: Option<String>,
+    pub description: Option<String>,
+    pub requires: Vec<String>,
+    pub category: Option<Category>,
+    pub api_version: Option<String>,
+    pub supported_features: Vec<String>,
+    pub homepage: Option<String>,
+    pub documentation: Option<String>,
+    pub license: Option<String>,
+    pub file: PathBuf,
+    pub sha256: Option<String>,
+    pub size_bytes: Option<u64>,
+    pub built_with: BuiltWith,
+    pub state: PluginState,
+    /// The generation that serves.
+    pub generation: Option<u64>,
+    pub loaded_at: Option<String>,
+    /// Requests that run on the generation that serves.
+    pub in_flight: usize,
+    /// Panics of the generation that serves.
+    pub panics: u64,
+    /// Generations that were replaced and finish what they had begun.
+    pub draining: Vec<Draining>,
+    /// Generations that stay mapped, with the reason.
+    pub resident: Vec<Resident>,
+    /// The providers made from it.
+    pub providers: Vec<String>,
+    pub problem: Option<Problem>,
+    /// The latest loads, newest first; only where one plugin is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<Vec<Load>>,
+}
+
+/// With what a library was built, by its own account.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BuiltWith {
+    pub rustc: Option<String>,
+    pub sdk: Option<String>,
+    pub target: Option<String>,
+}
+
+/// What a library is to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginState {
+    /// Providers are made from it.
+    Active,
+    /// It could not be used.
+    Refused,
+    /// It was used, and takes no more calls.
+    Quarantined,
+    /// It was switched off.
+    Disabled,
+    /// It is loaded, and no provider uses it.
+    Unused,
+    /// Another file with the same plugin is used.
+    Shadowed,
+}
+
+/// A generation that was replaced.
+#[derive(Clone, Debug, Serialize)]
+pub struct Draining {
+    pub generation: u64,
+    pub in_flight: usize,
+    pub since: String,
+    /// What is being waited for, once no request uses it any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closing: Option<&'static str>,
+}
+
+/// A generation that stays mapped.
+#[derive(Clone, Debug, Serialize)]
+pub struct Resident {
+    pub generation: u64,
+    pub reason: String,
+}
+
+/// One load, in a plugin's history.
+#[derive(Clone, Debug, Serialize)]
+pub struct Load {
+    pub generation: u64,
+    pub version: String,
+    pub sha256: String,
+    pub loaded_at: String,
+    /// `active`, `draining`, `closing`, `unloaded` or `resident`.
+    pub state: &'static str,
+    pub reason: Option<String>,
+}
+
+impl PluginView {
+    /// A library of which nothing but its place is known.
+    pub(super) fn of_file(file: PathBuf, state: PluginState) -> Self {
+        Self {
+            id: None,
+            name: None,
+            version: None,
+            author: None,
+            description: None,
+            requires: Vec::new(),
+            category: None,
+            api_version: None,
+            supported_features: Vec::new(),
+            homepage: None,
+            documentation: None,
+            license: None,
+            file,
+            sha256: None,
+            size_bytes: None,
+            built_with: BuiltWith::default(),
+            state,
+            generation: None,
+            loaded_at: None,
+            in_flight: 0,
+            panics: 0,
+            draining: Vec::new(),
+            resident: Vec::new(),
+            providers: Vec::new(),
+            problem: None,
+            history: None,
+        }
+    }
+
+    /// Fills in what its manifest says.
+    pub(super) fn describe(&mut self, manifest: &Manifest) {
+        self.id = Some(manifest.id.to_string());
+        self.name = Some(manifest.name.clone());
+        self.version = Some(manifest.version.to_string());
+        self.author = Some(manifest.author.clone());
+        self.description = Some(manifest.description.clone());
+        self.requires.clone_from(&manifest.requires);
+        self.category = manifest.category;
+        self.api_version = Some(manifest.api_version.clone());
+        self.supported_features = manifest.supported_features.words().map(str::to_owned).collect();
+        self.homepage.clone_from(&manifest.homepage);
+        self.documentation.clone_from(&manifest.documentation);
+        self.license.clone_from(&manifest.license);
+        self.built_with = BuiltWith {
+            rustc: manifest.rustc.clone(),
+            sdk: manifest.sdk_version.clone(),
+            target: manifest.target.clone(),
+        };
+    }
+}

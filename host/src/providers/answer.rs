@@ -1,0 +1,149 @@
+//! An answer on its way: chunks as they come, each within its time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use patchbay_plugin_api::ProviderError;
+use tokio::time::Instant;
+
+use super::Chunk;
+use super::call::timed_out;
+use super::plan::PlanStream;
+use super::provider::{InFlight, Provider};
+use crate::plugins::{ChunkBatch, Chunks};
+
+/// Where chunks come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    Plan(Box<PlanStream>),
+    Plugin(Chunks),
+    Whole(Option<Chunk>),
+}
+
+/// Until when something has to be there, and what to say when it is not.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    until: Instant,
+    within: Duration,
+    what: &'static str,
+}
+
+/// A streamed answer, pulled by whoever holds it. Dropping it cancels, upstream too.
+#[derive(Debug)]
+pub struct AnswerStream {
+    source: Source,
+    began: Instant,
+    /// Whether the client has seen the answer begin.
+    content: bool,
+    /// The time limit of the chunk that is waited for; kept when `next` is dropped and called again.
+    waiting: Option<Limit>,
+    ended: bool,
+    _under_way: InFlight,
+    /// Last: keeps the generation alive until `source`, which came from it, is gone.
+    provider: Arc<Provider>,
+}
+
+impl AnswerStream {
+    pub(super) fn new(source: Source, began: Instant, under_way: InFlight, provider: Arc<Provider>) -> Self {
+        Self { source, began, content: false, waiting: None, ended: false, _under_way: under_way, provider }
+    }
+
+    /// The next chunks, as many as are ready; none at the end. After an error there is nothing more. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Result<Vec<Chunk>, ProviderError>> {
+        if self.ended {
+            return None;
+        }
+        let limit = self.waiting.unwrap_or_else(|| self.limit());
+        self.waiting = Some(limit);
+        let item = match tokio::time::timeout_at(limit.until, self.source.next()).await {
+            Ok(item) => item.map(|item| item.map_err(|error| self.provider.cleaned(error))),
+            Err(_) => Some(Err(timed_out(limit.what, limit.within))),
+        };
+        self.waiting = None;
+        match &item {
+            Some(Ok(chunks)) => {
+                if !self.content && chunks.iter().any(Chunk::has_content) {
+                    self.content = true;
+                    self.provider.counters.record(Ok(()));
+                }
+            }
+            Some(Err(error)) => {
+                self.ended = true;
+                self.provider.counters.record(Err(error));
+            }
+            None => {
+                self.ended = true;
+                self.provider.counters.record(Ok(()));
+            }
+        }
+        item
+    }
+
+    fn limit(&self) -> Limit {
+        let settings = &self.provider.settings;
+        let next = if self.content {
+            let within = settings.chunk_timeout;
+            Limit { until: Instant::now() + within, within, what: "no further chunk" }
+        } else {
+            let within = settings.timeout;
+            Limit { until: self.began + within, within, what: "no first token" }
+        };
+        match settings.total_timeout {
+            Some(within) if self.began + within < next.until => {
+                Limit { until: self.began + within, within, what: "no end of the stream" }
+            }
+            _ => next,
+        }
+    }
+}
+
+impl Source {
+    async fn next(&mut self) -> Option<Result<Vec<Chunk>, ProviderError>> {
+        match self {
+            Self::Plan(stream) => stream.next().await,
+            Self::Plugin(chunks) => Some(chunks.next().await?.and_then(|batch| cut(&batch))),
+            Self::Whole(chunk) => chunk.take().map(|chunk| Ok(vec![chunk])),
+        }
+    }
+}
+
+/// The chunks of a batch. Where they end was said by a plugin, so it may be wrong.
+fn cut(batch: &ChunkBatch) -> Result<Vec<Chunk>, ProviderError> {
+    let mut begin = 0;
+    batch
+        .chunks
+        .iter()
+        .map(|chunk| {
+            let end = usize::try_from(chunk.end).unwrap_or(usize::MAX);
+            if end < begin || end > batch.data.len() {
+                return Err(ProviderError::unreadable("the plugin's chunks lie outside of their batch"));
+            }
+            let json = batch.data.slice(begin..end);
+            begin = end;
+            Ok(Chunk { json, flags: chunk.flags })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use patchbay_plugin_api::abi::ChunkEnd;
+
+    use super::*;
+
+    #[test]
+    fn batches_are_cut_where_their_chunks_end() {
+        let batch = |ends: &[u32]| ChunkBatch {
+            data: Bytes::from_static(b"aabbb"),
+            chunks: ends.iter().map(|end| ChunkEnd { end: *end, flags: 1 }).collect(),
+        };
+        let cut_at = |ends: &[u32]| {
+            cut(&batch(ends)).map(|chunks| chunks.into_iter().map(|c| c.json).collect::<Vec<_>>())
+        };
+        assert_eq!(cut_at(&[2, 5]).unwrap(), ["aa", "bbb"]);
+        assert_eq!(cut_at(&[]).unwrap(), Vec::<Bytes>::new());
+        assert!(cut_at(&[2, 1]).is_err());
+        assert!(cut_at(&[6]).is_err());
+    }
+}

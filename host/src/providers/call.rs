@@ -1,0 +1,115 @@
+//! Asking a provider: by its plan where it has one, else its plugin; always within its time limits.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use patchbay_plugin_api::abi::chunk_flags;
+use patchbay_plugin_api::{ErrorKind, ProviderError};
+use tokio::time::Instant;
+
+use super::answer::{AnswerStream, Source};
+use super::plan::{PlannedChat, Streamed};
+use super::{Chunk, Members, Provider, whole};
+use crate::plugins::{Feature, Operation};
+use crate::services::http::HttpClient;
+use crate::services::redact;
+
+/// What comes with every call.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// The way to upstreams.
+    pub http: HttpClient,
+    /// For the log, the client's and the plugin's.
+    pub request_id: Arc<str>,
+}
+
+impl Provider {
+    /// Asks for a whole answer, a `chat.completion` in JSON. Dropping the future cancels.
+    pub async fn complete(&self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
+        let _under_way = self.begin();
+        let limit = self.settings.timeout;
+        let answer = within(limit, "no answer", self.ask_whole(body, call)).await;
+        self.counters.record(answer.as_ref().map(|_| ()));
+        answer
+    }
+
+    /// Asks for an answer in chunks. The time for the first of them runs from here.
+    pub async fn stream(
+        self: &Arc<Self>,
+        body: &Members,
+        call: &CallContext,
+    ) -> Result<AnswerStream, ProviderError> {
+        let under_way = self.begin();
+        let began = Instant::now();
+        let opened = within(self.settings.timeout, "no first token", self.open(body, call)).await;
+        match opened {
+            Ok(source) => Ok(AnswerStream::new(source, began, under_way, Arc::clone(self))),
+            Err(error) => {
+                self.counters.record(Err(&error));
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask_whole(&self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
+        if let Some(planned) = PlannedChat::of(self.plan.as_ref(), &self.settings) {
+            return planned.complete(body, call).await;
+        }
+        let mut body = body.clone();
+        body.remove("stream");
+        body.remove("stream_options");
+        let answer = self.instance.ask(Operation::Complete, body.write(), &call.request_id).await;
+        answer.map_err(|error| self.cleaned(error))
+    }
+
+    async fn open(&self, body: &Members, call: &CallContext) -> Result<Source, ProviderError> {
+        if !self.features.has(Feature::Streaming) {
+            let answer = self.ask_whole(body, call).await?;
+            return Ok(Source::Whole(Some(only_chunk(whole::as_chunk(&answer)?))));
+        }
+        if let Some(planned) = PlannedChat::of(self.plan.as_ref(), &self.settings) {
+            return Ok(match planned.stream(body, call).await? {
+                Streamed::Chunks(stream) => Source::Plan(stream),
+                Streamed::Whole(json) => Source::Whole(Some(only_chunk(json))),
+            });
+        }
+        let mut body = body.clone();
+        body.set("stream", Bytes::from_static(b"true"));
+        let chunks = self.instance.stream(body.write(), &call.request_id).await;
+        chunks.map(Source::Plugin).map_err(|error| self.cleaned(error))
+    }
+
+    /// An error of a plugin, whose author may have forgotten what must not be in it.
+    pub(super) fn cleaned(&self, mut error: ProviderError) -> ProviderError {
+        error.message = redact::clean(&error.message, &self.settings.keys);
+        error.detail = error.detail.map(|detail| redact::clean(&detail, &self.settings.keys));
+        error
+    }
+}
+
+/// A chunk that says everything; an answer with nothing in it is an answer too.
+fn only_chunk(json: Bytes) -> Chunk {
+    Chunk { json, flags: chunk_flags::CONTENT | chunk_flags::FINISH | chunk_flags::USAGE }
+}
+
+async fn within<T>(
+    limit: Duration,
+    what: &str,
+    work: impl Future<Output = Result<T, ProviderError>>,
+) -> Result<T, ProviderError> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(timed_out(what, limit)),
+    }
+}
+
+/// Each limit has words of its own: an operator must know which setting to change.
+pub(super) fn timed_out(what: &str, limit: Duration) -> ProviderError {
+    let limit = humantime::format_duration(limit);
+    ProviderError::new(ErrorKind::TimedOut, format!("{what} within {limit}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+use std::time::Duration;
+
+use super::*;
+use crate::config::ProviderSettings;
+use crate::plugins::Features;
+use crate::providers::Condition;
+use crate::testing::{self, Step, Upstream};
+
+fn context() -> CallContext {
+    CallContext { http: HttpClient::default(), request_id: "r-1".into() }
+}
+
+fn body(json: &'static str) -> Members {
+    Members::parse(&Bytes::from_static(json.as_bytes())).unwrap()
+}
+
+fn asking(upstream: &Upstream, change: impl FnOnce(&mut ProviderSettings)) -> Arc<Provider> {
+    let mut settings = testing::settings("p");
+    change(&mut settings);
+    testing::provider(settings, Some(testing::plan(&upstream.url)))
+}
+
+async fn texts(provider: &Arc<Provider>) -> (Vec<Bytes>, Option<ProviderError>) {
+    let mut stream = match provider.stream(&body("{}"), &context()).await {
+        Ok(stream) => stream,
+        Err(error) => return (Vec::new(), Some(error)),
+    };
+    let mut chunks = Vec::new();
+    while let Some(item) = stream.next().await {
+        match item {
+            Ok(batch) => chunks.extend(batch.into_iter().map(|chunk| chunk.json)),
+            Err(error) => return (chunks, Some(error)),
+        }
+    }
+    (chunks, None)
+}
+
+#[tokio::test]
+async fn a_whole_answer_is_upstreams_own_bytes() {
+    let upstream = Upstream::answering(200, "application/json", testing::whole_answer("hi")).await;
+    let provider = asking(&upstream, |settings| {
+        settings.extra_headers.insert("X-Title".into(), "me".into());
+    });
+    let answer = provider.complete(&body(r#"{"model":"m","stream":true}"#), &context()).await.unwrap();
+    assert_eq!(answer, testing::whole_answer("hi"));
+    let seen = upstream.seen().remove(0);
+    assert!(
+        seen.starts_with("POST /v1/chat/completions") && seen.ends_with("\r\n\r\n{\"model\":\"m\"}"),
+        "{seen}"
+    );
+    assert!(
+        seen.contains("authorization: Bearer sk-test-000111222") && seen.contains("x-title: me"),
+        "{seen}"
+    );
+    assert_eq!(provider.counters.condition(), Condition::Available);
+}
+
+#[tokio::test]
+async fn a_stream_is_upstreams_chunks() {
+    let (one, two, last) = (testing::chunk("a"), testing::chunk("b"), testing::last_chunk());
+    let upstream = Upstream::streaming(&[&one, &two, &last, "[DONE]"], true).await;
+    let (chunks, error) = texts(&asking(&upstream, |_| {})).await;
+    assert_eq!((chunks, error), (vec![one.into(), two.into(), last.into()], None));
+    assert!(upstream.seen()[0].contains(r#""stream":true,"stream_options":{"include_usage":true}"#));
+}
+
+#[tokio::test]
+async fn a_stream_without_its_terminal_is_broken() {
+    for proper_end in [true, false] {
+        let one = testing::chunk("a");
+        let upstream = Upstream::streaming(&[&one], proper_end).await;
+        let provider = asking(&upstream, |_| {});
+        let (chunks, error) = texts(&provider).await;
+        assert_eq!(chunks, [Bytes::from(one)]);
+        assert_eq!(error.unwrap().kind, ErrorKind::BrokenStream);
+        assert_eq!(provider.counters.condition(), Condition::Degraded);
+    }
+}
+
+#[tokio::test]
+async fn an_error_or_nonsense_in_a_stream_fails_it() {
+    for (event, kind, words) in [
+        (r#"{"error":{"code":502,"message":"backend down"}}"#, ErrorKind::Provider, "backend down"),
+        (r#"{"error":{"code":429,"message":"slow"}}"#, ErrorKind::RateLimited, "slow"),
+        ("not json", ErrorKind::UnreadableAnswer, "not a chunk"),
+    ] {
+        let one = testing::chunk("a");
+        let upstream = Upstream::streaming(&[&one, event, "[DONE]"], true).await;
+        let (chunks, error) = texts(&asking(&upstream, |_| {})).await;
+        let error = error.unwrap();
+        assert_eq!((chunks.len(), error.kind), (1, kind), "{event}");
+        assert!(error.message.contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn statuses_become_kinds() {
+    for (status, kind) in [
+        (400, ErrorKind::InvalidInput),
+        (401, ErrorKind::Authentication),
+        (403, ErrorKind::Authentication),
+        (404, ErrorKind::Provider),
+        (307, ErrorKind::Provider),
+        (408, ErrorKind::TimedOut),
+        (429, ErrorKind::RateLimited),
+        (503, ErrorKind::Provider),
+    ] {
+        let said = r#"{"error":{"message":"no, sk-abcdefgh1234"}}"#;
+        let upstream = Upstream::answering(status, "application/json", said).await;
+        let provider = asking(&upstream, |_| {});
+        let whole = provider.complete(&body("{}"), &context()).await.unwrap_err();
+        let (_, streamed) = texts(&provider).await;
+        assert_eq!((whole.kind, whole.status), (kind, Some(status)));
+        assert_eq!(streamed.as_ref(), Some(&whole));
+        assert!(!format!("{whole:?}").contains("abcdefgh"), "{whole:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_is_none_is_an_error() {
+    for (said, kind) in [
+        ("", ErrorKind::UnreadableAnswer),
+        ("<html>", ErrorKind::UnreadableAnswer),
+        (r#"{"choices":[]}"#, ErrorKind::UnreadableAnswer),
+        (r#"{"error":{"message":"no"}}"#, ErrorKind::Provider),
+    ] {
+        let upstream = Upstream::answering(200, "application/json", said).await;
+        let provider = asking(&upstream, |_| {});
+        assert_eq!(provider.complete(&body("{}"), &context()).await.unwrap_err().kind, kind, "{said}");
+        assert_eq!(texts(&provider).await.1.unwrap().kind, kind, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_stream_answers_in_one_chunk() {
+    let upstream = Upstream::answering(200, "application/json", testing::whole_answer("hi")).await;
+    let features = Features::from_iter(["chat_completion".to_owned()]);
+    let provider =
+        testing::provider_with(testing::settings("p"), Some(testing::plan(&upstream.url)), features);
+    let (chunks, error) = texts(&provider).await;
+    assert_eq!((chunks.len(), error), (1, None));
+    assert!(std::str::from_utf8(&chunks[0]).unwrap().contains(r#""delta":{"content":"hi""#), "{chunks:?}");
+    assert!(!upstream.seen()[0].contains("stream"));
+}
+
+#[tokio::test]
+async fn every_time_limit_has_its_own_words() {
+    let short = Duration::from_millis(60);
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n".to_vec();
+    let event = format!("data: {}\n\n", testing::chunk("a")).into_bytes();
+    let silent = Upstream::script(vec![Step::Hang]).await;
+    let no_token = Upstream::script(vec![Step::Send(head.clone()), Step::Hang]).await;
+    let stalls = Upstream::script(vec![Step::Send(head), Step::Send(event), Step::Hang]).await;
+
+    let error = asking(&silent, |s| s.timeout = short).complete(&body("{}"), &context()).await.unwrap_err();
+    assert_eq!((error.kind, error.message.as_str()), (ErrorKind::TimedOut, "no answer within 60ms"));
+    for upstream in [&silent, &no_token] {
+        let error = texts(&asking(upstream, |s| s.timeout = short)).await.1.unwrap();
+        assert_eq!(error.message, "no first token within 60ms");
+    }
+    let (chunks, error) = texts(&asking(&stalls, |s| s.chunk_timeout = short)).await;
+    assert_eq!((chunks.len(), error.unwrap().message.as_str()), (1, "no further chunk within 60ms"));
+    let (chunks, error) = texts(&asking(&stalls, |s| s.total_timeout = Some(short))).await;
+    assert_eq!((chunks.len(), error.unwrap().message.as_str()), (1, "no end of the stream within 60ms"));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(stalls.left_alone() && silent.left_alone());
+}
+
+#[tokio::test]
+async fn dropping_a_stream_cancels_upstream_and_ends_the_count() {
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n".to_vec();
+    let event = format!("data: {}\n\n", testing::chunk("a")).into_bytes();
+    let upstream = Upstream::script(vec![Step::Send(head), Step::Send(event), Step::Hang]).await;
+    let provider = asking(&upstream, |_| {});
+    let mut stream = provider.stream(&body("{}"), &context()).await.unwrap();
+    assert!(stream.next().await.unwrap().is_ok());
+    let in_flight = || provider.counters.in_flight.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(in_flight(), 1);
+    drop(stream);
+    assert_eq!(in_flight(), 0);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(upstream.left_alone());
+}
+
+#[tokio::test]
+async fn without_a_plan_the_plugin_is_asked() {
+    let provider = testing::provider(testing::settings("p"), None);
+    let error = provider.complete(&body("{}"), &context()).await.unwrap_err();
+    // There is no plugin behind this one, so nobody answers.
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (ErrorKind::Panicked, "the plugin \"detached\" ended the call without an answer")
+    );
+}

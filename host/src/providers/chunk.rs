@@ -1,0 +1,189 @@
+//! One chunk of a streamed answer, and what it carries, told by a parse that copies nothing.
+
+use std::fmt;
+
+use bytes::Bytes;
+use patchbay_plugin_api::abi::chunk_flags;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// One `chat.completion.chunk`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Its JSON, as upstream wrote it.
+    pub json: Bytes,
+    /// Bits of [`chunk_flags`].
+    pub flags: u32,
+}
+
+impl Chunk {
+    /// Whether a client sees the answer begin with it: text, a tool call or reasoning.
+    pub fn has_content(&self) -> bool {
+        self.flags & chunk_flags::CONTENT != 0
+    }
+
+    /// Whether it carries a finish reason or token counts.
+    pub fn has_ending(&self) -> bool {
+        self.flags & (chunk_flags::FINISH | chunk_flags::USAGE) != 0
+    }
+}
+
+/// What an upstream's event turned out to be.
+#[derive(Debug)]
+pub(super) enum Seen<'a> {
+    /// A chunk, with its flags.
+    Chunk(u32),
+    /// An error in the place of a chunk.
+    Error(&'a RawValue),
+}
+
+/// Looks at an event of a stream.
+pub(super) fn look(json: &[u8]) -> Result<Seen<'_>, serde_json::Error> {
+    let head: Head<'_> = serde_json::from_slice(json)?;
+    if let Some(error) = head.error {
+        return Ok(Seen::Error(error));
+    }
+    let usage = head.usage.map_or(0, |_| chunk_flags::USAGE);
+    Ok(Seen::Chunk(head.choices.map_or(0, |choices| choices.0) | usage))
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    choices: Option<Choices>,
+    usage: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    delta: Option<Delta>,
+    finish_reason: Option<IgnoredAny>,
+}
+
+/// The flags of all choices.
+struct Choices(u32);
+
+impl<'de> Deserialize<'de> for Choices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Choices;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of choices")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices, A::Error> {
+                let mut flags = 0;
+                while let Some(choice) = list.next_element::<Choice>()? {
+                    if choice.delta.is_some_and(|delta| delta.0) {
+                        flags |= chunk_flags::CONTENT;
+                    }
+                    if choice.finish_reason.is_some() {
+                        flags |= chunk_flags::FINISH;
+                    }
+                }
+                Ok(Choices(flags))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// Whether the delta holds anything but the role. Which members those are is the vendors' business (`content`,
+/// `tool_calls`, `reasoning`, `refusal`, `images`, ...): one that was not known here would never be seen to begin.
+struct Delta(bool);
+
+impl<'de> Deserialize<'de> for Delta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Delta;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a delta")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Delta, A::Error> {
+                let mut filled = false;
+                while let Some((IsRole(role), value)) = map.next_entry::<IsRole, &RawValue>()? {
+                    filled |= !role && !matches!(value.get(), "null" | "\"\"" | "[]" | "{}");
+                }
+                Ok(Delta(filled))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+struct IsRole(bool);
+
+impl<'de> Deserialize<'de> for IsRole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+        impl Visitor<'_> for Word {
+            type Value = IsRole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member's name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<IsRole, E> {
+                Ok(IsRole(name == "role"))
+            }
+        }
+        deserializer.deserialize_identifier(Word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str, content: bool, finish: bool, usage: bool) {
+        let Seen::Chunk(flags) = look(json.as_bytes()).unwrap() else { panic!("{json} is an error") };
+        let seen = |flag| flags & flag != 0;
+        assert_eq!(
+            (seen(chunk_flags::CONTENT), seen(chunk_flags::FINISH), seen(chunk_flags::USAGE)),
+            (content, finish, usage),
+            "{json}"
+        );
+    }
+
+    #[test]
+    fn flags_say_what_a_chunk_carries() {
+        check(
+            r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+            false,
+            false,
+            false,
+        );
+        check(
+            r#"{"choices":[{"delta":{"content":"a"},"finish_reason":null}],"usage":null}"#,
+            true,
+            false,
+            false,
+        );
+        check(r#"{"choices":[{"delta":{"content":null,"tool_calls":[{"index":0}]}}]}"#, true, false, false);
+        check(r#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#, true, false, false);
+        check(
+            r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"total_tokens":1}}"#,
+            false,
+            true,
+            true,
+        );
+        check(r#"{"choices":[],"usage":{"total_tokens":1}}"#, false, false, true);
+        check(r#"{"choices":[{"delta":null},{"delta":{"content":"b"}}],"error":null}"#, true, false, false);
+        check(r#"{"id":"x"}"#, false, false, false);
+    }
+
+    #[test]
+    fn errors_and_nonsense_are_told_apart() {
+        assert!(matches!(look(br#"{"error":{"message":"no"}}"#), Ok(Seen::Error(_))));
+        for json in ["", "{", "[]", "hello", r#"{"choices":{}}"#] {
+            assert!(look(json.as_bytes()).is_err(), "{json}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Serving requests by a plan: bytes go to an upstream that speaks the client's dialect, and its bytes come back.
+
+// The request: which members change on the way.
+mod request;
+// Answers that are not the answer.
+mod failure;
+// An answer in chunks.
+mod stream;
+
+pub(super) use stream::PlanStream;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use patchbay_plugin_api::plan::Endpoint;
+use patchbay_plugin_api::{Plan, ProviderError};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::{CallContext, Members, whole};
+use crate::config::ProviderSettings;
+use crate::services::http::{Request, Response};
+
+/// No whole answer is larger; images in answers come to a few megabytes.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// A plan at work for one provider.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlannedChat<'a> {
+    plan: &'a Plan,
+    chat: &'a Endpoint,
+    settings: &'a Arc<ProviderSettings>,
+}
+
+/// What an upstream answered to a request for a stream.
+#[derive(Debug)]
+pub(super) enum Streamed {
+    /// A stream.
+    Chunks(Box<PlanStream>),
+    /// The whole answer at once, as one chunk.
+    Whole(Bytes),
+}
+
+impl<'a> PlannedChat<'a> {
+    /// The plan, if it covers chat and is one this host can follow.
+    pub(super) fn of(plan: Option<&'a Plan>, settings: &'a Arc<ProviderSettings>) -> Option<Self> {
+        let plan = plan.filter(|plan| plan.version == 1 && plan.dialect == "openai")?;
+        Some(Self { plan, chat: plan.chat.as_ref()?, settings })
+    }
+
+    /// Asks for a whole answer; what comes back is upstream's own bytes.
+    pub(super) async fn complete(self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
+        let response = self.send(request::whole(self.plan, body), "application/json", call).await?;
+        let answer = response.body.collect(MAX_ANSWER_BYTES).await?;
+        self.check_whole(&answer)?;
+        Ok(answer)
+    }
+
+    /// Asks for a stream.
+    pub(super) async fn stream(self, body: &Members, call: &CallContext) -> Result<Streamed, ProviderError> {
+        let response = self.send(request::streamed(self.plan, body), "text/event-stream", call).await?;
+        if is_json(&response.headers) {
+            let answer = response.body.collect(MAX_ANSWER_BYTES).await?;
+            self.check_whole(&answer)?;
+            return Ok(Streamed::Whole(whole::as_chunk(&answer)?));
+        }
+        let stream = PlanStream::new(response.body, &self.plan.stream.terminal, Arc::clone(self.settings));
+        Ok(Streamed::Chunks(Box::new(stream)))
+    }
+
+    async fn send(self, body: Bytes, accept: &str, call: &CallContext) -> Result<Response, ProviderError> {
+        let request = Request {
+            method: Method::POST,
+            url: self.chat.url.clone(),
+            headers: self.headers(accept),
+            body,
+            key: self.settings.keys.first().cloned(),
+            connect_timeout: self.settings.connect_timeout,
+            allow_http: self.settings.allow_http,
+        };
+        let response = call.http.send(request).await?;
+        if response.status.is_success() {
+            return Ok(response);
+        }
+        Err(failure::of_response(response, &self.settings.keys).await)
+    }
+
+    /// The plan's headers, then the operator's, which replace those of the same name.
+    fn headers(self, accept: &str) -> Vec<(String, String)> {
+        let mut headers = vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("accept".to_owned(), accept.to_owned()),
+        ];
+        let planned = self.plan.headers.iter().map(|header| (&header.name, &header.value));
+        for (name, value) in planned.chain(&self.settings.extra_headers) {
+            headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            headers.push((name.clone(), value.clone()));
+        }
+        headers
+    }
+
+    /// A status of success with an error or nothing in it is not a success.
+    fn check_whole(self, answer: &[u8]) -> Result<(), ProviderError> {
+        #[derive(Deserialize)]
+        struct Shape<'a> {
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
+            choices: Option<Vec<IgnoredAny>>,
+        }
+        let shape: Shape<'_> = serde_json::from_slice(answer).map_err(|error| {
+            ProviderError::unreadable("the provider's answer is not the JSON of a chat completion")
+                .with_detail(error.to_string())
+        })?;
+        match shape {
+            Shape { error: Some(error), .. } => Err(failure::of_error_member(error, &self.settings.keys)),
+            Shape { choices: Some(choices), .. } if !choices.is_empty() => Ok(()),
+            _ => Err(ProviderError::unreadable("the provider's answer holds no choices")),
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| value.trim_start().starts_with("application/json"))
+}

@@ -1,0 +1,3 @@
+//! What the host says about itself.
+
+pub mod log;
