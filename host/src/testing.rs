@@ -98,9 +98,14 @@ impl Upstream {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Whether the other side went away during a `Hang`.
-    pub(crate) fn left_alone(&self) -> bool {
-        self.gone.load(Ordering::SeqCst)
+    /// Whether the other side went away during a `Hang`, by now or soon.
+    pub(crate) async fn left_alone(&self) -> bool {
+        eventually(|| self.gone.load(Ordering::SeqCst)).await
+    }
+
+    /// Whether somebody is connected, and has not gone away.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.calls() > 0 && !self.gone.load(Ordering::SeqCst)
     }
 
     pub(crate) fn calls(&self) -> usize {
@@ -149,6 +154,17 @@ async fn read_request(socket: &mut TcpStream) -> Option<String> {
             return None;
         }
     }
+}
+
+/// Waits for what must come true, on however busy a machine.
+pub(crate) async fn eventually(condition: impl Fn() -> bool) -> bool {
+    for _ in 0..500 {
+        if condition() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
 }
 
 /// A chunk of an answer, as upstreams send them.

@@ -178,8 +178,7 @@ async fn the_first_token_is_not_held_back() {
     }
     // And who leaves costs nothing more.
     drop(socket);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(upstream.left_alone());
+    assert!(upstream.left_alone().await);
 }
 
 #[tokio::test]
@@ -188,11 +187,9 @@ async fn who_leaves_before_the_first_token_cancels_too() {
     let host = Host::of(&[&upstream]).await;
     let socket =
         host.connect(&request("POST", "/api/chat", "content-type: application/json\r\n", HELLO)).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!upstream.left_alone());
+    assert!(testing::eventually(|| upstream.is_asked()).await);
     drop(socket);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(upstream.left_alone());
+    assert!(upstream.left_alone().await);
 }
 
 /// Upstreams that break off: one goes away, the other says that it fails in the same breath as its words.
