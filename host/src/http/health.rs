@@ -28,8 +28,9 @@ pub(super) async fn ready(State(state): State<AppState>) -> Response {
 /// What is known of every provider. Asks nobody, so it never waits.
 pub(super) async fn overview(State(state): State<AppState>) -> Response {
     let snapshot = state.registry.snapshot();
-    let providers: BTreeMap<&str, Condition> =
-        snapshot.by_priority().iter().map(|it| (it.name(), it.counters.condition())).collect();
+    let enabled = snapshot.by_priority().iter().map(|it| (it.name(), it.condition()));
+    let disabled = snapshot.disabled().iter().map(|name| (name.as_str(), Condition::Disabled));
+    let providers: BTreeMap<&str, Condition> = enabled.chain(disabled).collect();
     let summary = Summary::of(providers.values().copied());
     let (status, word) = summary.verdict();
     let body = Health {
@@ -75,6 +76,7 @@ impl Summary {
                 Condition::Degraded => &mut summary.degraded,
                 Condition::Unavailable => &mut summary.unavailable,
                 Condition::Unknown => &mut summary.unknown,
+                Condition::Disabled => &mut summary.disabled,
             } += 1;
         }
         summary
@@ -102,12 +104,14 @@ mod tests {
 
     #[test]
     fn the_verdict_follows_from_the_counts() {
-        use Condition::{Available, Busy, Degraded, Unavailable, Unknown};
+        use Condition::{Available, Busy, Degraded, Disabled, Unavailable, Unknown};
         for (conditions, expected) in [
             (&[][..], (503, "no_providers")),
             (&[Unknown], (200, "healthy")),
             (&[Available, Busy, Unknown], (200, "healthy")),
             (&[Available, Unavailable], (200, "degraded")),
+            (&[Available, Disabled], (200, "healthy")),
+            (&[Disabled], (503, "no_providers")),
             (&[Degraded], (200, "degraded")),
             (&[Unavailable, Unavailable], (503, "unhealthy")),
         ] {

@@ -13,7 +13,7 @@ use super::discover::{self, Scan};
 use super::examine::{Examined, Examiner, Plugin};
 use super::file::ContentHash;
 use super::generation::Generation;
-use super::instances::{self, Outcome, Plugins, Wanted};
+use super::instances::{self, Asked, Outcome, Plugins, Wanted};
 use super::load::Loader;
 use super::manager::ReloadOptions;
 use super::manifest::PluginId;
@@ -322,7 +322,7 @@ impl Engine {
         // What was only tried out is not among the plugins yet, but its providers would be made.
         let coming: BTreeSet<&str> = run.plugins.loaded.iter().map(String::as_str).collect();
         let reloaded: BTreeSet<&str> = run.plugins.reloaded.iter().map(|plugin| plugin.id.as_str()).collect();
-        let (wanted, failed) = instances::wanted(config, next, &run.reasons);
+        let Asked { wanted, failed, .. } = instances::asked(config, next, &run.reasons);
         let current = self.registry.snapshot();
         for wanted in &wanted {
             let name = wanted.settings.name.clone();
@@ -351,7 +351,7 @@ impl Engine {
     /// Makes the providers, swaps the pointer, and lets the old generations go.
     async fn publish(&mut self, config: &Config, mut next: Plugins, run: &mut Run) -> Plugins {
         let current = self.registry.snapshot().clone();
-        let (wanted, failed) = instances::wanted(config, &next, &run.reasons);
+        let Asked { wanted, failed, disabled } = instances::asked(config, &next, &run.reasons);
         let mut made = self.make(&wanted, &next, &current).await;
         for id in self.refuse_generations(&wanted, &mut made, &current, run) {
             match self.plugins.get(&id) {
@@ -395,10 +395,10 @@ impl Engine {
             run.providers.failed.push(failed);
         }
         self.published += 1;
-        let old = self.registry.publish(Snapshot::new(self.published, providers));
+        let old = self.registry.publish(Snapshot::new(self.published, providers).with_disabled(disabled));
         for (id, previous) in &self.plugins {
             if next.get(id).is_none_or(|active| !Arc::ptr_eq(&active.generation, &previous.generation)) {
-                previous.generation.record.replaced();
+                previous.generation.record.replaced(self.loader.grace());
             }
         }
         run.providers.note_removed(&old);

@@ -26,33 +26,47 @@ pub(super) struct Wanted {
     pub(super) plugin: PluginId,
 }
 
+/// What the configuration asks for.
+pub(super) struct Asked {
+    pub(super) wanted: Vec<Wanted>,
+    /// Entries that cannot be made into a provider.
+    pub(super) failed: Vec<FailedProvider>,
+    /// Entries that are switched off, or wait for a key.
+    pub(super) disabled: Vec<String>,
+}
+
 /// Reads the entries over their plugins' defaults. `reasons` says why a plugin is not there.
-pub(super) fn wanted(
-    config: &Config,
-    plugins: &Plugins,
-    reasons: &BTreeMap<String, String>,
-) -> (Vec<Wanted>, Vec<FailedProvider>) {
+pub(super) fn asked(config: &Config, plugins: &Plugins, reasons: &BTreeMap<String, String>) -> Asked {
     let unconfigured = BTreeMap::from([(MOCK.to_owned(), ProviderEntry::default())]);
     let nothing_configured = config.plugins.is_empty() && plugins.contains_key(MOCK);
     let entries = if nothing_configured { &unconfigured } else { &config.plugins };
-    let (mut wanted, mut failed) = (Vec::new(), Vec::new());
-    for (name, entry) in entries.iter().filter(|(_, entry)| entry.enabled != Enabled::No) {
+    let mut asked = Asked { wanted: Vec::new(), failed: Vec::new(), disabled: Vec::new() };
+    for (name, entry) in entries {
+        if entry.enabled == Enabled::No {
+            asked.disabled.push(name.clone());
+            continue;
+        }
         let id = entry.plugin.as_deref().unwrap_or(name);
         let Some((plugin, active)) = plugins.iter().find(|(known, _)| alike(known.as_str(), id)) else {
-            if entry.enabled == Enabled::Yes {
-                failed.push(failure(name, no_plugin(name, id, plugins, reasons)));
+            match entry.enabled {
+                Enabled::Yes => asked.failed.push(failure(name, no_plugin(name, id, plugins, reasons))),
+                Enabled::Auto | Enabled::No => asked.disabled.push(name.clone()),
             }
             continue;
         };
         let manifest = &active.plugin.manifest;
         match ProviderSettings::new(name, plugin.as_str(), entry, &manifest.config_defaults, manifest.secrets)
         {
-            Ok(settings) if entry.enabled == Enabled::Auto && settings.keys.is_empty() => {}
-            Ok(settings) => wanted.push(Wanted { settings: Arc::new(settings), plugin: plugin.clone() }),
-            Err(message) => failed.push(failure(name, refused_configuration(message))),
+            Ok(settings) if entry.enabled == Enabled::Auto && settings.keys.is_empty() => {
+                asked.disabled.push(name.clone())
+            }
+            Ok(settings) => {
+                asked.wanted.push(Wanted { settings: Arc::new(settings), plugin: plugin.clone() })
+            }
+            Err(message) => asked.failed.push(failure(name, refused_configuration(message))),
         }
     }
-    (wanted, failed)
+    asked
 }
 
 /// `-` and `_` are alike in ids, as cargo has it.

@@ -74,6 +74,11 @@ impl Loader {
         seconds(self.settings.load_timeout)
     }
 
+    /// How long a replaced generation may finish what it had begun; none for as long as it takes.
+    pub(super) fn grace(&self) -> Option<Duration> {
+        self.settings.drain_timeout.map(seconds)
+    }
+
     /// Copies and probes, and leaves nothing behind.
     pub(super) async fn try_out(&mut self, plugin: &Plugin, content: &FileContents) -> Result<(), Problem> {
         let copy = self.copy(plugin, content)?;

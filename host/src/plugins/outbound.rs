@@ -24,6 +24,8 @@ impl Fetch for Outbound {
             let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| {
                 ProviderError::invalid_input("the plugin asked for a method that HTTP does not have")
             })?;
+            // A key goes where the operator said that upstream is, wherever else the plugin may ask.
+            let home = settings.base_url.as_deref().is_none_or(|base| same_origin(base, &request.url));
             let mut headers = request.headers;
             headers.extend(settings.extra_headers.iter().map(|(name, value)| (name.clone(), value.clone())));
             let response = client
@@ -32,7 +34,7 @@ impl Fetch for Outbound {
                     url: request.url,
                     headers,
                     body: request.body,
-                    key: settings.keys.first().cloned(),
+                    key: settings.keys.first().filter(|_| home).cloned(),
                     connect_timeout: settings.connect_timeout,
                     allow_http: settings.allow_http,
                 })
@@ -49,5 +51,29 @@ impl Fetch for Outbound {
             })
         }
         .boxed()
+    }
+}
+
+fn same_origin(base: &str, url: &str) -> bool {
+    let origin = |url: &str| reqwest::Url::parse(url).ok().map(|url| url.origin());
+    origin(base).is_some() && origin(base) == origin(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_scheme_host_and_port() {
+        for (base, url, same) in [
+            ("https://api.example.com/v1", "https://api.example.com/v2/models?key=x", true),
+            ("https://api.example.com", "https://API.example.com:443/", true),
+            ("https://api.example.com", "http://api.example.com/", false),
+            ("https://api.example.com", "https://api.example.com.evil.test/", false),
+            ("https://api.example.com", "https://api.example.com@evil.test/", false),
+            ("not a url", "not a url", false),
+        ] {
+            assert_eq!(same_origin(base, url), same, "{base} {url}");
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::pulse::Pulse;
 
@@ -47,6 +48,8 @@ pub(super) struct Record {
     pub loaded_at: SystemTime,
     in_flight: AtomicUsize,
     life: watch::Sender<Life>,
+    /// Cancelled when its requests have had their time to finish after it was replaced.
+    overdue: CancellationToken,
     pub(super) pulse: Arc<Pulse>,
 }
 
@@ -59,6 +62,7 @@ impl Record {
             loaded_at: SystemTime::now(),
             in_flight: AtomicUsize::new(0),
             life: watch::Sender::new(Life::Active),
+            overdue: CancellationToken::new(),
             pulse,
         }
     }
@@ -77,15 +81,22 @@ impl Record {
         self.life.send_replace(life);
     }
 
-    /// Marks it as replaced; does nothing once it is further.
-    pub(super) fn replaced(&self) {
-        self.life.send_if_modified(|life| {
+    /// Marks it as replaced; does nothing once it is further. What still runs on it after `grace` is cut.
+    pub(super) fn replaced(&self, grace: Option<Duration>) {
+        let replaced = self.life.send_if_modified(|life| {
             let active = *life == Life::Active;
             if active {
                 *life = Life::Draining { since: SystemTime::now() };
             }
             active
         });
+        if let (true, Some(grace)) = (replaced, grace) {
+            let overdue = self.overdue.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(grace).await;
+                overdue.cancel();
+            });
+        }
     }
 
     /// Waits until nothing of it is left, or as much as ever will be; answers with how it ended.
@@ -106,6 +117,13 @@ impl Record {
 /// A request that runs on a generation.
 #[derive(Debug)]
 pub struct Lease(Arc<Record>);
+
+impl Lease {
+    /// Done when the request has had all the time that a replaced generation is given.
+    pub async fn overdue(&self) {
+        self.0.overdue.cancelled().await;
+    }
+}
 
 impl Drop for Lease {
     fn drop(&mut self) {

@@ -38,14 +38,14 @@ pub struct AnswerStream {
     /// The time limit of the chunk that is waited for; kept when `next` is dropped and called again.
     waiting: Option<Limit>,
     ended: bool,
-    _under_way: InFlight,
+    under_way: InFlight,
     /// Last: keeps the generation alive until `source`, which came from it, is gone.
     provider: Arc<Provider>,
 }
 
 impl AnswerStream {
     pub(super) fn new(source: Source, began: Instant, under_way: InFlight, provider: Arc<Provider>) -> Self {
-        Self { source, began, content: false, waiting: None, ended: false, _under_way: under_way, provider }
+        Self { source, began, content: false, waiting: None, ended: false, under_way, provider }
     }
 
     /// The next chunks, as many as are ready; none at the end. After an error there is nothing more. Cancel-safe.
@@ -55,9 +55,11 @@ impl AnswerStream {
         }
         let limit = self.waiting.unwrap_or_else(|| self.limit());
         self.waiting = Some(limit);
-        let item = match tokio::time::timeout_at(limit.until, self.source.next()).await {
-            Ok(item) => item.map(|item| item.map_err(|error| self.provider.cleaned(error))),
-            Err(_) => Some(Err(timed_out(limit.what, limit.within))),
+        let item = tokio::select! {
+            biased;
+            item = self.source.next() => item.map(|item| item.map_err(|error| self.provider.cleaned(error))),
+            () = tokio::time::sleep_until(limit.until) => Some(Err(timed_out(limit.what, limit.within))),
+            error = self.under_way.overdue() => Some(Err(error)),
         };
         self.waiting = None;
         match &item {

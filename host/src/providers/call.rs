@@ -28,9 +28,13 @@ pub struct CallContext {
 impl Provider {
     /// Asks for a whole answer, a `chat.completion` in JSON. Dropping the future cancels.
     pub async fn complete(&self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
-        let _under_way = self.begin();
+        let under_way = self.begin();
         let limit = self.settings.timeout;
-        let answer = within(limit, "no answer", self.ask_whole(body, call)).await;
+        let answer = tokio::select! {
+            biased;
+            answer = within(limit, "no answer", self.ask_whole(body, call)) => answer,
+            error = under_way.overdue() => Err(error),
+        };
         self.counters.record(answer.as_ref().map(|_| ()));
         answer
     }

@@ -21,6 +21,8 @@ pub enum Condition {
     Degraded,
     /// It cannot be reached, or does not accept the key.
     Unavailable,
+    /// It is switched off, or waits for a key.
+    Disabled,
 }
 
 impl Condition {
@@ -41,7 +43,7 @@ impl Condition {
 
     /// Whether a request may succeed.
     pub fn can_serve(self) -> bool {
-        self != Self::Unavailable
+        !matches!(self, Self::Unavailable | Self::Disabled)
     }
 }
 

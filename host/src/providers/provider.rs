@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use patchbay_plugin_api::{Plan, ProviderError};
+use patchbay_plugin_api::{ErrorKind, Plan, ProviderError};
 
 use super::condition::{Condition, LastCondition};
 use crate::config::ProviderSettings;
@@ -43,11 +43,16 @@ impl Provider {
         &self.settings.name
     }
 
+    /// What is known of its health.
+    pub fn condition(&self) -> Condition {
+        if self.instance.quarantined().is_some() { Condition::Unavailable } else { self.counters.condition() }
+    }
+
     /// Counts a request as begun until the guard is dropped.
     pub(super) fn begin(&self) -> InFlight {
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
         self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight { counters: Arc::clone(&self.counters), _lease: self.instance.lease() }
+        InFlight { counters: Arc::clone(&self.counters), lease: self.instance.lease() }
     }
 }
 
@@ -84,7 +89,15 @@ impl Counters {
 #[derive(Debug)]
 pub struct InFlight {
     counters: Arc<Counters>,
-    _lease: Lease,
+    lease: Lease,
+}
+
+impl InFlight {
+    /// Done when the provider's generation was replaced, and the request has had its time to finish.
+    pub(super) async fn overdue(&self) -> ProviderError {
+        self.lease.overdue().await;
+        ProviderError::new(ErrorKind::Cancelled, "the plugin was replaced, and the time to finish is over")
+    }
 }
 
 impl Drop for InFlight {

@@ -14,6 +14,7 @@ pub struct Snapshot {
     pub number: u64,
     by_name: HashMap<String, Arc<Provider>>,
     by_priority: Vec<Arc<Provider>>,
+    disabled: Vec<String>,
 }
 
 impl Snapshot {
@@ -24,7 +25,19 @@ impl Snapshot {
         });
         let by_name =
             providers.iter().map(|provider| (provider.name().to_owned(), Arc::clone(provider))).collect();
-        Self { number, by_name, by_priority: providers }
+        Self { number, by_name, by_priority: providers, disabled: Vec::new() }
+    }
+
+    /// Adds the names of the entries that are switched off, or wait for a key.
+    #[must_use]
+    pub fn with_disabled(mut self, names: Vec<String>) -> Self {
+        self.disabled = names;
+        self
+    }
+
+    /// The entries that are switched off, or wait for a key.
+    pub fn disabled(&self) -> &[String] {
+        &self.disabled
     }
 
     /// The provider of this name.
