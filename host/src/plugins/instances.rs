@@ -58,10 +58,10 @@ pub(super) fn asked(config: &Config, plugins: &Plugins, reasons: &BTreeMap<Strin
         match ProviderSettings::new(name, plugin.as_str(), entry, &manifest.config_defaults, manifest.secrets)
         {
             Ok(settings) if entry.enabled == Enabled::Auto && settings.keys.is_empty() => {
-                asked.disabled.push(name.clone())
+                asked.disabled.push(name.clone());
             }
             Ok(settings) => {
-                asked.wanted.push(Wanted { settings: Arc::new(settings), plugin: plugin.clone() })
+                asked.wanted.push(Wanted { settings: Arc::new(settings), plugin: plugin.clone() });
             }
             Err(message) => asked.failed.push(failure(name, refused_configuration(message))),
         }

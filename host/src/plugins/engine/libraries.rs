@@ -1,0 +1,234 @@
+//! The libraries of a reload: which files are used, what is loaded anew, what is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::{Active, Engine, Loaded, Run};
+use crate::plugins::choose::{Contender, Verdict, choose};
+use crate::plugins::discover::Scan;
+use crate::plugins::examine::{Examined, Plugin};
+use crate::plugins::instances::Plugins;
+use crate::plugins::manager::ReloadOptions;
+use crate::plugins::manifest::PluginId;
+use crate::plugins::problem::{Problem, Step};
+use crate::plugins::report::{FailedPlugin, PluginState};
+use crate::plugins::resolve::{Member, resolve};
+
+impl Engine {
+    /// Which file is used for each plugin: its index, by id. The others are shadowed.
+    pub(super) fn choose_files(&self, examined: &[Examined], run: &mut Run) -> BTreeMap<PluginId, usize> {
+        let contenders: Vec<(usize, Contender<'_>)> = examined
+            .iter()
+            .enumerate()
+            .filter_map(|(index, file)| {
+                let (content, plugin) = (file.content.as_ref().ok()?, file.plugin()?);
+                let contender = Contender {
+                    path: &file.path,
+                    category: file.category,
+                    dir: file.dir,
+                    id: &plugin.manifest.id,
+                    version: &plugin.manifest.version,
+                    hash: content.hash,
+                };
+                Some((index, contender))
+            })
+            .collect();
+        let only: Vec<Contender<'_>> = contenders.iter().map(|(_, contender)| *contender).collect();
+        let mut winners = BTreeMap::new();
+        for ((index, contender), verdict) in contenders.iter().zip(choose(&only)) {
+            match verdict {
+                Verdict::Wins => {
+                    winners.insert(contender.id.clone(), *index);
+                }
+                Verdict::Duplicate { of } => {
+                    let reason = format!("it is the same, byte for byte, as {}", of.display());
+                    run.outcomes.insert(*index, (PluginState::Shadowed, Some(shadowed(reason))));
+                }
+                Verdict::Shadowed { reason, .. } => {
+                    run.outcomes.insert(*index, (PluginState::Shadowed, Some(shadowed(reason))));
+                }
+            }
+        }
+        winners
+    }
+
+    /// Reports the files that cannot be used for what they are.
+    pub(super) fn note_problems(
+        &self,
+        examined: &[Examined],
+        scan: &Scan,
+        options: &ReloadOptions,
+        run: &mut Run,
+    ) {
+        for (index, file) in examined.iter().enumerate() {
+            if let Some(problem) = file.problem() {
+                run.outcomes.insert(index, (PluginState::Refused, Some(problem.clone())));
+                if options.only.is_none() {
+                    run.plugins.failed.push(self.failed(&file.path, None, problem));
+                }
+            }
+        }
+        for (path, error) in &scan.refused {
+            if options.only.is_none() {
+                run.plugins.failed.push(self.failed(path, None, &error.problem()));
+            }
+        }
+    }
+
+    fn failed(&self, file: &Path, id: Option<&PluginId>, problem: &Problem) -> FailedPlugin {
+        let serving = match id {
+            Some(id) => self.plugins.get_key_value(id),
+            None => self.plugins.iter().find(|(_, active)| active.file == file),
+        };
+        let id = id.or(serving.map(|(id, _)| id)).map(ToString::to_string);
+        FailedPlugin { file: file.to_owned(), id, problem: problem.clone(), kept_previous: serving.is_some() }
+    }
+
+    /// Loads what is new, and answers with the plugins that are then there.
+    pub(super) async fn load_libraries(
+        &mut self,
+        examined: &mut [Examined],
+        winners: &BTreeMap<PluginId, usize>,
+        options: &ReloadOptions,
+        run: &mut Run,
+    ) -> Plugins {
+        let unmet = self.check_requirements(examined, winners);
+        let mut next = self.plugins.clone();
+        for (id, &index) in winners {
+            let unasked = options.only.as_deref().is_some_and(|only| only != id.as_str());
+            if self.disabled.contains(id.as_str()) {
+                run.outcomes.insert(index, (PluginState::Disabled, None));
+                run.reasons.insert(id.to_string(), "it is disabled".to_owned());
+                if next.remove(id).is_some() {
+                    run.plugins.removed.push(id.to_string());
+                }
+                continue;
+            }
+            if unasked {
+                if next.contains_key(id) {
+                    run.plugins.unchanged.push(id.to_string());
+                }
+                continue;
+            }
+            let outcome = match unmet.get(id) {
+                Some(problem) => Err(problem.clone()),
+                None => self.load_one(id, &mut examined[index], options).await,
+            };
+            let before = self.plugins.get(id).map(|active| active.generation.record.generation);
+            match outcome {
+                Ok(Loaded::Unchanged) => run.plugins.unchanged.push(id.to_string()),
+                Ok(Loaded::TriedOut) => {
+                    run.plugins.note_load(id, before, before.map_or(1, |number| number + 1));
+                }
+                Ok(Loaded::Anew(active)) => {
+                    run.plugins.note_load(id, before, active.generation.record.generation);
+                    next.insert(id.clone(), active);
+                }
+                Err(problem) => {
+                    run.plugins.failed.push(self.failed(&examined[index].path, Some(id), &problem));
+                    run.reasons.insert(id.to_string(), problem.message.clone());
+                    run.outcomes.insert(index, (PluginState::Refused, Some(problem)));
+                }
+            }
+        }
+        next
+    }
+
+    fn check_requirements(
+        &self,
+        examined: &[Examined],
+        winners: &BTreeMap<PluginId, usize>,
+    ) -> BTreeMap<PluginId, Problem> {
+        let plugins: Vec<&Plugin> = winners.values().filter_map(|index| examined[*index].plugin()).collect();
+        let members: Vec<Member<'_>> = plugins
+            .iter()
+            .map(|plugin| Member {
+                id: &plugin.manifest.id,
+                version: &plugin.manifest.version,
+                requires: &plugin.manifest.requires,
+                refused: self.disabled.contains(plugin.manifest.id.as_str()),
+            })
+            .collect();
+        let results = resolve(&members, &self.offer);
+        let refused = plugins.iter().zip(results).filter_map(|(plugin, result)| {
+            result.err().map(|error| (plugin.manifest.id.clone(), error.problem()))
+        });
+        refused.collect()
+    }
+
+    /// A new generation, unless the one that serves is of the same content. In a dry run the library is only
+    /// tried out.
+    async fn load_one(
+        &mut self,
+        id: &PluginId,
+        file: &mut Examined,
+        options: &ReloadOptions,
+    ) -> Result<Loaded, Problem> {
+        let forced = options.only.is_some();
+        let content = file.content.clone()?;
+        let plugin = content.plugin.clone()?;
+        let serving = self.plugins.get(id);
+        if let Some(serving) = serving
+            && serving.hash == content.hash
+            && !forced
+        {
+            return Ok(Loaded::Unchanged);
+        }
+        if let Some(problem) = self.loader.known_failure(content.hash)
+            && !forced
+        {
+            return Err(problem.clone());
+        }
+        let bytes = match file.bytes.take() {
+            Some(bytes) => bytes,
+            None => self.examiner.read_again(&file.path, content.hash)?,
+        };
+        if options.dry_run {
+            self.loader.try_out(&plugin, &bytes).await?;
+            return Ok(Loaded::TriedOut);
+        }
+        let generation = self.loader.load(&plugin, &bytes).await?;
+        Ok(Loaded::Anew(Active { generation, plugin, file: file.path.clone(), hash: content.hash }))
+    }
+
+    /// Plugins whose library is gone go too. One whose file is there but cannot be used is kept as it is.
+    pub(super) fn drop_missing(
+        &self,
+        mut next: Plugins,
+        examined: &[Examined],
+        winners: &BTreeMap<PluginId, usize>,
+        scan: &Scan,
+        options: &ReloadOptions,
+        run: &mut Run,
+    ) -> Plugins {
+        if options.only.is_some() {
+            return next;
+        }
+        let there: BTreeSet<&Path> = examined
+            .iter()
+            .map(|file| file.path.as_path())
+            .chain(scan.refused.iter().map(|(path, _)| path.as_path()))
+            .collect();
+        // A folder that cannot be listed says nothing about what lies in it.
+        let unknown = |file: &Path| file.parent().is_some_and(|folder| there.contains(folder));
+        next.retain(|id, active| {
+            let stays =
+                winners.contains_key(id) || there.contains(active.file.as_path()) || unknown(&active.file);
+            if !stays {
+                run.plugins.removed.push(id.to_string());
+            }
+            stays
+        });
+        next
+    }
+}
+
+fn shadowed(reason: String) -> Problem {
+    Problem {
+        phase: Step::Metadata.phase(),
+        step: Step::Metadata,
+        code: "shadowed",
+        message: reason,
+        hint: "remove the file that is not wanted".to_owned(),
+    }
+}

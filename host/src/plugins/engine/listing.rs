@@ -1,0 +1,87 @@
+//! What a reload leaves for `/api/plugins`: every file, with what became of it.
+
+use std::sync::Arc;
+
+use super::{Engine, Run};
+use crate::plugins::catalog::Entry;
+use crate::plugins::discover::Scan;
+use crate::plugins::examine::Examined;
+use crate::plugins::problem::Problem;
+use crate::plugins::report::{IgnoredFile, PluginState};
+use crate::providers::Snapshot;
+
+impl Engine {
+    /// Writes down what there is, for `/api/plugins`.
+    pub(super) fn list_files(&self, examined: &[Examined], scan: Scan, run: &mut Run) {
+        let snapshot = self.registry.snapshot();
+        let mut entries = Vec::new();
+        for (index, file) in examined.iter().enumerate() {
+            let (state, problem) = match run.outcomes.remove(&index) {
+                Some((state, problem)) => (Some(state), problem),
+                None => (None, None),
+            };
+            entries.push(self.entry(file, state, problem, &snapshot, run));
+        }
+        for (path, error) in scan.refused {
+            entries.push(Entry {
+                file: path,
+                manifest: None,
+                sha256: None,
+                size: None,
+                state: PluginState::Refused,
+                providers: Vec::new(),
+                problem: Some(error.problem()),
+                serving: None,
+            });
+        }
+        let ignored = scan.ignored.into_iter();
+        let ignored =
+            ignored.map(|(file, reason)| IgnoredFile { file, reason: reason.to_string() }).collect();
+        self.catalog.set(entries, ignored);
+    }
+
+    fn entry(
+        &self,
+        file: &Examined,
+        state: Option<PluginState>,
+        problem: Option<Problem>,
+        snapshot: &Snapshot,
+        run: &Run,
+    ) -> Entry {
+        let content = file.content.as_ref().ok();
+        let plugin = file.plugin();
+        // A file that cannot be read any more stands for the plugin that was loaded from it.
+        let serving = match plugin {
+            Some(plugin) => self.plugins.get(&plugin.manifest.id),
+            None => self.plugins.values().find(|active| active.file == file.path),
+        };
+        let serving = serving.filter(|_| state != Some(PluginState::Shadowed));
+        let manifest =
+            serving.map(|active| &active.plugin.manifest).or(plugin.map(|plugin| &plugin.manifest));
+        let providers: Vec<String> = snapshot
+            .by_priority()
+            .iter()
+            .filter(|provider| manifest.is_some_and(|manifest| provider.plugin.id == manifest.id.as_str()))
+            .map(|provider| provider.name().to_owned())
+            .collect();
+        let state = match (state, serving) {
+            (Some(state @ (PluginState::Shadowed | PluginState::Disabled)), _) => state,
+            (Some(state), None) => state,
+            (_, Some(_)) if !providers.is_empty() => PluginState::Active,
+            _ => PluginState::Unused,
+        };
+        let refused = manifest.and_then(|manifest| run.refused.get(&manifest.id).cloned());
+        Entry {
+            file: file.path.clone(),
+            manifest: manifest.cloned(),
+            sha256: serving
+                .map(|active| active.hash.to_string())
+                .or(content.map(|content| content.hash.to_string())),
+            size: content.map(|content| content.size),
+            state,
+            providers: if state == PluginState::Shadowed { Vec::new() } else { providers },
+            problem: problem.or(refused),
+            serving: serving.map(|active| Arc::clone(&active.generation.record)),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! One reload: everything that can fail comes first, then one pointer is swapped, then the old ones drain.
+
+// Which files are used, and what is loaded anew.
+mod libraries;
+// The providers, made and published.
+mod publish;
+// What is left for whoever asks.
+mod listing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{error, info, warn};
+
+use super::catalog::Catalog;
+use super::discover::{self, Scan};
+use super::examine::{Examiner, Plugin};
+use super::file::ContentHash;
+use super::generation::Generation;
+use super::instances::Plugins;
+use super::load::Loader;
+use super::manager::ReloadOptions;
+use super::manifest::PluginId;
+use super::problem::{Problem, chain};
+use super::report::{ConfigFailure, PluginChanges, PluginState, ProviderChanges, ReloadReport, ReloadStatus};
+use super::resolve::Offer;
+use super::sources::Sources;
+use crate::providers::Registry;
+use crate::services::http::HttpClient;
+
+/// A plugin in use.
+#[derive(Clone)]
+pub(super) struct Active {
+    pub(super) generation: Arc<Generation>,
+    pub(super) plugin: Plugin,
+    pub(super) file: PathBuf,
+    pub(super) hash: ContentHash,
+}
+
+/// Everything a reload works on. Lives on the loader's thread; nothing else changes it.
+pub(super) struct Engine {
+    pub(super) sources: Sources,
+    pub(super) examiner: Examiner,
+    pub(super) loader: Loader,
+    pub(super) registry: Arc<Registry>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) client: HttpClient,
+    pub(super) offer: Offer,
+    pub(super) plugins: Plugins,
+    /// Switched off by hand.
+    pub(super) disabled: BTreeSet<String>,
+    pub(super) published: u64,
+}
+
+/// What became of one library.
+enum Loaded {
+    Unchanged,
+    TriedOut,
+    Anew(Active),
+}
+
+/// What one reload gathers on its way.
+#[derive(Default)]
+struct Run {
+    plugins: PluginChanges,
+    providers: ProviderChanges,
+    /// Why a plugin that somebody may ask for is not there.
+    reasons: BTreeMap<String, String>,
+    /// The state and problem of every examined file, by its index.
+    outcomes: BTreeMap<usize, (PluginState, Option<Problem>)>,
+    /// New generations that could not make the providers of the old.
+    refused: BTreeMap<PluginId, Problem>,
+}
+
+impl Engine {
+    /// Switches a plugin on or off; the next reload acts on it.
+    pub(super) fn switch(&mut self, id: &str, enable: bool) {
+        if enable {
+            self.disabled.remove(id);
+        } else {
+            self.disabled.insert(id.to_owned());
+        }
+    }
+
+    /// See the module.
+    pub(super) async fn reload(&mut self, options: &ReloadOptions) -> ReloadReport {
+        let begun = Instant::now();
+        let config = match self.sources.read_config() {
+            Ok(config) => config,
+            Err(error) => {
+                let failure = ConfigFailure {
+                    message: chain(&error),
+                    hint: "mend the file; what serves now goes on serving".to_owned(),
+                };
+                return self.finish(Run::default(), options, begun, Some(failure));
+            }
+        };
+        let scan = discover::scan(&self.sources.dirs(&config));
+        let (candidates, scan) = (scan.candidates, Scan { candidates: Vec::new(), ..scan });
+        let mut examined = self.examiner.examine(candidates);
+        let mut run = Run::default();
+        let winners = self.choose_files(&examined, &mut run);
+        self.note_problems(&examined, &scan, options, &mut run);
+        let next = self.load_libraries(&mut examined, &winners, options, &mut run).await;
+        let next = self.drop_missing(next, &examined, &winners, &scan, options, &mut run);
+        if options.dry_run {
+            self.foresee_providers(&config, &next, &mut run);
+            return self.finish(run, options, begun, None);
+        }
+        let next = self.publish(&config, next, &mut run).await;
+        self.plugins = next;
+        let hashes: BTreeSet<ContentHash> =
+            examined.iter().filter_map(|file| Some(file.content.as_ref().ok()?.hash)).collect();
+        self.loader.forget_failures(|hash| hashes.contains(&hash));
+        self.list_files(&examined, scan, &mut run);
+        self.finish(run, options, begun, None)
+    }
+
+    /// Draws the sum, and tells the log.
+    fn finish(
+        &self,
+        run: Run,
+        options: &ReloadOptions,
+        begun: Instant,
+        config: Option<ConfigFailure>,
+    ) -> ReloadReport {
+        let mut report = ReloadReport {
+            status: ReloadStatus::Ok,
+            dry_run: options.dry_run,
+            generation: self.published,
+            duration_ms: begun.elapsed().as_secs_f64() * 1e3,
+            plugins: run.plugins,
+            providers: run.providers,
+            config,
+        };
+        if report.failures() > 0 {
+            report.status =
+                if report.changed_or_kept() { ReloadStatus::Partial } else { ReloadStatus::Failed };
+        }
+        tell(&report, options.reason);
+        report
+    }
+}
+
+fn tell(report: &ReloadReport, reason: &str) {
+    if let Some(config) = &report.config {
+        error!(reason, message = config.message, "configuration not applied");
+    }
+    for failed in &report.plugins.failed {
+        let Problem { phase, step, code, message, hint } = &failed.problem;
+        let (id, kept) = (failed.id.as_deref().unwrap_or_default(), failed.kept_previous);
+        warn!(file = %failed.file.display(), id, ?phase, ?step, code, message, hint, kept, "plugin refused");
+    }
+    for failed in &report.providers.failed {
+        let Problem { phase, step, code, message, hint } = &failed.problem;
+        let (name, kept) = (&failed.name, failed.kept_previous);
+        warn!(name, ?phase, ?step, code, message, hint, kept, "provider refused");
+    }
+    let (plugins, providers) = (&report.plugins, &report.providers);
+    info!(
+        reason,
+        dry_run = report.dry_run,
+        status = ?report.status,
+        generation = report.generation,
+        duration_ms = report.duration_ms,
+        loaded = plugins.loaded.len(),
+        reloaded = plugins.reloaded.len(),
+        unchanged = plugins.unchanged.len(),
+        removed = plugins.removed.len(),
+        failed = report.failures(),
+        created = providers.created.len(),
+        updated = providers.updated.len(),
+        "reload done"
+    );
+}
