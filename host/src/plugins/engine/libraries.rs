@@ -60,18 +60,25 @@ impl Engine {
         options: &ReloadOptions,
         run: &mut Run,
     ) {
+        // Of one plugin, only what became of its own file is of interest.
+        let own = options.only.as_deref().and_then(|only| self.plugins.get(only)).map(|active| &active.file);
+        let asked = |path: &Path| options.only.is_none() || own.is_some_and(|own| own == path);
+        let refused = scan.refused.iter().map(|(path, error)| (path, error.problem()));
+        let unusable = examined.iter().filter_map(|file| Some((&file.path, file.problem()?.clone())));
+        for (path, problem) in unusable.chain(refused).filter(|(path, _)| asked(path)) {
+            run.plugins.failed.push(self.failed(path, None, &problem));
+        }
         for (index, file) in examined.iter().enumerate() {
             if let Some(problem) = file.problem() {
                 run.outcomes.insert(index, (PluginState::Refused, Some(problem.clone())));
-                if options.only.is_none() {
-                    run.plugins.failed.push(self.failed(&file.path, None, problem));
-                }
             }
         }
-        for (path, error) in &scan.refused {
-            if options.only.is_none() {
-                run.plugins.failed.push(self.failed(path, None, &error.problem()));
-            }
+        if let (Some(id), Some(file)) = (&options.only, own)
+            && !examined.iter().any(|examined| examined.path == *file)
+            && !scan.refused.iter().any(|(path, _)| path == file)
+        {
+            let problem = gone(file, id);
+            run.plugins.failed.push(self.failed(file, None, &problem));
         }
     }
 
@@ -220,6 +227,16 @@ impl Engine {
             stays
         });
         next
+    }
+}
+
+fn gone(file: &Path, id: &str) -> Problem {
+    Problem {
+        phase: Step::File.phase(),
+        step: Step::File,
+        code: "file_gone",
+        message: format!("{} is not there any more, so \"{id}\" cannot be loaded again", file.display()),
+        hint: "put it back, or reload everything to let the plugin go".to_owned(),
     }
 }
 
