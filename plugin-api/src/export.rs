@@ -34,11 +34,20 @@ pub use crate::manifest::Manifest;
 
 /// Exports a [`Provider`] from a `cdylib` crate, with its manifest.
 ///
-/// ```ignore
+/// ```
+/// # use patchbay_plugin_api::{Answer, Call, ChatRequest, Host, Provider, Result};
+/// # pub struct Hello;
+/// # impl Provider for Hello {
+/// #     type Config = serde_json::Value;
+/// #     fn create(_: Self::Config, _: Host) -> Result<Self> { Ok(Self) }
+/// #     async fn complete(&self, _: ChatRequest, _: Call) -> Result<Answer> { Ok(Answer::text("hi")) }
+/// # }
 /// patchbay_plugin_api::export! {
 ///     Hello,
 ///     name: "Hello",
 ///     features: ["chat_completion", "streaming"],
+///     requires: ["patchbay>=0.1"],
+///     config_defaults: r#"{"model": "hello-1"}"#,
 /// }
 /// ```
 ///

@@ -33,13 +33,16 @@ use crate::json;
 use crate::provider::Provider;
 use crate::{ProviderError, Result};
 
+pub mod conformance;
 mod executor;
+mod native;
 mod reply;
 mod services;
 #[cfg(test)]
 mod tests;
 
 pub use executor::{block_on, poll_once};
+pub use native::Native;
 pub use reply::{Reply, every_cut};
 
 /// A host that follows a script.

@@ -1,7 +1,7 @@
 use std::pin::pin;
 
 use patchbay_plugin_api::ErrorKind;
-use patchbay_plugin_api::testing::{TestHost, block_on, call, drain, poll_once};
+use patchbay_plugin_api::testing::{Native, TestHost, block_on, call, conformance, drain, poll_once};
 
 use super::*;
 
@@ -85,4 +85,28 @@ fn it_embeds_the_same_every_time() {
 fn it_is_as_configured() {
     assert!(matches!(block_on(mock(r#"{"busy": true}"#).health(call())), Ok(Health::Busy { .. })));
     assert!(TestHost::new().provider::<Mock>(r#"{"chunks": 0}"#).is_err());
+}
+
+#[test]
+fn it_does_what_every_provider_must() {
+    let native = Native::create::<Mock>(TestHost::new(), "{}").unwrap();
+    conformance::check(&native);
+    native.close().unwrap();
+}
+
+#[test]
+fn a_panic_is_an_error_of_one_call() {
+    let host = TestHost::new();
+    let native = Native::create::<Mock>(host, "{}").unwrap();
+    let ask = |text: &str| {
+        let body = serde_json::json!({"messages": [{"role": "user", "content": text}]}).to_string();
+        conformance::Subject::ask(&native, conformance::Operation::Complete, body.as_bytes())
+    };
+    let error = ask("mock:panic").unwrap_err();
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (ErrorKind::Panicked, "the plugin panicked while it answered")
+    );
+    assert!(host.logs().iter().any(|line| line.message == "plugin panicked"), "the host is told");
+    ask("hello").unwrap();
 }

@@ -208,3 +208,6 @@ impl WakerGuard {
         polled
     }
 }
+
+#[cfg(test)]
+mod tests;
