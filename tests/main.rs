@@ -14,3 +14,5 @@ mod harness;
 
 // 1. It starts, answers, reloads and ends; and the harness sees what it should.
 mod basics;
+// 2. Libraries that are broken: refused in one useful sentence, and nothing else is any different.
+mod broken;

@@ -118,6 +118,27 @@ impl Library {
         String::from_utf8(self.bytes[start..end + blanks].to_vec()).unwrap()
     }
 
+    /// Has its manifest's section, which is what is read before loading, lead to another text than the one that
+    /// its code knows: a file that says two things.
+    #[track_caller]
+    pub fn lying(self, change: impl FnOnce(&mut Map<String, Value>)) -> Self {
+        let truth = self.manifest_text();
+        let truth_at = memchr::memmem::find(&self.bytes, truth.as_bytes()).unwrap() as u64;
+        let lie = self.clone().manifest(change).manifest_text();
+        // The section headers of a 64-bit ELF file: where they begin is at byte 40, how many they are at 60.
+        let number = |at: usize| u64::from_le_bytes(*self.bytes[at..].first_chunk().unwrap());
+        let (start, count) = (number(40) as usize, self.bytes[60]);
+        let header = (0..usize::from(count)).map(|index| start + 64 * index);
+        let [header] = header.filter(|header| number(header + 24) == truth_at).collect::<Vec<_>>()[..] else {
+            panic!("no section of its own for the manifest");
+        };
+        let mut bytes = Arc::unwrap_or_clone(self.bytes);
+        let end = bytes.len() as u64;
+        bytes[header + 24..header + 32].copy_from_slice(&end.to_le_bytes());
+        bytes.extend_from_slice(lie.as_bytes());
+        Self { name: self.name, bytes: Arc::new(bytes) }
+    }
+
     /// Under another id: another plugin.
     #[track_caller]
     pub fn id(self, id: &str) -> Self {

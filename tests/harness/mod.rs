@@ -13,6 +13,8 @@
 
 // What was answered, and what every answer must have.
 mod answer;
+// Libraries in C.
+mod compile;
 // A running host.
 mod host;
 // What the host's process is and says.
@@ -23,6 +25,7 @@ pub mod libraries;
 use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Streaming};
+pub use compile::compile;
 pub use host::{Host, HostOptions};
 pub use libraries::Library;
 
