@@ -211,8 +211,10 @@ impl Engine {
         if options.only.is_some() {
             return next;
         }
+        // One that holds another plugin now says that the one before is gone.
         let there: BTreeSet<&Path> = examined
             .iter()
+            .filter(|file| file.plugin().is_none())
             .map(|file| file.path.as_path())
             .chain(scan.refused.iter().map(|(path, _)| path.as_path()))
             .collect();

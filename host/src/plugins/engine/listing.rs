@@ -1,11 +1,12 @@
 //! What a reload leaves for `/api/plugins`: every file, with what became of it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Engine, Run};
 use crate::plugins::catalog::Entry;
 use crate::plugins::discover::Scan;
-use crate::plugins::examine::Examined;
+use crate::plugins::examine::{Content, Examined};
 use crate::plugins::problem::Problem;
 use crate::plugins::report::{IgnoredFile, PluginState};
 use crate::providers::Snapshot;
@@ -16,23 +17,13 @@ impl Engine {
         let snapshot = self.registry.snapshot();
         let mut entries = Vec::new();
         for (index, file) in examined.iter().enumerate() {
-            let (state, problem) = match run.outcomes.remove(&index) {
-                Some((state, problem)) => (Some(state), problem),
-                None => (None, None),
-            };
-            entries.push(self.entry(file, state, problem, &snapshot, run));
+            let outcome = run.outcomes.remove(&index);
+            let content = file.content.as_deref().ok();
+            entries.push(self.entry(&file.path, content, outcome, &snapshot, run));
         }
-        for (path, error) in scan.refused {
-            entries.push(Entry {
-                file: path,
-                manifest: None,
-                sha256: None,
-                size: None,
-                state: PluginState::Refused,
-                providers: Vec::new(),
-                problem: Some(error.problem()),
-                serving: None,
-            });
+        for (path, error) in &scan.refused {
+            let refused = Some((PluginState::Refused, Some(error.problem())));
+            entries.push(self.entry(path, None, refused, &snapshot, run));
         }
         let ignored = scan.ignored.into_iter();
         let ignored =
@@ -42,18 +33,18 @@ impl Engine {
 
     fn entry(
         &self,
-        file: &Examined,
-        state: Option<PluginState>,
-        problem: Option<Problem>,
+        file: &Path,
+        content: Option<&Content>,
+        outcome: Option<(PluginState, Option<Problem>)>,
         snapshot: &Snapshot,
         run: &Run,
     ) -> Entry {
-        let content = file.content.as_ref().ok();
-        let plugin = file.plugin();
+        let (state, problem) = outcome.map_or((None, None), |(state, problem)| (Some(state), problem));
+        let plugin = content.and_then(|content| content.plugin.as_ref().ok());
         // A file that cannot be read any more stands for the plugin that was loaded from it.
         let serving = match plugin {
             Some(plugin) => self.plugins.get(&plugin.manifest.id),
-            None => self.plugins.values().find(|active| active.file == file.path),
+            None => self.plugins.values().find(|active| active.file == file),
         };
         let serving = serving.filter(|_| state != Some(PluginState::Shadowed));
         let manifest =
@@ -72,7 +63,7 @@ impl Engine {
         };
         let refused = manifest.and_then(|manifest| run.refused.get(&manifest.id).cloned());
         Entry {
-            file: file.path.clone(),
+            file: file.to_owned(),
             manifest: manifest.cloned(),
             sha256: serving
                 .map(|active| active.hash.to_string())

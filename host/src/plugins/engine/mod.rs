@@ -146,17 +146,20 @@ impl Engine {
 
 fn tell(report: &ReloadReport, reason: &str) {
     if let Some(config) = &report.config {
-        error!(reason, message = config.message, "configuration not applied");
+        error!(reason, problem = config.message, hint = config.hint, "configuration not applied");
     }
     for failed in &report.plugins.failed {
-        let Problem { phase, step, code, message, hint } = &failed.problem;
+        // `message` is the name of the line's own text.
+        let Problem { phase, step, code, message: problem, hint } = &failed.problem;
         let (id, kept) = (failed.id.as_deref().unwrap_or_default(), failed.kept_previous);
-        warn!(file = %failed.file.display(), id, ?phase, ?step, code, message, hint, kept, "plugin refused");
+        let (phase, step) = (phase.word(), step.word());
+        warn!(file = %failed.file.display(), id, phase, step, code, problem, hint, kept, "plugin refused");
     }
     for failed in &report.providers.failed {
-        let Problem { phase, step, code, message, hint } = &failed.problem;
+        let Problem { phase, step, code, message: problem, hint } = &failed.problem;
         let (name, kept) = (&failed.name, failed.kept_previous);
-        warn!(name, ?phase, ?step, code, message, hint, kept, "provider refused");
+        let (phase, step) = (phase.word(), step.word());
+        warn!(name, phase, step, code, problem, hint, kept, "provider refused");
     }
     let (plugins, providers) = (&report.plugins, &report.providers);
     info!(

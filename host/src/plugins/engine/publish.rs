@@ -48,7 +48,7 @@ impl Engine {
         let current = self.registry.snapshot().clone();
         let Asked { wanted, failed, disabled } = instances::asked(config, &next, &run.reasons);
         let mut made = self.make(&wanted, &next, &current).await;
-        for id in self.refuse_generations(&wanted, &mut made, &current, run) {
+        for id in self.refuse_generations(&wanted, &mut made, &next, &current, run) {
             match self.plugins.get(&id) {
                 Some(previous) => next.insert(id, previous.clone()),
                 None => next.remove(&id),
@@ -128,6 +128,7 @@ impl Engine {
         &self,
         wanted: &[Wanted],
         made: &mut [Outcome],
+        next: &Plugins,
         current: &Snapshot,
         run: &mut Run,
     ) -> BTreeSet<PluginId> {
@@ -154,7 +155,7 @@ impl Engine {
         }
         for (id, problem) in &refused {
             run.plugins.reloaded.retain(|plugin| plugin.id != id.as_str());
-            let file = self.plugins.get(id).map(|active| active.file.clone()).unwrap_or_default();
+            let file = next.get(id).map(|active| active.file.clone()).unwrap_or_default();
             run.plugins.failed.push(FailedPlugin {
                 file,
                 id: Some(id.to_string()),

@@ -4,8 +4,13 @@
 use patchbay_plugin_api::{
     Answer, Call, ChatRequest, Chunk, ChunkStream, FinishReason, Host, Provider, Result,
 };
+use serde_json::Value;
 
-/// What to do. A test writes another word over `none` and the dots behind it.
+mod misbehaviour;
+
+use misbehaviour::{Place, misbehave};
+
+/// What to do. A test writes another word over `none` and the dots behind it; see `misbehaviour.rs`.
 #[used]
 static BEHAVIOUR: [u8; 64] = *b"CHAMELEON-BEHAVIOUR=none........................................";
 
@@ -13,7 +18,11 @@ static BEHAVIOUR: [u8; 64] = *b"CHAMELEON-BEHAVIOUR=none........................
 #[used]
 static COLOUR: [u8; 32] = *b"CHAMELEON-COLOUR=green..........";
 
-struct Chameleon;
+struct Chameleon {
+    host: Host,
+    /// Whether its configuration asks for misbehaviour.
+    asked: bool,
+}
 
 /// The word behind `=`. Read at run time: what the compiler saw is not what counts.
 fn word(place: &'static [u8]) -> String {
@@ -23,24 +32,62 @@ fn word(place: &'static [u8]) -> String {
     String::from_utf8_lossy(&word.collect::<Vec<_>>()).into_owned()
 }
 
-impl Provider for Chameleon {
-    type Config = serde_json::Value;
+/// The word `misbehave`, in a request or as a member of the configuration.
+fn asks(config: &Value) -> bool {
+    config.get("misbehave").is_some()
+}
 
-    fn create(_config: Self::Config, _host: Host) -> Result<Self> {
-        let _ = word(&BEHAVIOUR);
-        Ok(Self)
+impl Provider for Chameleon {
+    type Config = Value;
+
+    fn create(config: Value, host: Host) -> Result<Self> {
+        let asked = asks(&config);
+        misbehave(Place::Create, asked)?;
+        Ok(Self { host, asked })
     }
 
-    async fn complete(&self, _request: ChatRequest, _call: Call) -> Result<Answer> {
+    fn validate(config: &Value) -> Result<()> {
+        misbehave(Place::Validate, asks(config))
+    }
+
+    async fn complete(&self, request: ChatRequest, _call: Call) -> Result<Answer> {
+        self.begin(&request).await?;
         let colour = word(&COLOUR);
         Ok(Answer::text([colour.as_str(); 5].join(" ")))
     }
 
-    async fn stream(&self, _request: ChatRequest, _call: Call) -> Result<ChunkStream> {
-        let colour = word(&COLOUR);
-        let chunks =
-            (0..5).map(move |n| Chunk::text(if n == 0 { colour.clone() } else { format!(" {colour}") }));
-        Ok(ChunkStream::from_chunks(chunks.chain([Chunk::finish(FinishReason::Stop)])))
+    async fn stream(&self, request: ChatRequest, _call: Call) -> Result<ChunkStream> {
+        self.begin(&request).await?;
+        let asked = self.asked || request.last_user_text().contains("misbehave");
+        Ok(ChunkStream::unfold(0, async move |n| {
+            if n == 3 {
+                misbehave(Place::Chunk, asked)?;
+            }
+            let colour = word(&COLOUR);
+            let chunk = match n {
+                0 => Chunk::text(colour),
+                1..5 => Chunk::text(format!(" {colour}")),
+                5 => Chunk::finish(FinishReason::Stop),
+                _ => return Ok(None),
+            };
+            Ok(Some((chunk, n + 1)))
+        }))
+    }
+}
+
+impl Chameleon {
+    async fn begin(&self, request: &ChatRequest) -> Result<()> {
+        let asked = self.asked || request.last_user_text().contains("misbehave");
+        misbehave(Place::Call, asked)?;
+        misbehaviour::while_waiting(self.host, asked).await;
+        Ok(())
+    }
+}
+
+impl Drop for Chameleon {
+    fn drop(&mut self) {
+        // There is nobody to tell.
+        let _ = misbehave(Place::Drop, self.asked);
     }
 }
 

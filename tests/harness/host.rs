@@ -1,0 +1,301 @@
+//! A running host in a folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use super::answer::{Answer, Seen, Streaming};
+use super::libraries::Library;
+use super::process::Process;
+use super::{PATIENCE, SECRET};
+
+/// What a host is started with. Nothing by default: no plugins, no configuration.
+#[derive(Default)]
+pub struct HostOptions {
+    builtin: Vec<(String, Library)>,
+    custom: Vec<(String, Library)>,
+    config: Map<String, Value>,
+    environment: Vec<(String, String)>,
+    watch: bool,
+    secrets: Vec<String>,
+}
+
+impl HostOptions {
+    /// Puts a library into `plugins/custom`, under its own name.
+    pub fn custom(self, library: &Library) -> Self {
+        let name = library.file_name();
+        self.custom_as(library, &name)
+    }
+
+    /// Puts a library into `plugins/custom`, under this name.
+    pub fn custom_as(mut self, library: &Library, name: &str) -> Self {
+        self.custom.push((name.to_owned(), library.clone()));
+        self
+    }
+
+    /// Puts a library into `plugins/builtin`, under its own name.
+    pub fn builtin(mut self, library: &Library) -> Self {
+        self.builtin.push((library.file_name(), library.clone()));
+        self
+    }
+
+    /// Configures a provider: `config` is the entry's `config`, to which the harness adds the key.
+    pub fn provider(self, name: &str, config: Value) -> Self {
+        self.entry(name, json!({ "config": config }))
+    }
+
+    /// Configures a provider by its whole entry.
+    pub fn entry(mut self, name: &str, entry: Value) -> Self {
+        let plugins = self.config.entry("plugins").or_insert_with(|| json!({}));
+        plugins[name] = entry;
+        self
+    }
+
+    /// A section of the configuration, such as `loader` or `server`.
+    pub fn section(mut self, name: &str, value: Value) -> Self {
+        self.config.insert(name.to_owned(), value);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Something else that must not be seen anywhere.
+    pub fn secret(mut self, secret: &str) -> Self {
+        self.secrets.push(secret.to_owned());
+        self
+    }
+
+    /// Reloads by itself.
+    pub fn watch(mut self) -> Self {
+        self.watch = true;
+        self
+    }
+}
+
+/// See the module. Must be stopped, or is killed; one that ended by itself fails its test.
+pub struct Host {
+    process: Process,
+    address: String,
+    dir: TempDir,
+    client: reqwest::Client,
+    seen: Seen,
+    secrets: Vec<String>,
+    stopped: bool,
+}
+
+impl Host {
+    pub async fn start(options: HostOptions) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (folder, libraries) in [("builtin", &options.builtin), ("custom", &options.custom)] {
+            let folder = dir.path().join("plugins").join(folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            for (name, library) in libraries {
+                library.install(&folder, name);
+            }
+        }
+        write_config(dir.path(), options.config);
+        let mut arguments = vec!["serve", "--port", "0"];
+        if options.watch {
+            arguments.push("--watch");
+        }
+        let mut environment = options.environment;
+        // Everything of the host's own, so that a key would be seen if it were ever logged.
+        let level = ("RUST_LOG".to_owned(), "debug,patchbay=trace".to_owned());
+        if !environment.iter().any(|(name, _)| name == "RUST_LOG" || name == "LOG_LEVEL") {
+            environment.push(level);
+        }
+        let (process, address) = Process::start(dir.path(), &arguments, &environment).await;
+        let secrets = options.secrets.into_iter().chain([SECRET.to_owned()]).collect();
+        let (client, seen) = (client(), Seen::default());
+        Self { process, address, dir, client, seen, secrets, stopped: false }
+    }
+
+    /// Where it listens: `http://127.0.0.1:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its process, to look at in `/proc`.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The folder it runs in.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its `plugins/custom`.
+    pub fn custom(&self) -> PathBuf {
+        self.dir.path().join("plugins/custom")
+    }
+
+    /// Puts a library into `plugins/custom`; what was there under that name is replaced in one step.
+    pub fn install(&self, library: &Library, name: &str) -> PathBuf {
+        library.install(&self.custom(), name)
+    }
+
+    /// Replaces the configuration; the next reload reads it.
+    pub fn configure(&self, config: Value) {
+        let Value::Object(config) = config else { panic!("a configuration is an object") };
+        write_config(self.dir.path(), config);
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.answer(path, self.client.get(self.url(path))).await
+    }
+
+    pub async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        let request = self.client.post(self.url(path)).header("content-type", "application/json");
+        self.answer(path, request.body(body.to_string())).await
+    }
+
+    /// Without a body.
+    pub async fn post(&self, path: &str) -> Answer {
+        self.answer(path, self.client.post(self.url(path))).await
+    }
+
+    /// Any other request; `path` is for messages.
+    pub async fn answer(&self, path: &str, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap_or_else(|error| self.lost(path, &error));
+        Answer::read(path, response, &self.seen).await
+    }
+
+    /// A request that a test makes up itself, for [`Self::answer`].
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    fn lost(&self, path: &str, error: &reqwest::Error) -> ! {
+        panic!("no answer from {path}: {error:?}\n{}", self.process.everything())
+    }
+
+    /// Reloads everything. The report.
+    pub async fn reload(&self) -> Value {
+        let answer = self.post("/api/providers/reload").await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    }
+
+    /// `GET /api/plugins`.
+    pub async fn plugins(&self) -> Value {
+        let answer = self.get("/api/plugins").await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let list = answer.json();
+        assert_eq!(list["total_count"], list["plugins"].as_array().unwrap().len(), "{}", answer.body);
+        list
+    }
+
+    /// `GET /api/plugins/{id}`, with its history.
+    pub async fn plugin(&self, id: &str) -> Value {
+        let answer = self.get(&format!("/api/plugins/{id}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    }
+
+    /// Asks whichever provider the host chooses, for a whole answer.
+    pub async fn chat(&self, text: &str) -> Answer {
+        self.post_json("/api/chat/complete", &messages(text)).await
+    }
+
+    /// Asks this provider, for a whole answer.
+    pub async fn ask(&self, provider: &str, text: &str) -> Answer {
+        self.post_json("/api/chat/complete", &pinned(provider, text)).await
+    }
+
+    /// Asks this provider, for plain text piece by piece. The answer has begun when this returns.
+    pub async fn stream(&self, provider: &str, text: &str) -> Streaming {
+        let request = self.client.post(self.url("/api/chat")).header("content-type", "application/json");
+        let response = request.body(pinned(provider, text).to_string()).send().await;
+        let response = response.unwrap_or_else(|error| self.lost("/api/chat", &error));
+        Streaming::new("/api/chat", response, self.seen.clone())
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.process.status().is_none()
+    }
+
+    /// What it has written to stderr so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    pub fn signal(&self, signal: libc::c_int) {
+        self.process.signal(signal);
+    }
+
+    /// Ends it as an operator would: it must end by itself, and well. Answers with how long that took.
+    pub async fn stop(mut self) -> Duration {
+        self.signal(libc::SIGTERM);
+        let begun = Instant::now();
+        let status = self.process.wait().await;
+        let took = begun.elapsed();
+        self.stopped = true;
+        assert_eq!(status.code(), Some(0), "the host ended badly ({status}):\n{}", self.process.everything());
+        self.check_secrets();
+        took
+    }
+
+    fn check_secrets(&self) {
+        let (said, seen) = (self.process.everything(), self.seen.text());
+        for secret in &self.secrets {
+            for (place, text) in [("output", &said), ("an answer", &seen)] {
+                let line = text.lines().find(|line| line.contains(secret));
+                assert!(line.is_none(), "a secret is in the host's {place}: {}", line.unwrap_or_default());
+            }
+        }
+    }
+}
+
+impl Drop for Host {
+    #[allow(clippy::print_stderr, reason = "what the host said is what explains a failed test")]
+    fn drop(&mut self) {
+        let ended = self.process.kill();
+        if std::thread::panicking() {
+            eprintln!("{}", self.process.everything());
+        } else if !self.stopped {
+            let said = self.process.everything();
+            assert!(ended.is_none(), "the host ended by itself ({}):\n{said}", ended.unwrap_or_default());
+            self.check_secrets();
+        }
+    }
+}
+
+fn client() -> reqwest::Client {
+    static CRYPTO: Once = Once::new();
+    // An error says that the process has a provider already, which is as good.
+    CRYPTO.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+}
+
+fn messages(text: &str) -> Value {
+    json!({ "messages": [{ "role": "user", "content": text }] })
+}
+
+fn pinned(provider: &str, text: &str) -> Value {
+    let mut body = messages(text);
+    body["provider"] = provider.into();
+    body
+}
+
+/// Written to another name first: a host that watches must never read half of it.
+fn write_config(dir: &Path, mut config: Map<String, Value>) {
+    for entry in config.get_mut("plugins").and_then(Value::as_object_mut).into_iter().flatten() {
+        let config = entry.1.as_object_mut().unwrap().entry("config").or_insert_with(|| json!({}));
+        config.as_object_mut().unwrap().entry("api_key").or_insert_with(|| SECRET.into());
+    }
+    let (temporary, place) = (dir.join("plugin_config.json.tmp"), dir.join("plugin_config.json"));
+    std::fs::write(&temporary, Value::Object(config).to_string()).unwrap();
+    std::fs::rename(temporary, place).unwrap();
+}

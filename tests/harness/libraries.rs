@@ -1,0 +1,195 @@
+//! The built libraries, and variants of them: bytes replaced by as many others, so that one build becomes any
+//! number of different libraries.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+/// A library that may be installed.
+#[derive(Clone)]
+pub struct Library {
+    name: String,
+    bytes: Arc<Vec<u8>>,
+}
+
+/// The mock, as users get it.
+pub fn mock() -> Library {
+    Library::built("mock")
+}
+
+/// The plugin that becomes what a test wants.
+pub fn chameleon() -> Library {
+    Library::built("chameleon")
+}
+
+/// The plugin for everything that speaks OpenAI's dialect.
+pub fn openai_compatible() -> Library {
+    Library::built("openai_compatible")
+}
+
+impl Library {
+    /// A library that `cargo test` has built and left beside the test binary, as host's dev-dependency.
+    pub fn built(name: &str) -> Self {
+        let binary = std::env::current_exe().unwrap();
+        let file = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        Self::from_file(&binary.parent().unwrap().join(file))
+    }
+
+    pub fn from_file(path: &Path) -> Self {
+        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self::new(path.file_stem().unwrap().to_str().unwrap().trim_start_matches("lib"), bytes)
+    }
+
+    /// Any bytes at all.
+    pub fn new(name: &str, bytes: Vec<u8>) -> Self {
+        Self { name: name.to_owned(), bytes: Arc::new(bytes) }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// As a file is called that holds it.
+    pub fn file_name(&self) -> String {
+        format!("{}{}{}", std::env::consts::DLL_PREFIX, self.name, std::env::consts::DLL_SUFFIX)
+    }
+
+    /// Other bytes in the place of these, which must be there `times` times, so that a test never goes on with a
+    /// library that it has not changed.
+    #[track_caller]
+    pub fn replace(self, from: &[u8], to: &[u8], times: usize) -> Self {
+        assert_eq!(from.len(), to.len(), "what replaces bytes must be as long as they are");
+        let mut bytes = Arc::unwrap_or_clone(self.bytes);
+        let places: Vec<usize> = memchr::memmem::find_iter(&bytes, from).collect();
+        let what = String::from_utf8_lossy(from);
+        assert_eq!(places.len(), times, "{what:?} is in {} {} times", self.name, places.len());
+        for place in places {
+            bytes[place..place + to.len()].copy_from_slice(to);
+        }
+        Self { name: self.name, bytes: Arc::new(bytes) }
+    }
+
+    /// Other bytes at an offset.
+    #[track_caller]
+    pub fn overwrite(self, offset: usize, with: &[u8]) -> Self {
+        let mut bytes = Arc::unwrap_or_clone(self.bytes);
+        bytes[offset..offset + with.len()].copy_from_slice(with);
+        Self { name: self.name, bytes: Arc::new(bytes) }
+    }
+
+    /// Only so many of its bytes.
+    pub fn truncate(self, length: usize) -> Self {
+        let mut bytes = Arc::unwrap_or_clone(self.bytes);
+        bytes.truncate(length);
+        Self { name: self.name, bytes: Arc::new(bytes) }
+    }
+
+    /// Changes what the manifest says. It has to fit where the old one was: members that no test needs make room.
+    #[track_caller]
+    pub fn manifest(self, change: impl FnOnce(&mut Map<String, Value>)) -> Self {
+        let old = self.manifest_text();
+        let mut manifest: Map<String, Value> = serde_json::from_str(&old).unwrap();
+        for spare in ["rustc", "license", "category"] {
+            manifest.remove(spare);
+        }
+        change(&mut manifest);
+        self.manifest_as(&Value::Object(manifest).to_string())
+    }
+
+    /// Writes any text in the place of the manifest, with blanks behind it.
+    #[track_caller]
+    pub fn manifest_as(self, text: &str) -> Self {
+        let old = self.manifest_text();
+        assert!(text.len() <= old.len(), "no room for {} bytes in {}", text.len(), old.len());
+        let new = format!("{text:<width$}", width = old.len());
+        self.replace(old.as_bytes(), new.as_bytes(), 1)
+    }
+
+    /// The manifest as the SDK wrote it.
+    pub fn manifest_text(&self) -> String {
+        let start = memchr::memmem::find(&self.bytes, b"{\"id\":\"").expect("a manifest");
+        let mut values = serde_json::Deserializer::from_slice(&self.bytes[start..]).into_iter::<Value>();
+        values.next().unwrap().unwrap();
+        // Blanks of an earlier change belong to it.
+        let end = start + values.byte_offset();
+        let blanks = self.bytes[end..].iter().take_while(|byte| **byte == b' ').count();
+        String::from_utf8(self.bytes[start..end + blanks].to_vec()).unwrap()
+    }
+
+    /// Has its manifest's section, which is what is read before loading, lead to another text than the one that
+    /// its code knows: a file that says two things.
+    #[track_caller]
+    pub fn lying(self, change: impl FnOnce(&mut Map<String, Value>)) -> Self {
+        let truth = self.manifest_text();
+        let truth_at = memchr::memmem::find(&self.bytes, truth.as_bytes()).unwrap() as u64;
+        let lie = self.clone().manifest(change).manifest_text();
+        // The section headers of a 64-bit ELF file: where they begin is at byte 40, how many they are at 60.
+        let number = |at: usize| u64::from_le_bytes(*self.bytes[at..].first_chunk().unwrap());
+        let (start, count) = (number(40) as usize, self.bytes[60]);
+        let header = (0..usize::from(count)).map(|index| start + 64 * index);
+        let [header] = header.filter(|header| number(header + 24) == truth_at).collect::<Vec<_>>()[..] else {
+            panic!("no section of its own for the manifest");
+        };
+        let mut bytes = Arc::unwrap_or_clone(self.bytes);
+        let end = bytes.len() as u64;
+        bytes[header + 24..header + 32].copy_from_slice(&end.to_le_bytes());
+        bytes.extend_from_slice(lie.as_bytes());
+        Self { name: self.name, bytes: Arc::new(bytes) }
+    }
+
+    /// Under another id: another plugin.
+    #[track_caller]
+    pub fn id(self, id: &str) -> Self {
+        let library = self.manifest(|manifest| {
+            manifest.insert("id".to_owned(), id.into());
+        });
+        Self { name: id.replace('-', "_"), ..library }
+    }
+
+    #[track_caller]
+    pub fn version(self, version: &str) -> Self {
+        self.manifest(|manifest| {
+            manifest.insert("version".to_owned(), version.into());
+        })
+    }
+
+    #[track_caller]
+    pub fn requires(self, requires: &[&str]) -> Self {
+        self.manifest(|manifest| {
+            manifest.insert("requires".to_owned(), requires.into());
+        })
+    }
+
+    /// What the chameleon does.
+    #[track_caller]
+    pub fn behaviour(self, word: &str) -> Self {
+        self.word("CHAMELEON-BEHAVIOUR=", 64, word)
+    }
+
+    /// What the chameleon says.
+    #[track_caller]
+    pub fn colour(self, word: &str) -> Self {
+        self.word("CHAMELEON-COLOUR=", 32, word)
+    }
+
+    /// A word in a field of dots, in the chameleon.
+    #[track_caller]
+    fn word(self, name: &str, size: usize, word: &str) -> Self {
+        let places: Vec<usize> = memchr::memmem::find_iter(&self.bytes, name).collect();
+        let [place] = places[..] else { panic!("{name} is there {} times", places.len()) };
+        let field = format!("{name}{word:.<width$}", width = size - name.len());
+        assert_eq!(field.len(), size, "{word:?} is too long");
+        self.overwrite(place, field.as_bytes())
+    }
+
+    /// Puts it into a folder as a careful operator does: under a temporary name first, and then renamed.
+    pub fn install(&self, folder: &Path, name: &str) -> PathBuf {
+        let (temporary, place) = (folder.join(format!(".{name}.tmp")), folder.join(name));
+        std::fs::write(&temporary, self.bytes()).unwrap();
+        std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::rename(temporary, &place).unwrap();
+        place
+    }
+}

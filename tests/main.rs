@@ -1,0 +1,18 @@
+//! Tests of the whole host: the real binary, real libraries, real requests.
+//!
+//! One binary for all of them, so that it is linked once. `harness` starts hosts and checks what tests forget.
+
+// A test that cannot go on says where.
+#![allow(clippy::unwrap_used)]
+// And what a test takes, it may take by value: `json!` makes values.
+#![allow(clippy::needless_pass_by_value)]
+// Whoever reads `pub` in the harness knows what it is for; nobody else can reach it.
+#![allow(unreachable_pub)]
+
+// 0. What every test uses.
+mod harness;
+
+// 1. It starts, answers, reloads and ends; and the harness sees what it should.
+mod basics;
+// 2. Libraries that are broken: refused in one useful sentence, and nothing else is any different.
+mod broken;

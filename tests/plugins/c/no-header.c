@@ -1,0 +1,4 @@
+/* It says that it is a plugin, and exports none. */
+#include "plugin.h"
+
+int answer(void) { return 42; }

@@ -1,0 +1,2 @@
+/* A library like any other. */
+int answer(void) { return 42; }

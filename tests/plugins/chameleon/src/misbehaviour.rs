@@ -1,0 +1,101 @@
+//! Everything that a plugin must not do.
+//!
+//! A behaviour is a place and a deed, such as `create_panic` or `call_spin`. With `asked_` before it, it is done
+//! only when a request's text, or the provider's configuration, holds the word `misbehave`: the probe says no such
+//! thing, so that it is the host that meets it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use patchbay_plugin_api::{Host, ProviderError, Result};
+
+use crate::{BEHAVIOUR, word};
+
+unsafe extern "C" {
+    safe fn _exit(status: i32) -> !;
+}
+
+/// Longer than any test waits.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+/// Where.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    Validate,
+    Create,
+    Call,
+    /// In the middle of a stream.
+    Chunk,
+    Drop,
+}
+
+/// The behaviour, if this is its time.
+fn behaviour(asked: bool) -> String {
+    let word = word(&BEHAVIOUR);
+    match word.strip_prefix("asked_") {
+        Some(word) if asked => word.to_owned(),
+        Some(_) => String::new(),
+        None => word,
+    }
+}
+
+/// Does what the behaviour says of this place.
+pub(crate) fn misbehave(place: Place, asked: bool) -> Result<()> {
+    let place = match place {
+        Place::Validate => "validate_",
+        Place::Create => "create_",
+        Place::Call => "call_",
+        Place::Chunk => "chunk_",
+        Place::Drop => "drop_",
+    };
+    match behaviour(asked).strip_prefix(place) {
+        Some("fail") => return Err(ProviderError::invalid_input("the chameleon was made to refuse")),
+        Some("panic") => panic!("the chameleon was made to panic"),
+        Some("exit") => _exit(0),
+        Some("block") => std::thread::sleep(FOR_EVER),
+        Some("spin") => while std::hint::black_box(true) {},
+        Some("thread") => drop(std::thread::spawn(|| std::thread::sleep(FOR_EVER))),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Misbehaves around something of the host's that is waited for.
+pub(crate) async fn while_waiting(host: Host, asked: bool) {
+    match behaviour(asked).as_str() {
+        // Whoever cancels the call drops this.
+        "future_drop_panic" => {
+            let _held = PanicsWhenDropped;
+            host.sleep(FOR_EVER).await;
+        }
+        "waker_panic" => {
+            let mut sleep = Box::pin(host.sleep(Duration::from_millis(1)));
+            poll_fn(|context| {
+                let waker = Waker::from(Arc::new(PanicsWhenWoken(context.waker().clone())));
+                sleep.as_mut().poll(&mut Context::from_waker(&waker))
+            })
+            .await;
+        }
+        _ => {}
+    }
+}
+
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("the chameleon was made to panic in a drop");
+    }
+}
+
+struct PanicsWhenWoken(Waker);
+
+impl Wake for PanicsWhenWoken {
+    fn wake(self: Arc<Self>) {
+        // Or nobody would ever look again.
+        self.0.wake_by_ref();
+        panic!("the chameleon was made to panic in a waker");
+    }
+}
