@@ -18,3 +18,9 @@ mod basics;
 mod broken;
 // 3. Files that change under the host's hands.
 mod files;
+// 4. Providers that are served by a plan.
+mod plan;
+// 5. The process: signals, its data directory, the command line.
+mod process;
+// 6. Both sides of the boundary do the same.
+mod conformance;

@@ -236,15 +236,24 @@ impl Host {
     }
 
     /// Ends it as an operator would: it must end by itself, and well. Answers with how long that took.
-    pub async fn stop(mut self) -> Duration {
+    pub async fn stop(self) -> Duration {
         self.signal(libc::SIGTERM);
         let begun = Instant::now();
+        self.ends_with(0).await;
+        begun.elapsed()
+    }
+
+    /// Waits for its end, which must be with this status.
+    pub async fn ends_with(mut self, code: i32) {
         let status = self.process.wait().await;
-        let took = begun.elapsed();
         self.stopped = true;
-        assert_eq!(status.code(), Some(0), "the host ended badly ({status}):\n{}", self.process.everything());
+        assert_eq!(
+            status.code(),
+            Some(code),
+            "the host ended otherwise ({status}):\n{}",
+            self.process.everything()
+        );
         self.check_secrets();
-        took
     }
 
     fn check_secrets(&self) {

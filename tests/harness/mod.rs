@@ -21,6 +21,8 @@ mod host;
 mod process;
 // The built libraries, and variants of them.
 pub mod libraries;
+// An upstream for providers with a plan.
+mod upstream;
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,7 @@ pub use answer::{Answer, Streaming};
 pub use compile::compile;
 pub use host::{Host, HostOptions};
 pub use libraries::Library;
+pub use upstream::Upstream;
 
 /// Stands as `api_key` in the configuration of every provider, and must never be seen anywhere.
 pub const SECRET: &str = "sk-test-DO-NOT-SHOW-8f3a1c5b7d9e2f40";

@@ -1,0 +1,184 @@
+//! The host as a process: what signals do, who may use its data directory, and what the command line says.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use crate::harness::{Host, HostOptions, Library, Upstream, eventually, libraries};
+
+/// Runs the binary to its end, in this folder, which is also where it puts what is temporary.
+fn run(dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_patchbay"))
+        .args(arguments)
+        .current_dir(dir)
+        .env_clear()
+        .env("TMPDIR", dir)
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn check(output: &Output, code: i32, expected: &[&str]) {
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for expected in expected {
+        assert!(said.contains(expected), "{expected:?} is not in:\n{said}");
+    }
+}
+
+async fn gated_host(upstream: &Upstream) -> Host {
+    let config = json!({ "base_url": upstream.base_url(), "model": "gated" });
+    let options = HostOptions::default().builtin(&libraries::openai_compatible());
+    Host::start(options.entry("up", json!({ "plugin": "openai-compatible", "config": config }))).await
+}
+
+#[tokio::test]
+async fn a_hang_up_reloads() {
+    let options = HostOptions::default().custom(&libraries::chameleon()).provider("chameleon", json!({}));
+    let host = Host::start(options).await;
+    host.install(&libraries::chameleon().colour("red"), "libchameleon.so");
+    host.signal(libc::SIGHUP);
+    eventually("the new colour", async || {
+        host.ask("chameleon", "hi").await.response().contains("red").then_some(())
+    })
+    .await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_finishes_before_the_host_ends() {
+    let upstream = Upstream::start().await;
+    let host = gated_host(&upstream).await;
+    upstream.release(1);
+    let mut stream = host.stream("up", "hi").await;
+    assert_eq!(stream.next().await.unwrap().as_deref(), Some("a"));
+    host.signal(libc::SIGTERM);
+    let address = host.address().trim_start_matches("http://").to_owned();
+    eventually("the door to close", async || {
+        tokio::net::TcpStream::connect(&address).await.is_err().then_some(())
+    })
+    .await;
+    upstream.release(10);
+    assert_eq!(stream.rest().await.unwrap(), "a b c");
+    host.ends_with(0).await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let upstream = Upstream::start().await;
+    let host = gated_host(&upstream).await;
+    upstream.release(1);
+    let mut stream = host.stream("up", "hi").await;
+    assert_eq!(stream.next().await.unwrap().as_deref(), Some("a"));
+    host.signal(libc::SIGTERM);
+    eventually("the drain to begin", async || host.log().contains("draining").then_some(())).await;
+    host.signal(libc::SIGTERM);
+    host.ends_with(143).await;
+    stream.rest().await.expect_err("a stream that was cut does not end cleanly");
+}
+
+#[tokio::test]
+async fn two_hosts_do_not_share_a_data_directory() {
+    let host = Host::start(HostOptions::default()).await;
+    let second = run(host.dir(), &["serve", "--port", "0"]);
+    check(
+        &second,
+        1,
+        &["is in use by another host: stop that one, or set PATCHBAY_DATA_DIR to another folder"],
+    );
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_host_left_is_cleaned_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let copies = dir.path().join(".patchbay/plugins/chameleon");
+    std::fs::create_dir_all(&copies).unwrap();
+    for folder in [dir.path().join(".patchbay"), dir.path().join(".patchbay/plugins"), copies.clone()] {
+        std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    }
+    std::fs::write(copies.join("7-0123456789abcdef.so"), "left").unwrap();
+    let options = HostOptions::default().custom(&libraries::chameleon()).provider("chameleon", json!({}));
+    let data = dir.path().join(".patchbay");
+    let host = Host::start(options.env("PATCHBAY_DATA_DIR", data.to_str().unwrap())).await;
+    let left: Vec<_> = std::fs::read_dir(&copies).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].to_str().unwrap().starts_with("1-"), "{left:?}");
+    host.stop().await;
+    assert_eq!(
+        std::fs::read_dir(&data.join("plugins"))
+            .unwrap()
+            .flat_map(|dir| std::fs::read_dir(dir.unwrap().path()).unwrap())
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_said_and_ends_with_78() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("plugin_config.json"), r#"{"sever": {}}"#).unwrap();
+    check(&run(dir.path(), &["serve", "--port", "0"]), 78, &["plugin_config.json", "unknown field `sever`"]);
+    check(&run(dir.path(), &["serve", "--config", "other.json"]), 78, &["other.json cannot be read"]);
+    std::fs::write(dir.path().join("plugin_config.json"), "{}").unwrap();
+    check(
+        &run(dir.path(), &["serve", "--host", "0.0.0.0", "--port", "0"]),
+        78,
+        &["there is no admin token", "ADMIN_TOKEN="],
+    );
+    check(&run(dir.path(), &["serve", "--no-such-option"]), 2, &["--no-such-option"]);
+}
+
+#[test]
+fn a_library_is_checked_without_a_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let install =
+        |library: &Library, name: &str| library.install(dir.path(), name).to_str().unwrap().to_owned();
+    let good = install(&libraries::mock(), "libmock.so");
+    check(
+        &run(dir.path(), &["plugin", "check", &good]),
+        0,
+        &["✓ file", "✓ read", "✓ metadata", "✓ requires", "✓ probe"],
+    );
+    let half = libraries::mock();
+    let length = half.bytes().len() / 2;
+    let half = install(&half.truncate(length), "libhalf.so");
+    check(
+        &run(dir.path(), &["plugin", "check", &half]),
+        1,
+        &["✓ file", "✗ read", "[file_truncated]", "hint: copy it again"],
+    );
+    let panics = install(&libraries::chameleon().behaviour("create_panic"), "libpanics.so");
+    check(
+        &run(dir.path(), &["plugin", "check", &panics]),
+        1,
+        &["✓ requires", "✗ probe: it panicked while it was created", "[panicked]"],
+    );
+    check(&run(dir.path(), &["plugin", "check", "no.so"]), 64, &["no.so is not there"]);
+    let left: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 3, "a check leaves nothing behind: {left:?}");
+}
+
+#[tokio::test]
+async fn a_reload_from_the_command_line_says_what_changed() {
+    let options = HostOptions::default().custom(&libraries::chameleon()).provider("chameleon", json!({}));
+    let host = Host::start(options).await;
+    host.install(&libraries::chameleon().colour("red").version("1.0.1"), "libchameleon.so");
+    let reload = |flags: &'static [&'static str]| {
+        let (dir, address) = (host.dir().to_owned(), host.address().to_owned());
+        async move {
+            let run = move || run(&dir, &[&["reload", "--url", &address], flags].concat());
+            tokio::task::spawn_blocking(run).await.unwrap()
+        }
+    };
+    check(&reload(&["--dry-run"]).await, 0, &["chameleon"]);
+    assert!(host.ask("chameleon", "hi").await.response().contains("green"), "a dry run changes nothing");
+    check(&reload(&[]).await, 0, &["chameleon"]);
+    assert!(host.ask("chameleon", "hi").await.response().contains("red"));
+    host.install(&libraries::chameleon().behaviour("create_panic"), "libchameleon.so");
+    check(&reload(&[]).await, 1, &["it panicked while it was created"]);
+    host.stop().await;
+}
