@@ -108,7 +108,7 @@ async fn what_a_killed_host_left_is_cleaned_up() {
     assert!(left[0].to_str().unwrap().starts_with("1-"), "{left:?}");
     host.stop().await;
     assert_eq!(
-        std::fs::read_dir(&data.join("plugins"))
+        std::fs::read_dir(data.join("plugins"))
             .unwrap()
             .flat_map(|dir| std::fs::read_dir(dir.unwrap().path()).unwrap())
             .count(),
