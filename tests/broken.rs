@@ -249,7 +249,13 @@ async fn files_that_are_no_libraries() {
             "the file is a script, not a library",
             CDYLIB,
         ),
-        case("cut short", good.clone().truncate(half), at(READ, "file_truncated"), "", AGAIN),
+        case(
+            "cut short",
+            good.clone().truncate(half),
+            at(READ, "file_truncated"),
+            "the file is cut short: its section headers should reach to byte N, but there are only N",
+            AGAIN,
+        ),
         case(
             "cut in its header",
             good.clone().truncate(40),
@@ -257,7 +263,13 @@ async fn files_that_are_no_libraries() {
             "the file is cut short: its header should reach to byte 64, but there are only 40",
             AGAIN,
         ),
-        case("zeroed tail", bytes(&zeroed), at(READ, "file_damaged"), "", AGAIN),
+        case(
+            "zeroed tail",
+            bytes(&zeroed),
+            at(READ, "file_damaged"),
+            "the library is damaged: invalid ELF section name offset",
+            AGAIN,
+        ),
         case(
             "another machine's",
             // EM_AARCH64, in the header's field for the machine.
@@ -516,16 +528,22 @@ async fn behaviour_that_the_probe_meets() {
 /// The probe makes a provider from the sample configuration; these misbehave with the real one only.
 #[tokio::test]
 async fn behaviour_that_only_the_host_meets() {
+    const REFUSED: &str = "the provider \"chameleon\" could not be made: the chameleon was made to refuse";
+    const ENTRY: &str = "mend the provider's entry in plugin_config.json";
+    const HUNG: &str =
+        "the provider \"chameleon\" could not be made: the plugin did not make the provider within 2s";
+    const BLOCK: &str = "making a provider must not block or spin";
     let at = |code| ["initialisation", "create", code];
     let does = |word| next().behaviour(word);
     check_with(
         json!({ "misbehave": true }),
         vec![
-            case("validate refuses", does("asked_validate_fail"), at("configuration_refused"), "", ""),
-            case("create fails", does("asked_create_fail"), at("configuration_refused"), "", ""),
-            case("create panics", does("asked_create_panic"), at("create_panicked"), "", ""),
-            case("create blocks", does("asked_create_block"), at("create_hung"), "", ""),
-            case("create spins", does("asked_create_spin"), at("create_hung"), "", ""),
+            case("validate refuses", does("asked_validate_fail"), at("configuration_refused"), REFUSED, ENTRY),
+            case("create fails", does("asked_create_fail"), at("configuration_refused"), REFUSED, ENTRY),
+            case("create panics", does("asked_create_panic"), at("create_panicked"),
+ "the provider \"chameleon\" could not be made: the plugin panicked while it was created: the chameleon was made to panic at tests/plugins/chameleon/src/misbehaviour.rs:N:N", "mend the panic; the host's log has its place in the source"),
+            case("create blocks", does("asked_create_block"), at("create_hung"), HUNG, BLOCK),
+            case("create spins", does("asked_create_spin"), at("create_hung"), HUNG, BLOCK),
         ],
     )
     .await;

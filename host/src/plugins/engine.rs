@@ -68,7 +68,7 @@ struct Run {
     reasons: BTreeMap<String, String>,
     /// The state and problem of every examined file, by its index.
     outcomes: BTreeMap<usize, (PluginState, Option<Problem>)>,
-    /// New generations that could not make the providers of the old.
+    /// Why plugins could not make a provider, be it one that the generation before makes.
     refused: BTreeMap<PluginId, Problem>,
 }
 
@@ -379,6 +379,7 @@ impl Engine {
                     providers.push(provider);
                 }
                 Outcome::Failed(problem) => {
+                    run.refused.entry(wanted.plugin.clone()).or_insert_with(|| problem.clone());
                     let kept = self.kept(&wanted.plugin, &name, &next, &current);
                     let mut failed = instances::failure(&name, problem);
                     failed.kept_previous = kept.is_some();
