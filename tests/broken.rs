@@ -456,9 +456,9 @@ async fn libraries_in_c() {
             )
         }),
         compiled("no-header", &[])
-            .map(|broken| case("no header", broken, probe("not_a_plugin"), "", EXPORT)),
+            .map(|broken| case("no header", broken, probe("not_a_plugin"), "it does not export a Patchbay plugin", EXPORT)),
         compiled("no-header", &["-Wl,-z,nodelete"])
-            .map(|broken| case("no header, and never unloaded", broken, probe("not_a_plugin"), "", EXPORT)),
+            .map(|broken| case("no header, and never unloaded", broken, probe("not_a_plugin"), "it does not export a Patchbay plugin", EXPORT)),
         compiled("no-header", &["-Wl,-z,nodlopen"]).map(|broken| {
             case(
                 "not to be loaded",
@@ -507,20 +507,20 @@ async fn behaviour_that_the_probe_meets() {
     const WAIT: &str = "a plugin must not block or spin: wait through the host's services";
     const EXIT: &str = "a plugin must not end the process it runs in";
     check(vec![
-        case("validate panics", does("validate_panic"), at("panicked"), "", PANIC),
-        case("create panics", does("create_panic"), at("panicked"), "", PANIC),
-        case("create ends the process", does("create_exit"), at("probe_exited"), "", EXIT),
-        case("create spins", does("create_spin"), at("probe_hung"), "", WAIT),
-        case("create blocks", does("create_block"), at("probe_hung"), "", WAIT),
-        case("a call panics", does("call_panic"), at("panicked"), "", PANIC),
-        case("a call ends the process", does("call_exit"), at("probe_exited"), "", EXIT),
-        case("a call spins", does("call_spin"), at("probe_hung"), "", WAIT),
-        case("a call blocks", does("call_block"), at("probe_hung"), "", WAIT),
-        case("a stream panics", does("chunk_panic"), at("panicked"), "", PANIC),
-        case("a drop panics", does("drop_panic"), at("panicked"), "", PANIC),
-        case("a drop ends the process", does("drop_exit"), at("probe_exited"), "", EXIT),
-        case("a cancelled call panics", does("future_drop_panic"), at("panicked"), "", PANIC),
-        case("a waker panics", does("waker_panic"), at("panicked"), "", PANIC),
+        case("validate panics", does("validate_panic"), at("panicked"), "it panicked while it was created: the chameleon was made to panic (tests/plugins/chameleon/src/misbehaviour.rs:N:N)", PANIC),
+        case("create panics", does("create_panic"), at("panicked"), "it panicked while it was created: the chameleon was made to panic (tests/plugins/chameleon/src/misbehaviour.rs:N:N)", PANIC),
+        case("create ends the process", does("create_exit"), at("probe_exited"), "it ended the process (exit status 0) while it made a provider from its sample configuration", EXIT),
+        case("create spins", does("create_spin"), at("probe_hung"), "it did not return within 2s while it made a provider from its sample configuration", WAIT),
+        case("create blocks", does("create_block"), at("probe_hung"), "it did not return within 2s while it made a provider from its sample configuration", WAIT),
+        case("a call panics", does("call_panic"), at("panicked"), "it panicked while it answered: the chameleon was made to panic (tests/plugins/chameleon/src/misbehaviour.rs:N:N)", PANIC),
+        case("a call ends the process", does("call_exit"), at("probe_exited"), "it ended the process (exit status 0) while it answered a first request", EXIT),
+        case("a call spins", does("call_spin"), at("probe_hung"), "it did not return within 2s while it answered a first request", WAIT),
+        case("a call blocks", does("call_block"), at("probe_hung"), "it did not return within 2s while it answered a first request", WAIT),
+        case("a stream panics", does("chunk_panic"), at("panicked"), "it panicked while it streamed: the chameleon was made to panic (tests/plugins/chameleon/src/misbehaviour.rs:N:N)", PANIC),
+        case("a drop panics", does("drop_panic"), at("panicked"), "it panicked while it was dropped: the chameleon was made to panic (tests/plugins/chameleon/src/misbehaviour.rs:N:N)", PANIC),
+        case("a drop ends the process", does("drop_exit"), at("probe_exited"), "it ended the process (exit status 0) while its provider was dropped", EXIT),
+        case("a cancelled call panics", does("future_drop_panic"), at("panicked"), "it panicked while a value was dropped: the chameleon was made to panic in a drop (tests/plugins/chameleon/src/misbehaviour.rs:N:N)", PANIC),
+        case("a waker panics", does("waker_panic"), at("panicked"), "it panicked in a waker: the chameleon was made to panic in a waker (tests/plugins/chameleon/src/misbehaviour.rs:N:N)", PANIC),
     ])
     .await;
 }

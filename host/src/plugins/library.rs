@@ -31,7 +31,7 @@ pub(super) enum LibraryFault {
     Open(#[source] libloading::Error),
     /// There is no header of abi_stable's.
     #[error("it does not export a Patchbay plugin")]
-    NoHeader(#[source] libloading::Error),
+    NoHeader,
     /// The header is another library's.
     #[error("the plugin it exports belongs to another library")]
     ForeignHeader,
@@ -78,7 +78,7 @@ impl Library {
             *self
                 .handle
                 .get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes())
-                .map_err(LibraryFault::NoHeader)?
+                .map_err(|_| LibraryFault::NoHeader)?
         };
         let address = std::ptr::from_ref(&*header) as usize;
         if !self.range.is_empty() && !self.range.contains(&address) {
