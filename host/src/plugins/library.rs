@@ -93,14 +93,14 @@ impl Library {
         let header = self.header()?;
         let layout = header.layout().ok_or(LibraryFault::NoLayout)?;
         check_layout_compatibility(<RootRef as StableAbi>::LAYOUT, layout)
-            .map_err(|error| LibraryFault::Layout(one_line(&error)))
+            .map_err(|error| LibraryFault::Layout(first_difference(&error)))
     }
 
     /// Compares the layout of the provider's operations; for the probe only, as [`Self::check_layout`].
     pub(super) fn check_operations(&self) -> Result<(), LibraryFault> {
         let interface = provider_interface(self.root()?)?;
         check_layout_compatibility(<ProviderInterface as StableAbi>::LAYOUT, interface.layout)
-            .map_err(|error| LibraryFault::Layout(one_line(&error)))
+            .map_err(|error| LibraryFault::Layout(first_difference(&error)))
     }
 
     fn root(&self) -> Result<RootRef, LibraryFault> {
@@ -169,6 +169,12 @@ fn one_line(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     let words: Vec<&str> = text.split_whitespace().take(60).collect();
     words.join(" ")
+}
+
+/// What differs first. Before it, abi_stable prints both layouts, and the words for it come after those.
+fn first_difference(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    one_line(&text.split("\nError:").nth(1).unwrap_or(&text))
 }
 
 impl From<LibraryError> for LibraryFault {
