@@ -18,6 +18,8 @@ enum Broken {
     Mode(u32),
     /// A pipe that nobody writes to.
     Pipe,
+    /// A link to nothing.
+    Link,
     /// This library, and others beside it.
     Among(Library, Vec<Library>),
 }
@@ -182,6 +184,10 @@ impl Broken {
                 // SAFETY: a path that ends with a zero.
                 assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o644) }, 0);
             }
+            Self::Link => {
+                std::fs::remove_file(&place).unwrap();
+                std::os::unix::fs::symlink("nothing", &place).unwrap();
+            }
             Self::Among(library, others) => {
                 library.install(folder, FILE);
                 let install = |other: &Library| {
@@ -225,6 +231,7 @@ const CDYLIB: &str = "build the plugin with crate-type = [\"cdylib\"] and put it
 const EXPORT: &str = "rebuild it with the export macro of patchbay-plugin-api 1.x";
 
 #[tokio::test]
+#[allow(clippy::print_stderr, reason = "a test that did less than it could must say so")]
 async fn files_that_are_no_libraries() {
     const FILE: [&str; 2] = ["discovery", "file"];
     const READ: [&str; 2] = ["discovery", "read"];
@@ -233,7 +240,7 @@ async fn files_that_are_no_libraries() {
     let half = good.bytes().len() / 2;
     let mut zeroed = good.bytes().to_vec();
     zeroed[half..].fill(0);
-    check(vec![
+    let mut cases = vec![
         case("empty", bytes(b""), at(READ, "file_empty"), "the file is empty", AGAIN),
         case(
             "text",
@@ -292,8 +299,27 @@ async fn files_that_are_no_libraries() {
             "DIR/plugins/custom/libchameleon.so can be written by every user (mode 0666)",
             "chmod o-w DIR/plugins/custom/libchameleon.so",
         ),
-    ])
-    .await;
+        case(
+            "a link to nothing",
+            Broken::Link,
+            at(FILE, "file_unreadable"),
+            "the file cannot be read: No such file or directory (os error 2)",
+            "let the host's user read the file, or remove it",
+        ),
+    ];
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } == 0 {
+        eprintln!("skipped: a file that may not be read: root may read everything: run this as another user");
+    } else {
+        cases.push(case(
+            "not to be read",
+            Broken::Mode(0o000),
+            at(FILE, "file_unreadable"),
+            "the file cannot be read: Permission denied (os error 13)",
+            "let the host's user read the file, or remove it",
+        ));
+    }
+    check(cases).await;
 }
 
 #[tokio::test]
@@ -370,7 +396,7 @@ async fn requirements() {
     let requires = |requires: &str| next().requires(&[requires]);
     let other = libraries::chameleon().id("other").requires(&["plugin:chameleon"]);
     check(vec![
-        case("no form", requires("openai>=1"), at("requires_malformed"), "", ""),
+        case("no form", requires("openai>=1"), at("requires_malformed"), "\"chameleon\" has a requirement that cannot be read: requires \"openai>=1\", which is in no known form", "write \"patchbay>=0.1\", \"service:http>=1\" or \"plugin:some-id>=1.2\" (also with =, ^, ~, several ranges behind commas, or no range for any version)"),
         case(
             "a newer host",
             requires("patchbay>=9"),
@@ -421,7 +447,7 @@ async fn requirements() {
 async fn interfaces() {
     let at = |code| ["validation", "probe", code];
     check(vec![
-        case("another layout", Library::built("wrong_layout"), at("layout_differs"), "", EXPORT),
+        case("another layout", Library::built("wrong_layout"), at("layout_differs"), "its layout is not that of plugin API v1: mismatched package Expected: patchbay-plugin-api Found: wrong-layout", EXPORT),
         case(
             "no layout",
             Library::built("no_layout"),
@@ -547,4 +573,152 @@ async fn behaviour_that_only_the_host_meets() {
         ],
     )
     .await;
+}
+
+/// A copy that broke off, wherever it did, is never loaded: neither one that ends there nor one with zeros from
+/// there on, which is what a copy that reserves its room first leaves behind.
+#[tokio::test]
+async fn libraries_that_are_not_whole() {
+    let mut host = host(json!({})).await;
+    let whole = next();
+    let size = whole.bytes().len();
+    let lengths: Vec<usize> =
+        (1..40).map(|part| size * part / 40).chain([1, 63, 64, 4096, size - 1]).collect();
+    for length in lengths {
+        let mut zeroed = whole.bytes().to_vec();
+        zeroed[length..].fill(0);
+        for library in [whole.clone().truncate(length), bytes(&zeroed)] {
+            // The last bytes of a library may be zeros anyway.
+            if library.bytes() == whole.bytes() {
+                continue;
+            }
+            host.install(&library, FILE);
+            let report = host.reload().await;
+            let failed = &report["plugins"]["failed"][0];
+            let code = failed["code"].as_str().unwrap_or_default();
+            assert!(["file_truncated", "file_damaged"].contains(&code), "{length} of {size}: {report}");
+            assert_eq!((&failed["step"], &failed["hint"]), (&json!("read"), &json!(AGAIN)), "{report}");
+            assert_eq!(failed["kept_previous"], true, "{report}");
+        }
+    }
+    assert!(host.is_alive());
+    assert_eq!(host.ask("chameleon", "hello").await.response(), "green green green green green");
+    host.install(&whole, FILE);
+    assert_eq!(host.reload().await["status"], "ok");
+    assert_eq!(host.ask("chameleon", "hello").await.response(), "red red red red red");
+    host.stop().await;
+}
+
+/// Of two files with one id the better one is used, and the other is listed with the reason.
+#[tokio::test]
+async fn two_files_with_one_id() {
+    let host = host(json!({})).await;
+    let shadowed = async |name: &str| {
+        let list = host.plugins().await;
+        let file = host.custom().join(name);
+        let entries = list["plugins"].as_array().unwrap();
+        let entry = entries.iter().find(|entry| entry["file"] == file.to_str().unwrap()).unwrap();
+        assert_eq!(entry["state"], "shadowed", "{entry}");
+        Problem::of(&entry["problem"], host.dir().to_str().unwrap())
+    };
+    let says = |message: &str| Problem {
+        at: ["validation", "metadata", "shadowed"].map(str::to_owned),
+        message: message.to_owned(),
+        hint: "remove the file that is not wanted".to_owned(),
+    };
+    // Another build of the same version: the first by name stays.
+    host.install(&libraries::chameleon().colour("red"), "libother.so");
+    let report = host.reload().await;
+    assert_eq!(report["plugins"]["unchanged"], json!(["chameleon", "mock"]), "{report}");
+    assert_eq!(host.ask("chameleon", "hello").await.response(), "green green green green green");
+    assert_eq!(
+        shadowed("libother.so").await,
+        says(
+            "DIR/plugins/custom/libchameleon.so holds another build of \"chameleon\" 1.0.0, and its name sorts \
+             first: remove one of them"
+        )
+    );
+    // A newer one wins.
+    host.install(&next(), "libother.so");
+    let report = host.reload().await;
+    assert_eq!(report["plugins"]["reloaded"][0]["id"], "chameleon", "{report}");
+    assert_eq!(host.ask("chameleon", "hello").await.response(), "red red red red red");
+    assert_eq!(
+        shadowed(FILE).await,
+        says("DIR/plugins/custom/libother.so holds \"chameleon\" 1.0.1, which is newer than 1.0.0")
+    );
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn folders_and_other_names_are_passed_over() {
+    let host = host(json!({})).await;
+    std::fs::create_dir(host.custom().join("libfolder.so")).unwrap();
+    next().install(&host.custom(), "notes.txt");
+    next().install(&host.custom(), "half.so.part");
+    let report = host.reload().await;
+    assert_eq!(report["status"], "ok", "{report}");
+    let list = host.plugins().await;
+    let reason = |name: &str| {
+        let file = host.custom().join(name);
+        let ignored = list["ignored"].as_array().unwrap();
+        let entry = ignored.iter().find(|entry| entry["file"] == file.to_str().unwrap());
+        entry.unwrap_or_else(|| panic!("{name} is not in {list}"))["reason"].as_str().unwrap()
+    };
+    assert_eq!(reason("libfolder.so"), "it is a folder, and plugin folders are not searched recursively");
+    assert_eq!(reason("notes.txt"), "its name does not end in .so, as libraries do here");
+    assert_eq!(reason("half.so.part"), "its name is that of a temporary file");
+    assert_eq!(list["total_count"], 2, "{list}");
+    host.stop().await;
+}
+
+/// Where there is nothing to keep, whoever asks is told why there is nothing.
+#[tokio::test]
+async fn a_first_load_that_fails() {
+    let fresh = |word: &str| libraries::chameleon().id("fresh").behaviour(word);
+    let options = HostOptions::default().custom(&libraries::mock()).custom(&fresh("create_panic"));
+    let options = options.provider("mock", json!({})).provider("fresh", json!({ "misbehave": true }));
+    let host = Host::start(options).await;
+
+    let plugin = host.plugin("fresh").await;
+    assert_eq!((&plugin["state"], &plugin["generation"]), (&json!("refused"), &Value::Null), "{plugin}");
+    assert_eq!(plugin["problem"]["step"], "probe", "{plugin}");
+    assert_eq!(host.ask("mock", "hello").await.response(), "You said: hello");
+    let (status, code, _) = host.ask("fresh", "hello").await.error();
+    assert_eq!((status, code.as_str()), (404, "provider_not_found"));
+
+    // Loaded, but its provider cannot be made.
+    let file = fresh("none").file_name();
+    host.install(&fresh("asked_create_panic"), &file);
+    let report = host.reload().await;
+    let failed = &report["providers"]["failed"][0];
+    assert_eq!((&failed["name"], &failed["kept_previous"]), (&json!("fresh"), &json!(false)), "{report}");
+    let plugin = host.plugin("fresh").await;
+    assert_eq!(plugin["state"], "unused", "{plugin}");
+    assert_eq!(plugin["problem"]["phase"], "initialisation", "{plugin}");
+    assert_eq!(plugin["problem"]["message"], failed["message"], "{plugin}");
+
+    host.install(&fresh("none"), &file);
+    let report = host.reload().await;
+    assert_eq!(
+        (&report["status"], &report["providers"]["created"]),
+        (&json!("ok"), &json!(["fresh"])),
+        "{report}"
+    );
+    assert_eq!(host.plugin("fresh").await["problem"], Value::Null);
+    assert_eq!(host.ask("fresh", "hello").await.response(), "green green green green green");
+    host.stop().await;
+}
+
+/// A file that holds another plugin than before: the one before is gone, and the new one is there.
+#[tokio::test]
+async fn another_plugin_in_the_same_file() {
+    let host = host(json!({})).await;
+    host.install(&libraries::chameleon().id("fresh"), FILE);
+    let report = host.reload().await;
+    assert_eq!(report["plugins"]["removed"], json!(["chameleon"]), "{report}");
+    assert_eq!(report["plugins"]["loaded"], json!(["fresh"]), "{report}");
+    assert_eq!(host.plugin("fresh").await["state"], "unused");
+    assert_eq!(host.ask("chameleon", "hello").await.status, 404);
+    host.stop().await;
 }
