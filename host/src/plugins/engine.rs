@@ -72,6 +72,22 @@ struct Run {
     refused: BTreeMap<PluginId, Problem>,
 }
 
+/// Files and folders that are there and cannot be read: what was loaded from them before stays as it is. A file
+/// that holds another plugin now is none of them: the one before is gone.
+struct Unreadable(BTreeSet<PathBuf>);
+
+impl Unreadable {
+    fn of(examined: &[Examined], scan: &Scan) -> Self {
+        let files = examined.iter().filter(|file| file.plugin().is_none()).map(|file| file.path.clone());
+        Self(files.chain(scan.refused.iter().map(|(path, _)| path.clone())).collect())
+    }
+
+    /// A folder that cannot be listed says nothing about what lies in it.
+    fn hides(&self, file: &Path) -> bool {
+        self.0.contains(file) || file.parent().is_some_and(|folder| self.0.contains(folder))
+    }
+}
+
 impl Engine {
     /// Switches a plugin on or off; the next reload acts on it.
     pub(super) fn switch(&mut self, id: &str, enable: bool) {
@@ -99,10 +115,11 @@ impl Engine {
         let (candidates, scan) = (scan.candidates, Scan { candidates: Vec::new(), ..scan });
         let mut examined = self.examiner.examine(candidates);
         let mut run = Run::default();
-        let winners = self.choose(&examined, &mut run);
+        let unreadable = Unreadable::of(&examined, &scan);
+        let winners = self.choose(&examined, &unreadable, &mut run);
         self.note_problems(&examined, &scan, options, &mut run);
-        let next = self.load(&mut examined, &winners, options, &mut run).await;
-        let next = self.drop_missing(next, &examined, &winners, &scan, options, &mut run);
+        let next = self.load(&mut examined, &winners, &unreadable, options, &mut run).await;
+        let next = self.drop_missing(next, &winners, &unreadable, options, &mut run);
         if options.dry_run {
             self.foresee_providers(&config, &next, &mut run);
             return self.finish(run, options, begun, None);
@@ -117,7 +134,12 @@ impl Engine {
     }
 
     /// Which file is used for each plugin: its index, by id. The others are shadowed.
-    fn choose(&self, examined: &[Examined], run: &mut Run) -> BTreeMap<PluginId, usize> {
+    fn choose(
+        &self,
+        examined: &[Examined],
+        unreadable: &Unreadable,
+        run: &mut Run,
+    ) -> BTreeMap<PluginId, usize> {
         let contenders: Vec<(usize, Contender<'_>)> = examined
             .iter()
             .enumerate()
@@ -138,9 +160,12 @@ impl Engine {
         let mut winners = BTreeMap::new();
         for ((index, contender), verdict) in contenders.iter().zip(choose(&only)) {
             match verdict {
-                Verdict::Wins => {
-                    winners.insert(contender.id.clone(), *index);
-                }
+                Verdict::Wins => match self.hidden(contender.id, contender.path, unreadable) {
+                    None => drop(winners.insert(contender.id.clone(), *index)),
+                    Some(reason) => {
+                        run.outcomes.insert(*index, (PluginState::Shadowed, Some(shadowed(reason))));
+                    }
+                },
                 Verdict::Duplicate { of } => {
                     let reason = format!("it is the same, byte for byte, as {}", of.display());
                     run.outcomes.insert(*index, (PluginState::Shadowed, Some(shadowed(reason))));
@@ -151,6 +176,15 @@ impl Engine {
             }
         }
         winners
+    }
+
+    /// A bad copy of the library in use does not bring back one that it has replaced. The reason, if that is so.
+    fn hidden(&self, id: &PluginId, winner: &Path, unreadable: &Unreadable) -> Option<String> {
+        let active = self.plugins.get(id).filter(|active| active.file != winner)?;
+        let file = active.file.display();
+        unreadable
+            .hides(&active.file)
+            .then(|| format!("{file} cannot be read now, and what was loaded from it goes on serving"))
     }
 
     /// Reports the files that cannot be used for what they are.
@@ -184,10 +218,11 @@ impl Engine {
         &mut self,
         examined: &mut [Examined],
         winners: &BTreeMap<PluginId, usize>,
+        unreadable: &Unreadable,
         options: &ReloadOptions,
         run: &mut Run,
     ) -> Plugins {
-        let unmet = self.check_requirements(examined, winners);
+        let unmet = self.check_requirements(examined, winners, unreadable);
         let mut next = self.plugins.clone();
         for (id, &index) in winners {
             let unasked = options.only.as_deref().is_some_and(|only| only != id.as_str());
@@ -233,8 +268,14 @@ impl Engine {
         &self,
         examined: &[Examined],
         winners: &BTreeMap<PluginId, usize>,
+        unreadable: &Unreadable,
     ) -> BTreeMap<PluginId, Problem> {
-        let plugins: Vec<&Plugin> = winners.values().filter_map(|index| examined[*index].plugin()).collect();
+        let chosen = winners.values().filter_map(|index| examined[*index].plugin());
+        let kept = self
+            .plugins
+            .iter()
+            .filter(|(id, active)| !winners.contains_key(id.as_str()) && unreadable.hides(&active.file));
+        let plugins: Vec<&Plugin> = chosen.chain(kept.map(|(_, active)| &active.plugin)).collect();
         let members: Vec<Member<'_>> = plugins
             .iter()
             .map(|plugin| Member {
@@ -290,27 +331,16 @@ impl Engine {
     fn drop_missing(
         &self,
         mut next: Plugins,
-        examined: &[Examined],
         winners: &BTreeMap<PluginId, usize>,
-        scan: &Scan,
+        unreadable: &Unreadable,
         options: &ReloadOptions,
         run: &mut Run,
     ) -> Plugins {
         if options.only.is_some() {
             return next;
         }
-        // One that holds another plugin now says that the one before is gone.
-        let there: BTreeSet<&Path> = examined
-            .iter()
-            .filter(|file| file.plugin().is_none())
-            .map(|file| file.path.as_path())
-            .chain(scan.refused.iter().map(|(path, _)| path.as_path()))
-            .collect();
-        // A folder that cannot be listed says nothing about what lies in it.
-        let unknown = |file: &Path| file.parent().is_some_and(|folder| there.contains(folder));
         next.retain(|id, active| {
-            let stays =
-                winners.contains_key(id) || there.contains(active.file.as_path()) || unknown(&active.file);
+            let stays = winners.contains_key(id) || unreadable.hides(&active.file);
             if !stays {
                 run.plugins.removed.push(id.to_string());
             }
