@@ -582,16 +582,13 @@ async fn libraries_that_are_not_whole() {
     let mut host = host(json!({})).await;
     let whole = next();
     let size = whole.bytes().len();
-    let lengths: Vec<usize> =
-        (1..40).map(|part| size * part / 40).chain([1, 63, 64, 4096, size - 1]).collect();
+    let lengths: Vec<usize> = (1..40).map(|part| size * part / 40).chain([64, 65, 4096, size - 1]).collect();
     for length in lengths {
         let mut zeroed = whole.bytes().to_vec();
         zeroed[length..].fill(0);
-        for library in [whole.clone().truncate(length), bytes(&zeroed)] {
-            // The last bytes of a library may be zeros anyway.
-            if library.bytes() == whole.bytes() {
-                continue;
-            }
+        // The last bytes of a library may be zeros anyway.
+        let zeroed = Some(bytes(&zeroed)).filter(|zeroed| zeroed.bytes() != whole.bytes());
+        for library in zeroed.into_iter().chain([whole.clone().truncate(length)]) {
             host.install(&library, FILE);
             let report = host.reload().await;
             let failed = &report["plugins"]["failed"][0];
@@ -720,5 +717,37 @@ async fn another_plugin_in_the_same_file() {
     assert_eq!(report["plugins"]["loaded"], json!(["fresh"]), "{report}");
     assert_eq!(host.plugin("fresh").await["state"], "unused");
     assert_eq!(host.ask("chameleon", "hello").await.status, 404);
+    host.stop().await;
+}
+
+/// A bad copy of a library is no reason to go back to one that it has replaced, nor to refuse who requires it.
+#[tokio::test]
+async fn a_bad_copy_brings_nothing_else_back() {
+    let dependent = libraries::chameleon().id("dependent").requires(&["plugin:chameleon>=1.0.1"]);
+    let options = HostOptions::default().builtin(&libraries::chameleon()).custom(&next()).custom(&dependent);
+    let options = options.provider("chameleon", json!({})).provider("dependent", json!({}));
+    let host = Host::start(options).await;
+    assert_eq!(host.ask("chameleon", "hello").await.response(), "red red red red red");
+
+    host.install(&bytes(b"Not found\n"), FILE);
+    let report = host.reload().await;
+    let failed = report["plugins"]["failed"].as_array().unwrap();
+    assert_eq!((failed.len(), &failed[0]["kept_previous"]), (1, &json!(true)), "{report}");
+    assert_eq!(report["plugins"]["unchanged"], json!(["dependent"]), "{report}");
+    assert_eq!(host.ask("chameleon", "hello").await.response(), "red red red red red");
+    let list = host.plugins().await;
+    let builtin = host.dir().join("plugins/builtin").join(FILE);
+    let plugins = list["plugins"].as_array().unwrap();
+    let entry = plugins.iter().find(|entry| entry["file"] == builtin.to_str().unwrap()).unwrap();
+    assert_eq!(entry["state"], "shadowed", "{entry}");
+    assert_eq!(
+        Problem::of(&entry["problem"], host.dir().to_str().unwrap()).message,
+        "DIR/plugins/custom/libchameleon.so cannot be read now, and what was loaded from it goes on serving"
+    );
+
+    // Taking it away is another matter.
+    std::fs::remove_file(host.custom().join(FILE)).unwrap();
+    host.reload().await;
+    assert_eq!(host.ask("chameleon", "hello").await.response(), "green green green green green");
     host.stop().await;
 }

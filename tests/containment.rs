@@ -9,6 +9,10 @@ use crate::harness::{Host, HostOptions, Library, eventually, libraries};
 
 const GREEN: &str = "green green green green green";
 
+/// What clients are told. Why it is, is for operators: it may quote the plugin.
+const QUARANTINED: &str = "no provider can serve this request (chameleon: its plugin is quarantined; GET /api/plugins \
+                           says why)";
+
 /// A chameleon that does this when it is asked to.
 fn bad(deed: &str) -> Library {
     libraries::chameleon().behaviour(&format!("asked_{deed}"))
@@ -146,7 +150,7 @@ async fn who_keeps_panicking_is_quarantined_until_loaded_afresh() {
     // Who asks for it is told why; who does not is served by another.
     let (status, code, details) = host.ask("chameleon", "hello").await.error();
     assert_eq!((status, code.as_str()), (503, "no_providers_available"));
-    assert!(details.contains("it panicked 3 times within 3600 s"), "{details}");
+    assert_eq!(details, QUARANTINED);
     let answer = host.chat("hello").await;
     assert_eq!(answer.header("x-patchbay-provider"), Some("good"), "{}", answer.body);
     check_others(&host).await;
@@ -190,7 +194,7 @@ async fn check_stuck(deed: &str) {
     );
     let (status, code, details) = host.ask("chameleon", "hello").await.error();
     assert_eq!((status, code.as_str()), (503, "no_providers_available"), "{deed}");
-    assert!(details.contains(message), "{details}");
+    assert_eq!(details, QUARANTINED);
     check_others(&host).await;
 
     host.install(&fixed(), "libchameleon.so");
@@ -252,10 +256,10 @@ async fn check_thread(library: Library, reason: &str) {
 #[tokio::test]
 async fn a_thread_that_the_probe_sees_keeps_its_library() {
     let library = libraries::chameleon().behaviour("create_thread");
-    check_thread(library, "1 threads that it started are still running").await;
+    check_thread(library, "a thread that it started is still running").await;
 }
 
 #[tokio::test]
 async fn a_thread_that_only_the_host_sees_keeps_its_library() {
-    check_thread(bad("call_thread"), "1 threads that it started are still running").await;
+    check_thread(bad("call_thread"), "a thread that it started is still running").await;
 }

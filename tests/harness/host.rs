@@ -263,7 +263,10 @@ impl Drop for Host {
     fn drop(&mut self) {
         let ended = self.process.kill();
         if std::thread::panicking() {
-            eprintln!("{}", self.process.everything());
+            // The last of it; at this level there is much.
+            let said = self.process.everything();
+            let lines: Vec<&str> = said.lines().collect();
+            eprintln!("{}", lines[lines.len().saturating_sub(200)..].join("\n"));
         } else if !self.stopped {
             let said = self.process.everything();
             assert!(ended.is_none(), "the host ended by itself ({}):\n{said}", ended.unwrap_or_default());
