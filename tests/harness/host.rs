@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::answer::{Answer, Seen, Streaming};
 use super::libraries::Library;
 use super::process::Process;
-use super::{PATIENCE, SECRET};
+use super::{PATIENCE, SECRET, eventually};
 
 /// What a host is started with. Nothing by default: no plugins, no configuration.
 #[derive(Default)]
@@ -229,6 +229,13 @@ impl Host {
     /// What it has written to stderr so far.
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// Waits until a line of the log holds both: what is logged comes through a pipe, and may come late.
+    pub async fn logs(&self, what: &str, with: &str) {
+        let is_there = |log: &str| log.lines().any(|line| line.contains(what) && line.contains(with));
+        let looking = async || is_there(&self.log()).then_some(());
+        eventually(&format!("the log to say {what:?} with {with:?}"), looking).await;
     }
 
     pub fn signal(&self, signal: libc::c_int) {
