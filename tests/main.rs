@@ -16,11 +16,13 @@ mod harness;
 mod basics;
 // 2. Libraries that are broken: refused in one useful sentence, and nothing else is any different.
 mod broken;
-// 3. Files that change under the host's hands.
+// 3. Plugins that misbehave while they serve: one request is lost, or one plugin.
+mod containment;
+// 4. Files that change under the host's hands.
 mod files;
-// 4. Providers that are served by a plan.
+// 5. Providers that are served by a plan.
 mod plan;
-// 5. The process: signals, its data directory, the command line.
+// 6. The process: signals, its data directory, the command line.
 mod process;
-// 6. Both sides of the boundary do the same.
+// 7. Both sides of the boundary do the same.
 mod conformance;

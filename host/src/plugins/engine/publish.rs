@@ -72,6 +72,7 @@ impl Engine {
                     providers.push(provider);
                 }
                 Outcome::Failed(problem) => {
+                    run.refused.entry(wanted.plugin.clone()).or_insert_with(|| problem.clone());
                     let kept = self.kept(&wanted.plugin, &name, &next, &current);
                     let mut failed = instances::failure(&name, problem);
                     failed.kept_previous = kept.is_some();

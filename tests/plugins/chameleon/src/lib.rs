@@ -42,7 +42,7 @@ impl Provider for Chameleon {
 
     fn create(config: Value, host: Host) -> Result<Self> {
         let asked = asks(&config);
-        misbehave(Place::Create, asked)?;
+        misbehaviour::misbehave_with(host, asked)?;
         Ok(Self { host, asked })
     }
 
