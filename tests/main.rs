@@ -20,9 +20,11 @@ mod broken;
 mod containment;
 // 4. Files that change under the host's hands.
 mod files;
-// 5. Providers that are served by a plan.
+// 5. Configuration that changes.
+mod settings;
+// 6. Providers that are served by a plan.
 mod plan;
-// 6. The process: signals, its data directory, the command line.
+// 7. The process: signals, its data directory, the command line.
 mod process;
-// 7. Both sides of the boundary do the same.
+// 8. Both sides of the boundary do the same.
 mod conformance;

@@ -126,8 +126,8 @@ impl Engine {
             self.foresee_providers(&config, &next, &mut run);
             return self.finish(run, options, begun, None);
         }
-        let next = self.publish(&config, next, &mut run).await;
-        self.plugins = next;
+        let prepared = self.prepare(&config, next, &mut run).await;
+        self.publish(prepared, &mut run);
         let hashes: BTreeSet<ContentHash> =
             examined.iter().filter_map(|file| Some(file.content.as_ref().ok()?.hash)).collect();
         self.loader.forget_failures(|hash| hashes.contains(&hash));
