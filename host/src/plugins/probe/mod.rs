@@ -1,7 +1,7 @@
 //! Trying a library out in a short-lived process of its own, so that one that crashes, hangs or lies takes
 //! nothing with it.
 //!
-//! The child is this very binary, started with [`ASK`]. It opens the copy that will be loaded, and writes a line
+//! The child is this very binary, started with a word that no command has. It opens the copy that will be loaded, and writes a line
 //! before each step: the last line tells what a child that died was doing. It filters crashes; it is no security
 //! boundary, as the child may do whatever the host's user may.
 
