@@ -21,9 +21,11 @@ use scenario::host::Place;
 use scenario::http::Connection;
 use scenario::paint;
 
-fn variants() -> [Vec<u8>; 2] {
+/// Two to alternate between, and a third that serves meanwhile when nothing is to be loaded.
+fn variants() -> [Vec<u8>; 3] {
     let chameleon = paint::built("chameleon").unwrap();
-    [paint::coloured(&chameleon, "green"), paint::of_version(&paint::coloured(&chameleon, "crimson"), 2)]
+    let crimson = paint::of_version(&paint::coloured(&chameleon, "crimson"), 2);
+    [paint::coloured(&chameleon, "green"), crimson, paint::coloured(&chameleon, "blue")]
 }
 
 fn place(library: &[u8]) -> Place {
@@ -39,7 +41,7 @@ fn in_process(criterion: &mut Criterion) {
     for (name, changes, dry_run) in
         [("published", true, false), ("dry run", true, true), ("unchanged", false, false)]
     {
-        let mut house = House::start(&runtime, place(&variants[0]));
+        let mut house = House::start(&runtime, place(&variants[2]));
         let mut round = 0;
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| {
@@ -65,7 +67,7 @@ fn in_process(criterion: &mut Criterion) {
 
 fn over_http(criterion: &mut Criterion) {
     let variants = variants();
-    let mut host = place(&variants[0]).serve(env!("CARGO_BIN_EXE_patchbay").as_ref()).unwrap();
+    let mut host = place(&variants[2]).serve(env!("CARGO_BIN_EXE_patchbay").as_ref()).unwrap();
     let mut connection = Connection::open(host.address).unwrap();
     let mut round = 0;
     criterion.bench_function("reload/over HTTP", |bencher| {
