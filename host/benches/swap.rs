@@ -10,18 +10,25 @@
 #[allow(dead_code)]
 mod scenario;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use scenario::paint;
 use scenario::swap::{self, Extent, LEVEL_AFTER, Outcome, Row};
 
-const HELP: &str = "--rounds N (2000), --clients N (24), --row N (200): rounds for each row of the table";
+const HELP: &str = "--rounds N (2000), --clients N (24), --row N (200): rounds for each row of the table, \
+                    --program FILE: another build of the host, to compare with";
 
 fn main() -> ExitCode {
     let mut extent = Extent { rounds: 2000, clients: 24, row: 200 };
+    let mut program = env!("CARGO_BIN_EXE_patchbay").to_owned();
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
+        if name == "--program" {
+            program = arguments.next().unwrap_or_default();
+            continue;
+        }
         let place = match name.as_str() {
             "--rounds" => &mut extent.rounds,
             "--clients" => &mut extent.clients,
@@ -35,7 +42,7 @@ fn main() -> ExitCode {
             _ => return complain(HELP),
         }
     }
-    match measure(extent) {
+    match measure(program.as_ref(), extent) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error.to_string()),
     }
@@ -46,7 +53,7 @@ fn complain(what: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn measure(extent: Extent) -> std::io::Result<()> {
+fn measure(program: &Path, extent: Extent) -> std::io::Result<()> {
     let chameleon = paint::built("chameleon")?;
     println!("{extent:?}, a library of {} KiB", chameleon.len() / 1024);
     println!(
@@ -63,7 +70,6 @@ fn measure(extent: Extent) -> std::io::Result<()> {
         "fds",
         "mapped"
     );
-    let program = env!("CARGO_BIN_EXE_patchbay").as_ref();
     let Outcome { rows, resident, settled } = swap::run(program, &chameleon, extent, show)?;
     println!("without clients: {settled:?}");
     println!("resident: {} {:?}", resident.len(), resident.first());

@@ -241,8 +241,7 @@ pub(super) async fn probe(
         .kill_on_drop(true)
         .spawn()
         .map_err(ProbeFault::Spawn)?;
-    // Its lines fit into the pipe, so they are read when it has ended: being woken for each of them would take
-    // longer than the steps they tell of.
+    // Its lines fit into the pipe, so they are read when it has ended, and nobody is woken for each of them.
     let ended = tokio::time::timeout(patience, child.wait()).await;
     let lines = Lines::read(&mut output).map_err(ProbeFault::Spawn)?;
     match ended {
