@@ -332,3 +332,18 @@ fn signal_name(signal: i32) -> String {
     };
     name.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_while_somebody_still_holds_the_pipe() {
+        let (mut output, mut held) = std::io::pipe().unwrap();
+        held.write_all(b"{\"stage\":\"call\"}\n{\"sta").unwrap();
+        assert_eq!(Lines::read(&mut output).unwrap().stage(), Stage::Call);
+        assert_eq!(Lines::read(&mut output).unwrap().stage(), Stage::Starting);
+        drop(held);
+        assert_eq!(Lines::read(&mut output).unwrap().stage(), Stage::Starting);
+    }
+}
