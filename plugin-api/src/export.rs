@@ -34,7 +34,7 @@ pub use crate::manifest::Manifest;
 
 /// Exports a [`Provider`] from a `cdylib` crate, with its manifest.
 ///
-/// ```ignore
+/// ```text
 /// patchbay_plugin_api::export! {
 ///     Hello,
 ///     name: "Hello",
