@@ -11,6 +11,8 @@
 
 // 0. What every test uses.
 mod harness;
+// How a test says that it could not run here.
+mod skip;
 
 // 1. It starts, answers, reloads and ends; and the harness sees what it should.
 mod basics;
@@ -28,3 +30,9 @@ mod plan;
 mod process;
 // 8. Both sides of the boundary do the same.
 mod conformance;
+// 9. A plugin that another compiler built.
+mod other_rustc;
+// 10. Reload under load: the scenario of the benchmark, with fewer rounds.
+#[allow(dead_code)]
+mod scenario;
+mod swap;

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::script::Script;
-use super::{ASK, Findings, HELLO, Line, Refusal, Stage, Verdict};
+use super::{ASK, Findings, HELLO, Line, ROOM, Refusal, Stage, Verdict};
 use crate::plugins::generation::{Blueprint, Generation, StartFault};
 use crate::plugins::job::{InstanceId, Job, Operation, Question};
 use crate::plugins::library::{Library, LibraryFault};
@@ -54,7 +54,7 @@ fn run(parent: u32, seconds: u32) -> i32 {
     let Ok(question) = serde_json::from_slice::<super::Question>(&question) else { return 1 };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return 1 };
     let verdict = runtime.block_on(examine(&question, &mut lines));
-    lines.write(&Line::Verdict(verdict));
+    lines.write(&Line::Verdict(verdict.cut_to_size()));
     // Not by `exit`: what a library registered to run at the end is not part of the question.
     // SAFETY: ends the process; everything worth keeping was written.
     unsafe { libc::_exit(0) }
@@ -93,6 +93,26 @@ fn take_standard_output() -> Option<Lines> {
             return None;
         }
         Some(Lines(File::from_raw_fd(pipe)))
+    }
+}
+
+impl Verdict {
+    /// The words of a plugin, a panic's mostly, may be any number.
+    fn cut_to_size(mut self) -> Self {
+        // Quotes and control characters take up to six bytes in JSON, and the stages come before.
+        const MOST: usize = (ROOM - 512) / 6;
+        let message = match &mut self {
+            Self::Refused { message, .. } => Some(message),
+            Self::Good(Findings { keep }) => keep.as_mut(),
+        };
+        if let Some(message) = message
+            && message.len() > MOST
+        {
+            let end = (0..=MOST).rfind(|end| message.is_char_boundary(*end));
+            message.truncate(end.unwrap_or_default());
+            message.push('…');
+        }
+        self
     }
 }
 
@@ -253,4 +273,18 @@ fn panicked(panics: &Mutex<Option<String>>, otherwise: &str) -> Refused {
         _ => otherwise.to_owned(),
     };
     (Refusal::Panicked, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_plugin_says_fits_into_the_pipe() {
+        for message in ["\u{1}".repeat(100_000), "é".repeat(100_000), "\"".repeat(585)] {
+            let verdict = Verdict::Refused { code: Refusal::ManifestDiffers, message };
+            let line = serde_json::to_vec(&Line::Verdict(verdict.cut_to_size())).unwrap();
+            assert!(line.len() < ROOM - 400, "{}", line.len());
+        }
+    }
 }
