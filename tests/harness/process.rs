@@ -21,12 +21,13 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the binary, and answers when it listens: with the address.
+    /// Starts the binary, and answers when it listens, with the address; or when it has ended, with its status
+    /// and its words.
     pub(super) async fn start(
         dir: &Path,
         arguments: &[&str],
         environment: &[(String, String)],
-    ) -> (Self, String) {
+    ) -> Result<(Self, String), (ExitStatus, String)> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_patchbay"))
             .args(arguments)
             .current_dir(dir)
@@ -47,10 +48,10 @@ impl Process {
         let mut process = Self { child, stdout, stderr, readers };
         // The sender goes away with the output: this ends when the process does, at the latest.
         match address.await {
-            Ok(address) => (process, address),
+            Ok(address) => Ok((process, address)),
             Err(_) => {
                 let status = process.wait().await;
-                panic!("the host did not start ({status}):\n{}", process.everything());
+                Err((status, process.everything()))
             }
         }
     }
