@@ -29,7 +29,7 @@ pub(super) async fn ready(State(state): State<AppState>) -> Response {
 pub(super) async fn overview(State(state): State<AppState>) -> Response {
     let snapshot = state.registry.snapshot();
     let providers: BTreeMap<&str, Condition> =
-        snapshot.by_priority().iter().map(|it| (it.name(), it.counters.condition())).collect();
+        snapshot.by_priority().iter().map(|it| (it.name(), it.condition())).collect();
     let summary = Summary::of(providers.values().copied());
     let (status, word) = summary.verdict();
     let body = Health {

@@ -79,7 +79,7 @@ impl<'a> View<'a> {
             plugin: &provider.plugin.id,
             plugin_version: provider.plugin.version.to_string(),
             generation: provider.plugin.generation,
-            status: counters.condition(),
+            status: provider.condition(),
             priority: settings.priority,
             models: &settings.models,
             capabilities: Capabilities::of(&provider.features),

@@ -43,6 +43,11 @@ impl Provider {
         &self.settings.name
     }
 
+    /// What is known of its health. Nothing that its requests said counts while its plugin takes none.
+    pub fn condition(&self) -> Condition {
+        if self.instance.quarantined().is_some() { Condition::Unavailable } else { self.counters.condition() }
+    }
+
     /// Counts a request as begun until the guard is dropped.
     pub(super) fn begin(&self) -> InFlight {
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +80,7 @@ impl Counters {
     }
 
     /// What the requests so far say of the provider's health.
-    pub fn condition(&self) -> Condition {
+    fn condition(&self) -> Condition {
         self.condition.get()
     }
 }
