@@ -464,10 +464,11 @@ async fn interfaces() {
     .await;
 }
 
+const IN_C: &str = r#"{"id":"chameleon","name":"Chameleon","version":"1.0.1","author":"Somebody","description":"Made in C","api_version":"v1"}"#;
+
 #[tokio::test]
 async fn libraries_in_c() {
-    let manifest = r#"{"id":"chameleon","name":"Chameleon","version":"1.0.1","author":"Somebody","description":"Made in C","api_version":"v1"}"#;
-    let compiled = |name, flags: &[&str]| compile(name, manifest, flags).map(Broken::from);
+    let compiled = |name, flags: &[&str]| compile(name, IN_C, flags).map(Broken::from);
     let probe = |code| ["validation", "probe", code];
     let cases = [
         compiled("no-manifest", &[]).map(|broken| {
@@ -537,6 +538,20 @@ async fn behaviour_that_the_probe_meets() {
         case("create spins", does("create_spin"), at("probe_hung"), "it did not return within 2s while it made a provider from its sample configuration", WAIT),
         case("create blocks", does("create_block"), at("probe_hung"), "it did not return within 2s while it made a provider from its sample configuration", WAIT),
         case("a call panics", does("call_panic"), at("panicked"), "it panicked while it answered: the chameleon was made to panic (tests/plugins/chameleon/src/misbehaviour.rs:N:N)", PANIC),
+        case(
+            "a call panics with something that panics",
+            does("call_payload"),
+            at("panicked"),
+            "it panicked while it answered: a value that is not text (tests/plugins/chameleon/src/misbehaviour.rs:N:N)",
+            PANIC,
+        ),
+        case(
+            "a call aborts",
+            does("call_abort"),
+            at("probe_crashed"),
+            "it crashed (SIGABRT) while it answered a first request",
+            "run the library's own tests, under a debugger if need be",
+        ),
         case("a call ends the process", does("call_exit"), at("probe_exited"), "it ended the process (exit status 0) while it answered a first request", EXIT),
         case("a call spins", does("call_spin"), at("probe_hung"), "it did not return within 2s while it answered a first request", WAIT),
         case("a call blocks", does("call_block"), at("probe_hung"), "it did not return within 2s while it answered a first request", WAIT),
@@ -747,5 +762,35 @@ async fn a_bad_copy_brings_nothing_else_back() {
     std::fs::remove_file(host.custom().join(FILE)).unwrap();
     host.reload().await;
     assert_eq!(host.ask("chameleon", "hello").await.response(), "green green green green green");
+    host.stop().await;
+}
+
+/// Looking at a library takes as long as it takes; nobody else waits for it.
+#[tokio::test]
+async fn a_reload_that_takes_long_holds_up_nobody() {
+    let options = HostOptions::default().custom(&libraries::mock()).custom(&libraries::chameleon());
+    let options = options.provider("mock", json!({})).provider("chameleon", json!({}));
+    let host = Host::start(options.section("loader", json!({ "probe_timeout": 60 }))).await;
+    let until = host.dir().join("go on");
+    let Some(waits) = compile("constructor-waits", IN_C, &[&format!("-DUNTIL={until:?}")]) else { return };
+    host.install(&waits, FILE);
+    let size = waits.bytes().len().to_string();
+    let meanwhile = async {
+        host.logs("library is tried out", &size).await;
+        assert_eq!(host.ask("mock", "hello").await.response(), "You said: hello");
+        assert_eq!(host.ask("chameleon", "hello").await.response(), "green green green green green");
+        assert_eq!(host.plugin("chameleon").await["version"], "1.0.0");
+        std::fs::write(&until, "").unwrap();
+    };
+    // Who asks for a reload while there is one gets the report of a run that saw what he saw.
+    let (one, two, ()) = tokio::join!(host.reload(), host.reload(), meanwhile);
+    for report in [one, two] {
+        let failed = &report["plugins"]["failed"][0];
+        assert_eq!(
+            (&failed["code"], &failed["kept_previous"]),
+            (&json!("not_a_plugin"), &json!(true)),
+            "{report}"
+        );
+    }
     host.stop().await;
 }

@@ -155,6 +155,9 @@ async fn who_keeps_panicking_is_quarantined_until_loaded_afresh() {
     assert_eq!(details, QUARANTINED);
     let answer = host.chat("hello").await;
     assert_eq!(answer.header("x-patchbay-provider"), Some("good"), "{}", answer.body);
+    let health = host.get("/api/health").await;
+    assert_eq!((health.status, &health.json()["status"]), (200, &json!("degraded")), "{}", health.body);
+    assert_eq!(health.json()["providers"]["chameleon"], "unavailable", "{}", health.body);
     check_others(&host).await;
     // A reload of everything does not wake it: its file did not change.
     let report = host.reload().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::runtime::Handle;
-use tracing::error;
+use tracing::{debug, error};
 
 use super::catalog::Catalog;
 use super::examine::Plugin;
@@ -150,6 +150,7 @@ impl Loader {
             sample_config: Value::Object(sample),
             close: plugin.keep.is_none(),
         };
+        debug!(plugin = plugin.manifest.id.as_str(), size = content.bytes.len(), "library is tried out");
         let probed = probe::probe(&self.program, subject, seconds(self.settings.probe_timeout)).await;
         probed.map_err(|fault| {
             let problem = fault.problem();
