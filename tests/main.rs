@@ -16,5 +16,6 @@ mod harness;
 mod basics;
 // 2. Libraries that are broken: refused in one useful sentence, and nothing else is any different.
 mod broken;
+mod refused;
 // 3. Plugins that misbehave on a request.
 mod containment;
