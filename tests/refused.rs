@@ -211,3 +211,22 @@ async fn a_reload_that_takes_long_holds_up_nobody() {
     }
     host.stop().await;
 }
+
+/// Each try would leave a thread behind, so there is one, until something is different.
+#[tokio::test]
+async fn what_hung_is_not_tried_again_for_nothing() {
+    let host = host(json!({ "misbehave": true })).await;
+    host.install(&next().behaviour("asked_create_block"), FILE);
+    for _ in 0..3 {
+        let report = host.reload().await;
+        assert_eq!(report["plugins"]["failed"][0]["code"], "create_hung", "{report}");
+        let plugin = host.plugin("chameleon").await;
+        assert_eq!(plugin["problem"]["code"], "create_hung", "{plugin}");
+        assert_eq!(plugin["draining"].as_array().unwrap().len(), 1, "{plugin}");
+    }
+    host.configure(json!({ "plugins": { "mock": {}, "chameleon": {} } }));
+    let report = host.reload().await;
+    assert_eq!(report["status"], "ok", "{report}");
+    assert_eq!(host.ask("chameleon", "hello").await.response(), "red red red red red");
+    host.stop().await;
+}

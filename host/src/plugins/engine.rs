@@ -50,6 +50,8 @@ pub(super) struct Engine {
     /// Switched off by hand.
     pub(super) disabled: BTreeSet<String>,
     pub(super) published: u64,
+    /// Tells whether the configuration is still what it was.
+    pub(super) configured: ContentHash,
 }
 
 /// What became of one library.
@@ -111,6 +113,11 @@ impl Engine {
                 return self.finish(Run::default(), options, begun, Some(failure));
             }
         };
+        let fingerprint = fingerprint(&config);
+        if fingerprint != self.configured {
+            self.configured = fingerprint;
+            self.loader.forget_hung();
+        }
         let scan = discover::scan(&self.sources.dirs(&config));
         let (candidates, scan) = (scan.candidates, Scan { candidates: Vec::new(), ..scan });
         let mut examined = self.examiner.examine(candidates);
@@ -463,7 +470,7 @@ impl Engine {
     /// A new generation that cannot make a provider which the old one serves is refused as a whole: its providers
     /// stay on the generation they have. Answers with the plugins this befell.
     fn refuse_generations(
-        &self,
+        &mut self,
         wanted: &[Wanted],
         made: &mut [Outcome],
         next: &Plugins,
@@ -503,6 +510,11 @@ impl Engine {
                 problem: problem.clone(),
                 kept_previous: true,
             });
+            if let Some(active) = next.get(id)
+                && problem.code == instances::HUNG
+            {
+                self.loader.note_hung(active.hash, problem.clone());
+            }
             run.refused.insert(id.clone(), problem.clone());
         }
         refused.into_keys().collect()
@@ -596,6 +608,11 @@ impl Engine {
         tell(&report, options.reason);
         report
     }
+}
+
+/// A hash, as what it is made from holds keys.
+fn fingerprint(config: &Config) -> ContentHash {
+    ContentHash::of(format!("{:?}", config.plugins).as_bytes())
 }
 
 fn shadowed(reason: String) -> Problem {
