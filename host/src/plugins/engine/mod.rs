@@ -27,6 +27,7 @@ use super::problem::{Problem, chain};
 use super::report::{ConfigFailure, PluginChanges, PluginState, ProviderChanges, ReloadReport, ReloadStatus};
 use super::resolve::Offer;
 use super::sources::Sources;
+use crate::config::Config;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
 
@@ -52,6 +53,8 @@ pub(super) struct Engine {
     /// Switched off by hand.
     pub(super) disabled: BTreeSet<String>,
     pub(super) published: u64,
+    /// Tells whether the configuration is still what it was.
+    pub(super) configured: ContentHash,
 }
 
 /// What became of one library.
@@ -113,6 +116,11 @@ impl Engine {
                 return self.finish(Run::default(), options, begun, Some(failure));
             }
         };
+        let fingerprint = fingerprint(&config);
+        if fingerprint != self.configured {
+            self.configured = fingerprint;
+            self.loader.forget_hung();
+        }
         let scan = discover::scan(&self.sources.dirs(&config));
         let (candidates, scan) = (scan.candidates, Scan { candidates: Vec::new(), ..scan });
         let mut examined = self.examiner.examine(candidates);
@@ -159,6 +167,11 @@ impl Engine {
         tell(&report, options.reason);
         report
     }
+}
+
+/// A hash, as what it is made from holds keys.
+fn fingerprint(config: &Config) -> ContentHash {
+    ContentHash::of(format!("{:?}", config.plugins).as_bytes())
 }
 
 fn tell(report: &ReloadReport, reason: &str) {
