@@ -70,9 +70,9 @@ struct Keys {
 
 impl ProviderEntry {
     /// The entry at a place. An error is a mistake in the description: everything was checked against it.
-    pub(super) fn of(layered: Layered, pointer: &str) -> Result<Self, Vec<ConfigProblem>> {
+    pub(super) fn of(layered: &Layered, pointer: &str) -> Result<Self, Vec<ConfigProblem>> {
         let mut entry = Layered::new();
-        entry.lay_moved(&layered, pointer);
+        entry.lay_moved(layered, pointer);
         let mut whole = Layered::new();
         whole.lay(defaults_of(&ENTRY, ""));
         whole.lay_entry(&entry, "");

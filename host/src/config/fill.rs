@@ -75,7 +75,7 @@ impl<'a> Filler<'a> {
             Err(Fault::Missing(variable)) => self.missing(provider, pointer, &variable, auto),
             Err(Fault::Unclosed) => self.unreadable(pointer, "has a \"${\" without its \"}\""),
             Err(Fault::NoName) => {
-                self.unreadable(pointer, "has something in \"${...}\" that is no variable's name")
+                self.unreadable(pointer, "has something in \"${...}\" that is no variable's name");
             }
         }
     }

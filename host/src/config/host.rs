@@ -163,7 +163,7 @@ impl Config {
         }
         let mut plugins = BTreeMap::new();
         for name in layered.object("/plugins").into_iter().flat_map(|entries| entries.keys()) {
-            match ProviderEntry::of(layered.clone(), &join("/plugins", name)) {
+            match ProviderEntry::of(layered, &join("/plugins", name)) {
                 Ok(mut entry) => {
                     entry.waits_for = waiting.get(name).cloned();
                     plugins.insert(name.clone(), entry);

@@ -72,7 +72,7 @@ impl Filled {
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: Result<Option<(&str, &str)>, Fault>) {
+    fn check(text: &str, expected: &Result<Option<(&str, &str)>, Fault>) {
         let variable = |name: &str| match name {
             "KEY" => Some("sk-abcdefghijkl1234"),
             "ODD" => Some("${KEY}"),
@@ -85,22 +85,22 @@ mod tests {
 
     #[test]
     fn what_is_filled_in() {
-        check("nothing $KEY here", Ok(None));
-        check("${KEY}", Ok(Some(("sk-abcdefghijkl1234", "sk-***1234"))));
-        check("Bearer ${KEY}!", Ok(Some(("Bearer sk-abcdefghijkl1234!", "Bearer sk-***1234!"))));
-        check("${NONE:-a b:-c}", Ok(Some(("a b:-c", "a b:-c"))));
-        check("${NONE:-}", Ok(Some(("", ""))));
-        check("${KEY:-x}", Ok(Some(("sk-abcdefghijkl1234", "sk-***1234"))));
-        check("$${KEY} ${NONE:-x}", Ok(Some(("${KEY} x", "${KEY} x"))));
+        check("nothing $KEY here", &Ok(None));
+        check("${KEY}", &Ok(Some(("sk-abcdefghijkl1234", "sk-***1234"))));
+        check("Bearer ${KEY}!", &Ok(Some(("Bearer sk-abcdefghijkl1234!", "Bearer sk-***1234!"))));
+        check("${NONE:-a b:-c}", &Ok(Some(("a b:-c", "a b:-c"))));
+        check("${NONE:-}", &Ok(Some(("", ""))));
+        check("${KEY:-x}", &Ok(Some(("sk-abcdefghijkl1234", "sk-***1234"))));
+        check("$${KEY} ${NONE:-x}", &Ok(Some(("${KEY} x", "${KEY} x"))));
         // What a variable holds is not looked into.
-        check("${ODD}", Ok(Some(("${KEY}", "***"))));
+        check("${ODD}", &Ok(Some(("${KEY}", "***"))));
     }
 
     #[test]
     fn what_cannot_be_filled_in() {
-        check("${NONE}", Err(Fault::Missing("NONE".into())));
-        check("a ${KEY", Err(Fault::Unclosed));
-        check("${}", Err(Fault::NoName));
-        check("${not a name}", Err(Fault::NoName));
+        check("${NONE}", &Err(Fault::Missing("NONE".into())));
+        check("a ${KEY", &Err(Fault::Unclosed));
+        check("${}", &Err(Fault::NoName));
+        check("${not a name}", &Err(Fault::NoName));
     }
 }

@@ -193,7 +193,7 @@ fn offered(
             entry.lay(reader.of_provider(capitals, "", real));
         }
         let problems = reader.problems;
-        let made = if problems.is_empty() { ProviderEntry::of(entry, "") } else { Err(problems) };
+        let made = if problems.is_empty() { ProviderEntry::of(&entry, "") } else { Err(problems) };
         offered.insert(capitals.to_owned(), made.map_err(ConfigProblems));
     }
     offered
