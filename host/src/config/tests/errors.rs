@@ -200,7 +200,7 @@ fn values_of_the_wrong_kind_in_entries() {
         )],
     );
     file(
-        r#"{"plugins": {"a": {"config": {"pricing": {"m": {"prompt": "1,5", "completion": -1, "per": 0}}}}}}"#,
+        r#"{"plugins": {"a": {"config": {"pricing": {"m": {"completion": -1, "per": 0, "prompt": "1,5"}}}}}}"#,
         &[
             &format!(
                 "{}: \"completion\" is -1, not a price in US dollars: write it as in \"completion\": 1",
@@ -344,7 +344,7 @@ fn variables_that_say_the_wrong_thing() {
 #[test]
 fn run_time_changes_that_cannot_be() {
     let setup = Setup::new()
-        .runtime("a", Some(json!({"weigth": 1, "config": {"timeout": "${T}", "api_key_env": "HOME"}})));
+        .runtime("a", Some(json!({"config": {"timeout": "${T}", "api_key_env": "HOME"}, "weigth": 1})));
     assert_eq!(
         setup.problems(),
         [

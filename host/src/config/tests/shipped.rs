@@ -9,20 +9,22 @@ fn top_level(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
 }
 
-/// Compares a shipped file with what the code makes; with `UPDATE_SHIPPED=1` it is written instead.
-#[track_caller]
-fn compare(name: &str, expected: &str) {
+/// What is shipped, to be compared with what the code makes; with `UPDATE_SHIPPED=1` it is written anew first.
+fn shipped(name: &str, made: &str) -> String {
     let path = top_level(name);
     if std::env::var_os("UPDATE_SHIPPED").is_some() {
-        std::fs::write(&path, expected).unwrap();
+        std::fs::write(&path, made).unwrap();
     }
-    let shipped = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(shipped == expected, "{name} is not what the code makes: run this test with UPDATE_SHIPPED=1");
+    std::fs::read_to_string(&path).unwrap()
 }
+
+const MEND: &str = "it is not what the code makes: run this test with UPDATE_SHIPPED=1";
 
 #[test]
 fn the_json_schema() {
-    compare("plugin_config.schema.json", &format!("{:#}\n", schema()));
+    let shipped = shipped("plugin_config.schema.json", &format!("{:#}\n", schema()));
+    // As values: in which order keys stand depends on how serde_json was built.
+    assert!(serde_json::from_str::<Value>(&shipped).unwrap() == schema(), "{MEND}");
 }
 
 #[test]
@@ -35,7 +37,7 @@ fn the_example_of_an_environment() {
     for variable in VARIABLES {
         text.push_str(&format!("\n# {}\n# {}={}\n", variable.about, variable.name, variable.example));
     }
-    compare(".env.example", &text);
+    assert!(shipped(".env.example", &text) == text, "{MEND}");
 }
 
 #[test]
