@@ -1,8 +1,11 @@
 //! A host starts, answers, reloads and ends; and the libraries that tests make are what they seem.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
 use serde_json::json;
 
-use crate::harness::{Host, HostOptions, libraries};
+use crate::harness::{Host, HostOptions, eventually, libraries};
 
 #[tokio::test]
 async fn a_host_answers_streams_reloads_and_ends() {
@@ -35,5 +38,74 @@ async fn one_build_is_any_number_of_plugins() {
     let host = Host::start(options.provider("one", json!({})).provider("two", json!({}))).await;
     assert_eq!(host.ask("one", "hello").await.response(), "blue blue blue blue blue");
     assert_eq!(host.ask("two", "hello").await.response(), "pink pink pink pink pink");
+    host.stop().await;
+}
+
+/// A plugin that is given its key and tells it to everybody: the harness looks everywhere for it.
+#[tokio::test]
+async fn a_plugin_that_tells_its_key_is_not_repeated() {
+    let teller = |word: &str| {
+        let library = libraries::chameleon().behaviour(word);
+        library.manifest(|manifest| drop(manifest.insert("secrets".to_owned(), true.into())))
+    };
+    let options = HostOptions::default().custom(&libraries::mock()).custom(&teller("asked_call_tell"));
+    let options = options.provider("chameleon", json!({})).section("loader", json!({ "panic_limit": 1 }));
+    let host = Host::start(options).await;
+    assert_eq!(host.ask("chameleon", "misbehave").await.status, 502);
+    let plugin = host.plugin("chameleon").await;
+    assert_eq!(plugin["state"], "quarantined");
+    let message = plugin["problem"]["message"].as_str().unwrap();
+    assert!(message.contains(r#""api_key":"***""#), "the test is worth something: {message}");
+
+    host.configure(json!({ "plugins": { "chameleon": {}, "teller": { "config": { "misbehave": true } } } }));
+    host.install(&teller("asked_create_tell").id("teller"), "libteller.so");
+    let report = host.reload().await;
+    let message = report["providers"]["failed"][0]["message"].as_str().unwrap();
+    assert!(message.contains(r#""api_key":"***""#), "{report}");
+    host.stop().await;
+}
+
+/// The harness notices what it is there to notice.
+#[tokio::test]
+async fn the_harness_sees_secrets_and_ends() {
+    let options = || HostOptions::default().custom(&libraries::mock()).provider("mock", json!({}));
+    let host = Host::start(options().secret("You said: hello")).await;
+    host.ask("mock", "hello").await;
+    assert!(AssertUnwindSafe(host.stop()).catch_unwind().await.is_err(), "what was told to a client is seen");
+
+    let host = Host::start(options().secret("RUNNER-UP").env("RUST_LOG", "off")).await;
+    host.ask("mock", "hello").await;
+    host.stop().await;
+
+    let mut host = Host::start(options()).await;
+    host.signal(libc::SIGKILL);
+    eventually("its end", async || (!host.is_alive()).then_some(())).await;
+    let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(host)));
+    assert!(dropped.is_err(), "an end that nobody asked for is seen");
+}
+
+#[tokio::test]
+async fn a_watching_host_reloads_by_itself() {
+    let options = HostOptions::default().custom(&libraries::chameleon()).provider("chameleon", json!({}));
+    let host = Host::start(options.watch()).await;
+    assert_eq!(host.ask("chameleon", "hello").await.response(), "green green green green green");
+    host.install(&libraries::chameleon().colour("red").version("1.0.1"), "libchameleon.so");
+    eventually("the new generation", async || {
+        (host.ask("chameleon", "hello").await.response() == "red red red red red").then_some(())
+    })
+    .await;
+    host.stop().await;
+}
+
+/// Whatever lies in its folders, a host starts, and says what it did not use.
+#[tokio::test]
+async fn a_host_starts_with_broken_plugins() {
+    let broken = libraries::chameleon().truncate(10_000);
+    let options = HostOptions::default().custom(&libraries::mock()).custom(&broken);
+    let host = Host::start(options.provider("mock", json!({})).provider("chameleon", json!({}))).await;
+    assert_eq!(host.ask("mock", "hello").await.response(), "You said: hello");
+    let plugins = host.plugins().await;
+    let refused = plugins["plugins"].as_array().unwrap().iter().find(|plugin| plugin["state"] == "refused");
+    assert_eq!(refused.unwrap()["problem"]["code"], "file_truncated", "{plugins}");
     host.stop().await;
 }

@@ -11,16 +11,28 @@
 
 // 0. What every test uses.
 mod harness;
+// How a test says that it could not run here.
+mod skip;
 
 // 1. It starts, answers, reloads and ends; and the harness sees what it should.
 mod basics;
 // 2. Libraries that are broken: refused in one useful sentence, and nothing else is any different.
 mod broken;
-// 3. Files that change under the host's hands.
+// 3. Plugins that misbehave while they serve: one request is lost, or one plugin.
+mod containment;
+// 4. Files that change under the host's hands.
 mod files;
-// 4. Providers that are served by a plan.
+// 5. Configuration that changes.
+mod settings;
+// 6. Providers that are served by a plan.
 mod plan;
-// 5. The process: signals, its data directory, the command line.
+// 7. The process: signals, its data directory, the command line.
 mod process;
-// 6. Both sides of the boundary do the same.
+// 8. Both sides of the boundary do the same.
 mod conformance;
+// 9. A plugin that another compiler built.
+mod other_rustc;
+// 10. Reload under load: the scenario of the benchmark, with fewer rounds.
+#[allow(dead_code)]
+mod scenario;
+mod swap;

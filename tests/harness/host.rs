@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::answer::{Answer, Seen, Streaming};
 use super::libraries::Library;
 use super::process::Process;
-use super::{PATIENCE, SECRET};
+use super::{PATIENCE, SECRET, eventually};
 
 /// What a host is started with. Nothing by default: no plugins, no configuration.
 #[derive(Default)]
@@ -231,6 +231,13 @@ impl Host {
         self.process.log()
     }
 
+    /// Waits until a line of the log holds both: what is logged comes through a pipe, and may come late.
+    pub async fn logs(&self, what: &str, with: &str) {
+        let is_there = |log: &str| log.lines().any(|line| line.contains(what) && line.contains(with));
+        let looking = async || is_there(&self.log()).then_some(());
+        eventually(&format!("the log to say {what:?} with {with:?}"), looking).await;
+    }
+
     pub fn signal(&self, signal: libc::c_int) {
         self.process.signal(signal);
     }
@@ -272,7 +279,10 @@ impl Drop for Host {
     fn drop(&mut self) {
         let ended = self.process.kill();
         if std::thread::panicking() {
-            eprintln!("{}", self.process.everything());
+            // The last of it; at this level there is much.
+            let said = self.process.everything();
+            let lines: Vec<&str> = said.lines().collect();
+            eprintln!("{}", lines[lines.len().saturating_sub(200)..].join("\n"));
         } else if !self.stopped {
             let said = self.process.everything();
             assert!(ended.is_none(), "the host ended by itself ({}):\n{said}", ended.unwrap_or_default());

@@ -1,10 +1,13 @@
 //! The built libraries, and variants of them: bytes replaced by as many others, so that one build becomes any
 //! number of different libraries.
 
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object as _, ObjectSection as _};
 use serde_json::{Map, Value};
 
 /// A library that may be installed.
@@ -101,40 +104,39 @@ impl Library {
     /// Writes any text in the place of the manifest, with blanks behind it.
     #[track_caller]
     pub fn manifest_as(self, text: &str) -> Self {
-        let old = self.manifest_text();
-        assert!(text.len() <= old.len(), "no room for {} bytes in {}", text.len(), old.len());
-        let new = format!("{text:<width$}", width = old.len());
-        self.replace(old.as_bytes(), new.as_bytes(), 1)
+        let (_, place) = self.manifest_section();
+        let room = place.len();
+        assert!(text.len() <= room, "no room for {} bytes in {room}", text.len());
+        self.overwrite(place.start, format!("{text:<room$}").as_bytes())
     }
 
-    /// The manifest as the SDK wrote it.
+    /// The manifest, with the blanks behind it if it was changed before.
     pub fn manifest_text(&self) -> String {
-        let start = memchr::memmem::find(&self.bytes, b"{\"id\":\"").expect("a manifest");
-        let mut values = serde_json::Deserializer::from_slice(&self.bytes[start..]).into_iter::<Value>();
-        values.next().unwrap().unwrap();
-        // Blanks of an earlier change belong to it.
-        let end = start + values.byte_offset();
-        let blanks = self.bytes[end..].iter().take_while(|byte| **byte == b' ').count();
-        String::from_utf8(self.bytes[start..end + blanks].to_vec()).unwrap()
+        let (_, place) = self.manifest_section();
+        String::from_utf8(self.bytes[place].to_vec()).unwrap()
+    }
+
+    /// The number of the manifest's section, and where in the file it is.
+    fn manifest_section(&self) -> (usize, Range<usize>) {
+        let file = ElfFile64::<Endianness>::parse(self.bytes()).unwrap();
+        let section = file.section_by_name(".patchbay").expect("a manifest");
+        let (start, size) = section.file_range().unwrap();
+        (section.index().0, start as usize..(start + size) as usize)
     }
 
     /// Has its manifest's section, which is what is read before loading, lead to another text than the one that
     /// its code knows: a file that says two things.
     #[track_caller]
     pub fn lying(self, change: impl FnOnce(&mut Map<String, Value>)) -> Self {
-        let truth = self.manifest_text();
-        let truth_at = memchr::memmem::find(&self.bytes, truth.as_bytes()).unwrap() as u64;
+        let (index, _) = self.manifest_section();
         let lie = self.clone().manifest(change).manifest_text();
-        // The section headers of a 64-bit ELF file: where they begin is at byte 40, how many they are at 60.
-        let number = |at: usize| u64::from_le_bytes(*self.bytes[at..].first_chunk().unwrap());
-        let (start, count) = (number(40) as usize, self.bytes[60]);
-        let header = (0..usize::from(count)).map(|index| start + 64 * index);
-        let [header] = header.filter(|header| number(header + 24) == truth_at).collect::<Vec<_>>()[..] else {
-            panic!("no section of its own for the manifest");
-        };
         let mut bytes = Arc::unwrap_or_clone(self.bytes);
+        // In a 64-bit ELF file, where the section headers begin is at byte 40; each has 64 bytes, and at byte 24
+        // of them where its section is.
+        let headers = u64::from_le_bytes(*bytes[40..].first_chunk().unwrap()) as usize;
+        let field = headers + 64 * index + 24;
         let end = bytes.len() as u64;
-        bytes[header + 24..header + 32].copy_from_slice(&end.to_le_bytes());
+        bytes[field..field + 8].copy_from_slice(&end.to_le_bytes());
         bytes.extend_from_slice(lie.as_bytes());
         Self { name: self.name, bytes: Arc::new(bytes) }
     }

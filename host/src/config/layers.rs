@@ -2,6 +2,7 @@
 //! What plugins have for defaults comes below them later, when plugins are loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -32,10 +33,17 @@ pub struct CommandLineLayer {
 ///
 /// An entry holds only what was changed; `null` in it means the default. Nothing in it is filled in from variables,
 /// nor may it name one: whoever may change a provider may not read the environment.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct RuntimeLayer {
     /// By the provider's name. None: the provider was removed.
     pub providers: BTreeMap<String, Option<Map<String, Value>>>,
+}
+
+/// Names only: there are keys in the entries.
+impl fmt::Debug for RuntimeLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.providers.keys()).finish()
+    }
 }
 
 /// Where the layers come from.

@@ -18,7 +18,9 @@ mod layered;
 mod layers;
 mod origin;
 mod secret;
-// 4. Settings as the rest of the host uses them.
+// 4. Changes made at run time, as they are kept.
+mod changes;
+// 5. Settings as the rest of the host uses them.
 mod entry;
 mod host;
 mod provider;
@@ -26,6 +28,7 @@ mod provider;
 #[cfg(test)]
 mod tests;
 
+pub use changes::{Change, ChangeFile, ChangeFileError, Changes};
 pub use entry::{Enabled, Isolation, ProviderEntry};
 pub use environment::Environment;
 pub use host::{

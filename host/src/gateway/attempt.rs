@@ -146,7 +146,7 @@ impl Attempts<'_> {
             kind = error.kind.as_str(),
             status = error.status,
             detail = error.detail.as_deref(),
-            message = error.message,
+            problem = error.message,
             "provider failed"
         );
         // What one provider does not support another may.

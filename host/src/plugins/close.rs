@@ -93,7 +93,11 @@ fn end(thread: JoinHandle<Option<Remains>>, keep: Option<String>, record: &Recor
     let threads = super::threads::left_after(remains.library.range(), THREADS_PATIENCE);
     if threads > 0 {
         std::mem::forget(remains);
-        return Life::Resident { reason: format!("{threads} threads that it started are still running") };
+        let reason = match threads {
+            1 => "a thread that it started is still running".to_owned(),
+            more => format!("{more} threads that it started are still running"),
+        };
+        return Life::Resident { reason };
     }
     let Remains { _lenders: lenders, library } = remains;
     step(record, "running its destructors");

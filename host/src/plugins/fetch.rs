@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use patchbay_plugin_api::Result;
+use secrecy::SecretString;
 
 /// What a plugin asked for, in the host's own types.
 #[derive(Debug)]
@@ -32,4 +33,9 @@ pub struct Incoming {
 pub trait Fetch: Send + Sync {
     /// Makes one request. Dropping the future cancels it.
     fn fetch(&self, request: Outgoing) -> BoxFuture<'static, Result<Incoming>>;
+
+    /// What it puts into requests and nobody may see anywhere else.
+    fn keys(&self) -> &[SecretString] {
+        &[]
+    }
 }

@@ -14,6 +14,7 @@ use super::report::FailedProvider;
 use crate::config::{Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings};
 use crate::providers::{Counters, PluginRef, Provider, Snapshot};
 use crate::services::http::HttpClient;
+use crate::services::redact;
 
 /// The plugin that serves when nothing is configured.
 const MOCK: &str = "mock";
@@ -133,7 +134,7 @@ pub(super) async fn make(
     let fetch = Arc::new(Outbound { client: client.clone(), settings: Arc::clone(settings) });
     let made = active.generation.create(&settings.name, config, fetch, patience).await;
     match made {
-        Err(error) => Outcome::Failed(creation_failed(&settings.name, &error)),
+        Err(error) => Outcome::Failed(creation_failed(settings, &error)),
         Ok((instance, plan)) => Outcome::Made(Arc::new(Provider {
             settings: Arc::clone(settings),
             plugin: PluginRef {
@@ -183,7 +184,8 @@ fn refused_configuration(message: String) -> Problem {
     }
 }
 
-fn creation_failed(name: &str, error: &patchbay_plugin_api::ProviderError) -> Problem {
+fn creation_failed(settings: &ProviderSettings, error: &patchbay_plugin_api::ProviderError) -> Problem {
+    let name = &settings.name;
     let (code, hint) = match error.kind {
         ErrorKind::InvalidInput => {
             ("configuration_refused", "mend the provider's entry in plugin_config.json")
@@ -194,12 +196,15 @@ fn creation_failed(name: &str, error: &patchbay_plugin_api::ProviderError) -> Pr
         ErrorKind::TimedOut => ("create_hung", "making a provider must not block or spin"),
         _ => ("create_failed", "the message is the plugin's own; its documentation may say more"),
     };
+    // The plugin's own words, and it may have been given its key.
+    let message = redact::hide(&error.message, &settings.keys);
     let detail = error.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    let detail = redact::hide(&detail, &settings.keys);
     Problem {
         phase: Step::Create.phase(),
         step: Step::Create,
         code,
-        message: format!("the provider \"{name}\" could not be made: {}{detail}", error.message),
+        message: format!("the provider \"{name}\" could not be made: {message}{detail}"),
         hint: hint.to_owned(),
     }
 }

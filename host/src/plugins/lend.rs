@@ -26,6 +26,7 @@ use tracing::{debug, error, info, trace, warn};
 use super::fetch::{Fetch, Incoming, Outgoing};
 use super::pulse::{OnPanic, Pulse};
 use super::slot::Operation;
+use crate::services::redact;
 
 /// What lies behind the [`HostContext`] of one instance. Kept until the generation's thread has ended.
 pub(super) struct Lender {
@@ -172,7 +173,14 @@ extern "C" fn sleep(context: HostContext, millis: u64) -> LocalFfiFuture<()> {
         // There is no error to answer with; not waiting is the least harm.
         return async {}.into_local_ffi();
     }
-    Operation::start(&lender.pulse, tokio::time::sleep(Duration::from_millis(millis))).into_local_ffi()
+    Operation::start(&lender.pulse, async move {
+        // The shortest that a timer can make is a millisecond. No time at all only lets the others have their turn.
+        match millis {
+            0 => tokio::task::yield_now().await,
+            _ => tokio::time::sleep(Duration::from_millis(millis)).await,
+        }
+    })
+    .into_local_ffi()
 }
 
 extern "C" fn now(_: HostContext) -> Now {
@@ -187,7 +195,10 @@ extern "C" fn now(_: HostContext) -> Now {
 extern "C" fn log(context: HostContext, level: u32, message: RStr<'_>, fields: RStr<'_>) {
     let lender = lender(context);
     let (plugin, generation, provider) = (&*lender.plugin, lender.generation, lender.provider.as_str());
-    let (message, fields) = (message.as_str(), fields.as_str());
+    // A plugin that is given its key, or is sent it back by upstream, may forget what a log is.
+    let keys = lender.fetch.keys();
+    let (message, fields) = (redact::hide(message.as_str(), keys), redact::hide(fields.as_str(), keys));
+    let fields = &*fields;
     match level {
         log_level::PANIC => {
             error!(plugin, generation, provider, fields, "plugin panicked");
@@ -214,7 +225,8 @@ extern "C" fn config(context: HostContext) -> RVec<u8> {
 extern "C" fn metric(context: HostContext, kind: u32, name: RStr<'_>, labels: RStr<'_>, value: f64) {
     let lender = lender(context);
     let (plugin, provider) = (&*lender.plugin, lender.provider.as_str());
-    debug!(plugin, provider, kind, name = name.as_str(), labels = labels.as_str(), value, "plugin metric");
+    let (name, labels) = (name.as_str(), redact::hide(labels.as_str(), lender.fetch.keys()));
+    debug!(plugin, provider, kind, name, labels = &*labels, value, "plugin metric");
 }
 
 extern "C" fn get_service(_: HostContext, _: RStr<'_>, _: u32) -> ROption<RawInterface> {

@@ -31,7 +31,7 @@ pub(super) enum LibraryFault {
     Open(#[source] libloading::Error),
     /// There is no header of abi_stable's.
     #[error("it does not export a Patchbay plugin")]
-    NoHeader(#[source] libloading::Error),
+    NoHeader,
     /// The header is another library's.
     #[error("the plugin it exports belongs to another library")]
     ForeignHeader,
@@ -78,7 +78,7 @@ impl Library {
             *self
                 .handle
                 .get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes())
-                .map_err(LibraryFault::NoHeader)?
+                .map_err(|_| LibraryFault::NoHeader)?
         };
         let address = std::ptr::from_ref(&*header) as usize;
         if !self.range.is_empty() && !self.range.contains(&address) {
@@ -93,14 +93,14 @@ impl Library {
         let header = self.header()?;
         let layout = header.layout().ok_or(LibraryFault::NoLayout)?;
         check_layout_compatibility(<RootRef as StableAbi>::LAYOUT, layout)
-            .map_err(|error| LibraryFault::Layout(one_line(&error)))
+            .map_err(|error| LibraryFault::Layout(first_difference(&error)))
     }
 
     /// Compares the layout of the provider's operations; for the probe only, as [`Self::check_layout`].
     pub(super) fn check_operations(&self) -> Result<(), LibraryFault> {
         let interface = provider_interface(self.root()?)?;
         check_layout_compatibility(<ProviderInterface as StableAbi>::LAYOUT, interface.layout)
-            .map_err(|error| LibraryFault::Layout(one_line(&error)))
+            .map_err(|error| LibraryFault::Layout(first_difference(&error)))
     }
 
     fn root(&self) -> Result<RootRef, LibraryFault> {
@@ -169,6 +169,12 @@ fn one_line(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     let words: Vec<&str> = text.split_whitespace().take(60).collect();
     words.join(" ")
+}
+
+/// What differs first. Before it, abi_stable prints both layouts, and the words for it come after those.
+fn first_difference(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    one_line(&text.split("\nError:").nth(1).unwrap_or(&text))
 }
 
 impl From<LibraryError> for LibraryFault {

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::Method;
 use patchbay_plugin_api::{ProviderError, Result};
+use secrecy::SecretString;
 
 use super::fetch::{Fetch, Incoming, Outgoing};
 use crate::config::ProviderSettings;
@@ -51,6 +52,10 @@ impl Fetch for Outbound {
             })
         }
         .boxed()
+    }
+
+    fn keys(&self) -> &[SecretString] {
+        &self.settings.keys
     }
 }
 

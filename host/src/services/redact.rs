@@ -1,5 +1,7 @@
 //! What upstream says in its errors, made fit for a client: short, printable, and without anything like a key.
 
+use std::borrow::Cow;
+
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Characters that a client gets to see at most.
@@ -18,6 +20,15 @@ pub fn clean(text: &str, keys: &[SecretString]) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let masked = mask_tokens(&text);
     cut(masked.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Only takes the keys themselves out, which most texts do not hold.
+pub fn hide<'a>(text: &'a str, keys: &[SecretString]) -> Cow<'a, str> {
+    if keys.iter().any(|key| text.contains(key.expose_secret())) {
+        mask_exact(text.to_owned(), keys).into()
+    } else {
+        text.into()
+    }
 }
 
 /// Replaces the keys themselves. Very short ones are left: replacing them would garble ordinary words.

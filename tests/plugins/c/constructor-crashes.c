@@ -1,4 +1,5 @@
 /* It crashes while it is loaded. */
 #include "plugin.h"
 
-__attribute__((constructor)) static void crash(void) { *(volatile int *)0 = 1; }
+/* Its manifest is where nobody may write. */
+__attribute__((constructor)) static void crash(void) { *(volatile char *)patchbay_manifest = 0; }

@@ -1,9 +1,9 @@
 //! The libraries of a reload: which files are used, what is loaded anew, what is gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Active, Engine, Loaded, Run};
+use super::{Active, Engine, Loaded, Run, Unreadable};
 use crate::plugins::choose::{Contender, Verdict, choose};
 use crate::plugins::discover::Scan;
 use crate::plugins::examine::{Examined, Plugin};
@@ -16,7 +16,12 @@ use crate::plugins::resolve::{Member, resolve};
 
 impl Engine {
     /// Which file is used for each plugin: its index, by id. The others are shadowed.
-    pub(super) fn choose_files(&self, examined: &[Examined], run: &mut Run) -> BTreeMap<PluginId, usize> {
+    pub(super) fn choose_files(
+        &self,
+        examined: &[Examined],
+        unreadable: &Unreadable,
+        run: &mut Run,
+    ) -> BTreeMap<PluginId, usize> {
         let contenders: Vec<(usize, Contender<'_>)> = examined
             .iter()
             .enumerate()
@@ -37,9 +42,12 @@ impl Engine {
         let mut winners = BTreeMap::new();
         for ((index, contender), verdict) in contenders.iter().zip(choose(&only)) {
             match verdict {
-                Verdict::Wins => {
-                    winners.insert(contender.id.clone(), *index);
-                }
+                Verdict::Wins => match self.hidden(contender.id, contender.path, unreadable) {
+                    None => drop(winners.insert(contender.id.clone(), *index)),
+                    Some(reason) => {
+                        run.outcomes.insert(*index, (PluginState::Shadowed, Some(shadowed(reason))));
+                    }
+                },
                 Verdict::Duplicate { of } => {
                     let reason = format!("it is the same, byte for byte, as {}", of.display());
                     run.outcomes.insert(*index, (PluginState::Shadowed, Some(shadowed(reason))));
@@ -50,6 +58,15 @@ impl Engine {
             }
         }
         winners
+    }
+
+    /// A bad copy of the library in use does not bring back one that it has replaced. The reason, if that is so.
+    fn hidden(&self, id: &PluginId, winner: &Path, unreadable: &Unreadable) -> Option<String> {
+        let active = self.plugins.get(id).filter(|active| active.file != winner)?;
+        let file = active.file.display();
+        unreadable
+            .hides(&active.file)
+            .then(|| format!("{file} cannot be read now, and what was loaded from it goes on serving"))
     }
 
     /// Reports the files that cannot be used for what they are.
@@ -96,10 +113,11 @@ impl Engine {
         &mut self,
         examined: &mut [Examined],
         winners: &BTreeMap<PluginId, usize>,
+        unreadable: &Unreadable,
         options: &ReloadOptions,
         run: &mut Run,
     ) -> Plugins {
-        let unmet = self.check_requirements(examined, winners);
+        let unmet = self.check_requirements(examined, winners, unreadable);
         let mut next = self.plugins.clone();
         for (id, &index) in winners {
             let unasked = options.only.as_deref().is_some_and(|only| only != id.as_str());
@@ -145,8 +163,14 @@ impl Engine {
         &self,
         examined: &[Examined],
         winners: &BTreeMap<PluginId, usize>,
+        unreadable: &Unreadable,
     ) -> BTreeMap<PluginId, Problem> {
-        let plugins: Vec<&Plugin> = winners.values().filter_map(|index| examined[*index].plugin()).collect();
+        let chosen = winners.values().filter_map(|index| examined[*index].plugin());
+        let kept = self
+            .plugins
+            .iter()
+            .filter(|(id, active)| !winners.contains_key(id.as_str()) && unreadable.hides(&active.file));
+        let plugins: Vec<&Plugin> = chosen.chain(kept.map(|(_, active)| &active.plugin)).collect();
         let members: Vec<Member<'_>> = plugins
             .iter()
             .map(|plugin| Member {
@@ -202,27 +226,16 @@ impl Engine {
     pub(super) fn drop_missing(
         &self,
         mut next: Plugins,
-        examined: &[Examined],
         winners: &BTreeMap<PluginId, usize>,
-        scan: &Scan,
+        unreadable: &Unreadable,
         options: &ReloadOptions,
         run: &mut Run,
     ) -> Plugins {
         if options.only.is_some() {
             return next;
         }
-        // One that holds another plugin now says that the one before is gone.
-        let there: BTreeSet<&Path> = examined
-            .iter()
-            .filter(|file| file.plugin().is_none())
-            .map(|file| file.path.as_path())
-            .chain(scan.refused.iter().map(|(path, _)| path.as_path()))
-            .collect();
-        // A folder that cannot be listed says nothing about what lies in it.
-        let unknown = |file: &Path| file.parent().is_some_and(|folder| there.contains(folder));
         next.retain(|id, active| {
-            let stays =
-                winners.contains_key(id) || there.contains(active.file.as_path()) || unknown(&active.file);
+            let stays = winners.contains_key(id) || unreadable.hides(&active.file);
             if !stays {
                 run.plugins.removed.push(id.to_string());
             }

@@ -8,7 +8,7 @@ mod publish;
 mod listing;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use super::catalog::Catalog;
 use super::discover::{self, Scan};
-use super::examine::{Examiner, Plugin};
+use super::examine::{Examined, Examiner, Plugin};
 use super::file::ContentHash;
 use super::generation::Generation;
 use super::instances::Plugins;
@@ -71,8 +71,24 @@ struct Run {
     reasons: BTreeMap<String, String>,
     /// The state and problem of every examined file, by its index.
     outcomes: BTreeMap<usize, (PluginState, Option<Problem>)>,
-    /// New generations that could not make the providers of the old.
+    /// Why plugins could not make a provider, be it one that the generation before makes.
     refused: BTreeMap<PluginId, Problem>,
+}
+
+/// Files and folders that are there and cannot be read: what was loaded from them before stays as it is. A file
+/// that holds another plugin now is none of them: the one before is gone.
+struct Unreadable(BTreeSet<PathBuf>);
+
+impl Unreadable {
+    fn of(examined: &[Examined], scan: &Scan) -> Self {
+        let files = examined.iter().filter(|file| file.plugin().is_none()).map(|file| file.path.clone());
+        Self(files.chain(scan.refused.iter().map(|(path, _)| path.clone())).collect())
+    }
+
+    /// A folder that cannot be listed says nothing about what lies in it.
+    fn hides(&self, file: &Path) -> bool {
+        self.0.contains(file) || file.parent().is_some_and(|folder| self.0.contains(folder))
+    }
 }
 
 impl Engine {
@@ -99,16 +115,17 @@ impl Engine {
         let (candidates, scan) = (scan.candidates, Scan { candidates: Vec::new(), ..scan });
         let mut examined = self.examiner.examine(candidates);
         let mut run = Run::default();
-        let winners = self.choose_files(&examined, &mut run);
+        let unreadable = Unreadable::of(&examined, &scan);
+        let winners = self.choose_files(&examined, &unreadable, &mut run);
         self.note_problems(&examined, &scan, options, &mut run);
-        let next = self.load_libraries(&mut examined, &winners, options, &mut run).await;
-        let next = self.drop_missing(next, &examined, &winners, &scan, options, &mut run);
+        let next = self.load_libraries(&mut examined, &winners, &unreadable, options, &mut run).await;
+        let next = self.drop_missing(next, &winners, &unreadable, options, &mut run);
         if options.dry_run {
             self.foresee_providers(&config, &next, &mut run);
             return self.finish(run, options, begun, None);
         }
-        let next = self.publish(&config, next, &mut run).await;
-        self.plugins = next;
+        let prepared = self.prepare(&config, next, &mut run).await;
+        self.publish(prepared, &mut run);
         let hashes: BTreeSet<ContentHash> =
             examined.iter().filter_map(|file| Some(file.content.as_ref().ok()?.hash)).collect();
         self.loader.forget_failures(|hash| hashes.contains(&hash));

@@ -5,11 +5,19 @@ use std::sync::Arc;
 
 use super::{Engine, Run};
 use crate::config::Config;
+use crate::plugins::generation::Generation;
 use crate::plugins::instances::{self, Asked, Outcome, Plugins, Wanted};
 use crate::plugins::manifest::PluginId;
 use crate::plugins::problem::Problem;
-use crate::plugins::report::FailedPlugin;
+use crate::plugins::report::{FailedPlugin, FailedProvider};
 use crate::providers::{Provider, Snapshot};
+
+/// A set of providers that is ready to be published, and the plugins they come from.
+pub(super) struct Prepared {
+    plugins: Plugins,
+    providers: Vec<Arc<Provider>>,
+    disabled: Vec<String>,
+}
 
 impl Engine {
     /// What publishing would do to the providers.
@@ -43,8 +51,8 @@ impl Engine {
         run.providers.note_removed(&current);
     }
 
-    /// Makes the providers, swaps the pointer, and lets the old generations go.
-    pub(super) async fn publish(&mut self, config: &Config, mut next: Plugins, run: &mut Run) -> Plugins {
+    /// Makes the providers that are wanted and are not there yet. Everything that can fail happens here.
+    pub(super) async fn prepare(&self, config: &Config, mut next: Plugins, run: &mut Run) -> Prepared {
         let current = self.registry.snapshot().clone();
         let Asked { wanted, failed, disabled } = instances::asked(config, &next, &run.reasons);
         let mut made = self.make(&wanted, &next, &current).await;
@@ -63,41 +71,41 @@ impl Engine {
                     providers.push(provider);
                 }
                 Outcome::Made(provider) => {
-                    let list = if current.get(&name).is_some() {
-                        &mut run.providers.updated
-                    } else {
-                        &mut run.providers.created
-                    };
+                    let there = current.get(&name).is_some();
+                    let list = if there { &mut run.providers.updated } else { &mut run.providers.created };
                     list.push(name);
                     providers.push(provider);
                 }
                 Outcome::Failed(problem) => {
-                    let kept = self.kept(&wanted.plugin, &name, &next, &current);
-                    let mut failed = instances::failure(&name, problem);
-                    failed.kept_previous = kept.is_some();
-                    providers.extend(kept);
-                    run.providers.failed.push(failed);
+                    run.refused.entry(wanted.plugin.clone()).or_insert_with(|| problem.clone());
+                    providers.extend(keep(instances::failure(&name, problem), &current, run));
                 }
             }
         }
-        for mut failed in failed {
-            // Its plugin may be there, and only the entry wrong: what served goes on serving.
-            let previous = current.get(&failed.name).filter(|provider| {
-                next.values().any(|active| Arc::ptr_eq(provider.instance.generation(), &active.generation))
-            });
-            failed.kept_previous = previous.is_some();
+        for failed in failed {
+            // Its plugin may be there, and only the entry wrong; without its plugin it cannot stay.
+            let previous = current.get(&failed.name);
+            let previous = previous.filter(|provider| next.contains_key(provider.plugin.id.as_str()));
+            run.providers.failed.push(FailedProvider { kept_previous: previous.is_some(), ..failed });
             providers.extend(previous.cloned());
-            run.providers.failed.push(failed);
         }
+        Prepared { plugins: next, providers, disabled }
+    }
+
+    /// Swaps the pointer, and lets what is not used any more go. Cannot fail.
+    pub(super) fn publish(&mut self, prepared: Prepared, run: &mut Run) {
+        let Prepared { plugins, providers, disabled } = prepared;
         self.published += 1;
+        let before = generations(&self.plugins, self.registry.snapshot().by_priority());
+        let after = generations(&plugins, &providers);
         let old = self.registry.publish(Snapshot::new(self.published, providers).with_disabled(disabled));
-        for (id, previous) in &self.plugins {
-            if next.get(id).is_none_or(|active| !Arc::ptr_eq(&active.generation, &previous.generation)) {
-                previous.generation.record.replaced(self.loader.grace());
+        for (address, generation) in before {
+            if !after.contains_key(&address) {
+                generation.record.replaced(self.loader.grace());
             }
         }
+        self.plugins = plugins;
         run.providers.note_removed(&old);
-        next
     }
 
     async fn make(&self, wanted: &[Wanted], plugins: &Plugins, current: &Snapshot) -> Vec<Outcome> {
@@ -107,19 +115,6 @@ impl Engine {
             made.push(instances::make(wanted, plugins, current, &self.client, patience).await);
         }
         made
-    }
-
-    /// The provider of now, if its generation is still in use.
-    fn kept(
-        &self,
-        plugin: &PluginId,
-        name: &str,
-        next: &Plugins,
-        current: &Snapshot,
-    ) -> Option<Arc<Provider>> {
-        let provider = current.get(name)?;
-        let active = next.get(plugin)?;
-        Arc::ptr_eq(provider.instance.generation(), &active.generation).then(|| Arc::clone(provider))
     }
 
     /// A new generation that cannot make a provider which the old one serves is refused as a whole: its providers
@@ -166,4 +161,21 @@ impl Engine {
         }
         refused.into_keys().collect()
     }
+}
+
+/// A provider that could not be made anew stays as it is, on the generation that it has.
+fn keep(failed: FailedProvider, current: &Snapshot, run: &mut Run) -> Option<Arc<Provider>> {
+    let previous = current.get(&failed.name).cloned();
+    run.providers.failed.push(FailedProvider { kept_previous: previous.is_some(), ..failed });
+    previous
+}
+
+/// Every generation that is in use, by its address: new requests may come to it.
+fn generations(
+    plugins: &Plugins,
+    providers: &[Arc<Provider>],
+) -> BTreeMap<*const Generation, Arc<Generation>> {
+    let of_providers = providers.iter().map(|provider| provider.instance.generation());
+    let all = plugins.values().map(|active| &active.generation).chain(of_providers);
+    all.map(|generation| (Arc::as_ptr(generation), Arc::clone(generation))).collect()
 }

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use patchbay_plugin_api::ErrorKind;
 use semver::Version;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::script::Script;
-use super::{ASK, Findings, HELLO, Line, Question, Refusal, Stage, Verdict};
+use super::{ASK, Findings, HELLO, Line, ROOM, Refusal, Stage, Verdict};
 use crate::plugins::generation::{Blueprint, Generation, StartFault};
-use crate::plugins::job::Operation;
+use crate::plugins::job::{InstanceId, Job, Operation, Question};
 use crate::plugins::library::{Library, LibraryFault};
 use crate::plugins::problem::chain;
 use crate::plugins::pulse::Pulse;
@@ -50,10 +51,10 @@ fn run(parent: u32, seconds: u32) -> i32 {
     if std::io::stdin().read_to_end(&mut question).is_err() {
         return 1;
     }
-    let Ok(question) = serde_json::from_slice::<Question>(&question) else { return 1 };
+    let Ok(question) = serde_json::from_slice::<super::Question>(&question) else { return 1 };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return 1 };
     let verdict = runtime.block_on(examine(&question, &mut lines));
-    lines.write(&Line::Verdict(verdict));
+    lines.write(&Line::Verdict(verdict.cut_to_size()));
     // Not by `exit`: what a library registered to run at the end is not part of the question.
     // SAFETY: ends the process; everything worth keeping was written.
     unsafe { libc::_exit(0) }
@@ -95,6 +96,26 @@ fn take_standard_output() -> Option<Lines> {
     }
 }
 
+impl Verdict {
+    /// The words of a plugin, a panic's mostly, may be any number.
+    fn cut_to_size(mut self) -> Self {
+        // Quotes and control characters take up to six bytes in JSON, and the stages come before.
+        const MOST: usize = (ROOM - 512) / 6;
+        let message = match &mut self {
+            Self::Refused { message, .. } => Some(message),
+            Self::Good(Findings { keep }) => keep.as_mut(),
+        };
+        if let Some(message) = message
+            && message.len() > MOST
+        {
+            let end = (0..=MOST).rfind(|end| message.is_char_boundary(*end));
+            message.truncate(end.unwrap_or_default());
+            message.push('…');
+        }
+        self
+    }
+}
+
 struct Lines(File);
 
 impl Lines {
@@ -110,7 +131,7 @@ impl Lines {
     }
 }
 
-async fn examine(question: &Question, lines: &mut Lines) -> Verdict {
+async fn examine(question: &super::Question, lines: &mut Lines) -> Verdict {
     match try_out(question, lines).await {
         Ok(findings) => Verdict::Good(findings),
         Err((code, message)) => Verdict::Refused { code, message },
@@ -119,7 +140,7 @@ async fn examine(question: &Question, lines: &mut Lines) -> Verdict {
 
 type Refused = (Refusal, String);
 
-async fn try_out(question: &Question, lines: &mut Lines) -> Result<Findings, Refused> {
+async fn try_out(question: &super::Question, lines: &mut Lines) -> Result<Findings, Refused> {
     lines.stage(Stage::Constructors);
     // On a thread of its own that stays, as the generation's would.
     let path = question.path.clone();
@@ -152,6 +173,7 @@ async fn try_out(question: &Question, lines: &mut Lines) -> Result<Findings, Ref
         lines.stage(Stage::Call);
         let asked = instance.ask(Operation::Complete, Bytes::from_static(REQUEST.as_bytes()), "probe");
         let _ = tokio::time::timeout(HALF_WAY, asked).await;
+        come_by(&generation).await;
         lines.stage(Stage::Cancel);
         let cancelled = async {
             // Dropped with the stream's first batch still unread behind it.
@@ -160,8 +182,10 @@ async fn try_out(question: &Question, lines: &mut Lines) -> Result<Findings, Ref
             Ok::<(), patchbay_plugin_api::ProviderError>(())
         };
         let _ = tokio::time::timeout(HALF_WAY, cancelled).await;
+        come_by(&generation).await;
         lines.stage(Stage::Drop);
         drop(instance);
+        dropped(&generation).await;
     }
     let record = Arc::clone(&generation.record);
     lines.stage(if question.close { Stage::Destructors } else { Stage::Drop });
@@ -176,7 +200,29 @@ async fn try_out(question: &Question, lines: &mut Lines) -> Result<Findings, Ref
     }
 }
 
-async fn start(question: &Question, panics: &Arc<Mutex<Option<String>>>) -> Result<Arc<Generation>, Refused> {
+/// Waits until the plugin's thread has come by all that it was told: it is asked for something behind it, of an
+/// instance that is not there. Who never comes back is stuck in this stage, and not in a later one.
+async fn come_by(generation: &Generation) {
+    let (reply, answer) = oneshot::channel();
+    let question = Question { id: 0, body: Bytes::new(), meta: String::new() };
+    let job = Job::Ask { instance: InstanceId::MAX, operation: Operation::Health, question, reply };
+    if generation.submit(job).await.is_ok() {
+        // That there is no such instance is known.
+        let _ = generation.answered(answer).await;
+    }
+}
+
+/// Waits until the provider was dropped, which happens in no order with other jobs.
+async fn dropped(generation: &Generation) {
+    while generation.shared.pulse.alive().0 > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn start(
+    question: &super::Question,
+    panics: &Arc<Mutex<Option<String>>>,
+) -> Result<Arc<Generation>, Refused> {
     let noted = Arc::clone(panics);
     let blueprint = Blueprint {
         plugin: question.plugin.as_str().into(),
@@ -208,7 +254,7 @@ fn refusal(fault: &LibraryFault) -> Refused {
         LibraryFault::Open(_) => Refusal::Unloadable,
         LibraryFault::NoLayout => Refusal::NoLayout,
         LibraryFault::Layout(_) => Refusal::Layout,
-        LibraryFault::NoHeader(_)
+        LibraryFault::NoHeader
         | LibraryFault::ForeignHeader
         | LibraryFault::Header(_)
         | LibraryFault::NoInterface => Refusal::NotAPlugin,
@@ -227,4 +273,18 @@ fn panicked(panics: &Mutex<Option<String>>, otherwise: &str) -> Refused {
         _ => otherwise.to_owned(),
     };
     (Refusal::Panicked, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_plugin_says_fits_into_the_pipe() {
+        for message in ["\u{1}".repeat(100_000), "é".repeat(100_000), "\"".repeat(585)] {
+            let verdict = Verdict::Refused { code: Refusal::ManifestDiffers, message };
+            let line = serde_json::to_vec(&Line::Verdict(verdict.cut_to_size())).unwrap();
+            assert!(line.len() < ROOM - 400, "{}", line.len());
+        }
+    }
 }

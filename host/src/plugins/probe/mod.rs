@@ -1,19 +1,21 @@
 //! Trying a library out in a short-lived process of its own, so that one that crashes, hangs or lies takes
 //! nothing with it.
 //!
-//! The child is this very binary, started with [`ASK`]. It opens the copy that will be loaded, and writes a line
+//! The child is this very binary, started with `__probe`. It opens the copy that will be loaded, and writes a line
 //! before each step: the last line tells what a child that died was doing. It filters crashes; it is no security
 //! boundary, as the child may do whatever the host's user may.
 
 mod child;
 mod script;
 
+use std::fs::File;
+use std::io::{PipeReader, Read as _, Seek as _, Write as _};
+use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use super::problem::{Problem, Step};
@@ -29,6 +31,10 @@ const ASK: &str = "__probe";
 /// What parent and child must agree on. A binary that was replaced on disk never runs: the child is started from
 /// the parent's own image. This guards against being embedded in a program that is no probe.
 const HELLO: &str = concat!("patchbay-probe 1 ", env!("CARGO_PKG_VERSION"));
+
+/// All that a child may write, so that it never waits for its parent: what a pipe holds on a system that is short
+/// of memory for pipes.
+const ROOM: usize = 4096;
 
 /// What the child is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -221,35 +227,43 @@ pub(super) async fn probe(
         sample_config: subject.sample_config,
         close: subject.close,
     };
+    let (mut output, written_by_child) = std::io::pipe().map_err(ProbeFault::Spawn)?;
+    let asked = question_file(&question).map_err(ProbeFault::Spawn)?;
     let mut child = Command::new(program)
         .arg(ASK)
         .arg(std::process::id().to_string())
         .arg(patience.as_secs().to_string())
         .env_clear()
         .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+        .stdin(asked)
+        .stdout(written_by_child)
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .map_err(ProbeFault::Spawn)?;
-    let mut lines = Lines::default();
-    let conversation = async {
-        let question = serde_json::to_vec(&question).map_err(std::io::Error::other)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A child that died has its reason in its status.
-            let _ = stdin.write_all(&question).await;
-        }
-        if let Some(mut stdout) = child.stdout.take() {
-            lines.read(&mut stdout).await?;
-        }
-        child.wait().await
-    };
-    match tokio::time::timeout(patience, conversation).await {
+    // Its lines fit into the pipe, so they are read when it has ended, and nobody is woken for each of them.
+    let ended = tokio::time::timeout(patience, child.wait()).await;
+    let lines = Lines::read(&mut output).map_err(ProbeFault::Spawn)?;
+    match ended {
         Err(_) => Err(ProbeFault::Hung { patience, during: lines.stage().during() }),
         Ok(Err(error)) => Err(ProbeFault::Spawn(error)),
         Ok(Ok(status)) => lines.verdict(status),
     }
+}
+
+/// The question as the child's standard input. In memory, and there before the child is: neither waits for the
+/// other.
+fn question_file(question: &Question) -> std::io::Result<File> {
+    // SAFETY: the name is a C string, and a new descriptor is this file's alone.
+    let mut file = unsafe {
+        match libc::memfd_create(c"question".as_ptr(), libc::MFD_CLOEXEC) {
+            -1 => return Err(std::io::Error::last_os_error()),
+            descriptor => File::from_raw_fd(descriptor),
+        }
+    };
+    file.write_all(&serde_json::to_vec(question)?)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// The child's lines, as far as they came.
@@ -257,13 +271,17 @@ pub(super) async fn probe(
 struct Lines(Vec<u8>);
 
 impl Lines {
-    /// More than a healthy child writes; a plugin cannot reach this pipe but on purpose.
-    const LIMIT: u64 = 64 * 1024;
-
-    async fn read(&mut self, from: &mut (impl tokio::io::AsyncRead + Unpin)) -> std::io::Result<()> {
-        let mut from = from.take(Self::LIMIT);
-        while from.read_buf(&mut self.0).await? > 0 {}
-        Ok(())
+    /// What is there now. Not to the end of the pipe: a process that the plugin started may hold it open.
+    fn read(from: &mut PipeReader) -> std::io::Result<Self> {
+        // SAFETY: a plain system call on a descriptor that is open.
+        if unsafe { libc::fcntl(from.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) } == -1 {
+            return Err(std::io::Error::last_os_error());
+        }
+        let mut lines = Vec::new();
+        match from.take(ROOM as u64).read_to_end(&mut lines) {
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(Self(lines)),
+        }
     }
 
     fn each(&self) -> impl Iterator<Item = Line> {
@@ -313,4 +331,19 @@ fn signal_name(signal: i32) -> String {
         other => return format!("signal {other}"),
     };
     name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_while_somebody_still_holds_the_pipe() {
+        let (mut output, mut held) = std::io::pipe().unwrap();
+        held.write_all(b"{\"stage\":\"call\"}\n{\"sta").unwrap();
+        assert_eq!(Lines::read(&mut output).unwrap().stage(), Stage::Call);
+        assert_eq!(Lines::read(&mut output).unwrap().stage(), Stage::Starting);
+        drop(held);
+        assert_eq!(Lines::read(&mut output).unwrap().stage(), Stage::Starting);
+    }
 }

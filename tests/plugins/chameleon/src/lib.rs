@@ -1,6 +1,8 @@
 //! A plugin that a test turns into many: its behaviour and its version are bytes in the built library, which the
 //! test replaces by others of the same length. One build, any number of different libraries.
 
+use std::time::Duration;
+
 use patchbay_plugin_api::{
     Answer, Call, ChatRequest, Chunk, ChunkStream, FinishReason, Host, Provider, Result,
 };
@@ -42,7 +44,7 @@ impl Provider for Chameleon {
 
     fn create(config: Value, host: Host) -> Result<Self> {
         let asked = asks(&config);
-        misbehave(Place::Create, asked)?;
+        misbehaviour::misbehave_with(host, asked)?;
         Ok(Self { host, asked })
     }
 
@@ -56,18 +58,29 @@ impl Provider for Chameleon {
         Ok(Answer::text([colour.as_str(); 5].join(" ")))
     }
 
+    /// `pause=3` in a request waits so many milliseconds before each chunk, 0 only for its turn; `chunks=9` makes
+    /// them so many instead of five, and one for the end.
     async fn stream(&self, request: ChatRequest, _call: Call) -> Result<ChunkStream> {
         self.begin(&request).await?;
-        let asked = self.asked || request.last_user_text().contains("misbehave");
+        let said = request.last_user_text();
+        let asked = self.asked || said.contains("misbehave");
+        let number = |name: &str| {
+            let value = said.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            value.and_then(|value| value.parse::<u64>().ok())
+        };
+        let (pause, count, host) = (number("pause"), number("chunks").unwrap_or(5), self.host);
         Ok(ChunkStream::unfold(0, async move |n| {
             if n == 3 {
                 misbehave(Place::Chunk, asked)?;
             }
+            if let (Some(pause), true) = (pause, n <= count) {
+                host.sleep(Duration::from_millis(pause)).await;
+            }
             let colour = word(&COLOUR);
             let chunk = match n {
                 0 => Chunk::text(colour),
-                1..5 => Chunk::text(format!(" {colour}")),
-                5 => Chunk::finish(FinishReason::Stop),
+                n if n < count => Chunk::text(format!(" {colour}")),
+                n if n == count => Chunk::finish(FinishReason::Stop),
                 _ => return Ok(None),
             };
             Ok(Some((chunk, n + 1)))

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use patchbay_plugin_api::{Host, ProviderError, Result};
+use patchbay_plugin_api::{Host, Level, ProviderError, Result};
+use serde_json::{Value, json};
 
 use crate::{BEHAVIOUR, word};
 
@@ -62,14 +63,24 @@ pub(crate) fn misbehave(place: Place, asked: bool) -> Result<()> {
     Ok(())
 }
 
+/// As [`misbehave`], where there is a host already.
+pub(crate) fn misbehave_with(host: Host, asked: bool) -> Result<()> {
+    if behaviour(asked) == "create_tell" {
+        tell(host);
+    }
+    misbehave(Place::Create, asked)
+}
+
 /// Misbehaves around something of the host's that is waited for.
 pub(crate) async fn while_waiting(host: Host, asked: bool) {
     match behaviour(asked).as_str() {
         // Whoever cancels the call drops this.
         "future_drop_panic" => {
             let _held = PanicsWhenDropped;
+            host.log(Level::Info, "the chameleon waits", &Value::Null);
             host.sleep(FOR_EVER).await;
         }
+        "call_tell" => tell(host),
         "waker_panic" => {
             let mut sleep = Box::pin(host.sleep(Duration::from_millis(1)));
             poll_fn(|context| {
@@ -80,6 +91,14 @@ pub(crate) async fn while_waiting(host: Host, asked: bool) {
         }
         _ => {}
     }
+}
+
+/// Tells everybody what it was configured with, its key if it was given that.
+pub(crate) fn tell(host: Host) {
+    let config = String::from_utf8_lossy(&host.config()).into_owned();
+    host.log(Level::Error, &config, &json!({ "config": config }));
+    host.counter("configurations", &[("config", &config)], 1.0);
+    panic!("the chameleon was made to tell: {config}");
 }
 
 struct PanicsWhenDropped;

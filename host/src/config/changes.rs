@@ -1,0 +1,129 @@
+//! Run-time changes to providers, as they are kept: one file in the data directory, replaced as a whole.
+//!
+//! A change is acknowledged after it is on disk, so a host that is killed at any moment finds one of the states it
+//! had acknowledged, or the one it was about to.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The changes, by provider.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// What was said of each provider last.
+    pub providers: BTreeMap<String, Change>,
+}
+
+/// What was said of one provider at run time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Counts the changes of this provider, also over its removal: a client that has seen this one has seen the
+    /// last.
+    pub version: u64,
+    /// The members of an entry that were set, which win over the file's; none when the provider was removed.
+    pub entry: Option<Map<String, Value>>,
+}
+
+/// Where they are kept.
+#[derive(Clone, Debug)]
+pub struct ChangeFile(PathBuf);
+
+/// Why they could not be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeFileError {
+    /// The file cannot be read.
+    #[error("the run-time changes in {} cannot be read", .0.display())]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// Somebody else has written to it.
+    #[error("the run-time changes in {} are damaged: mend the file, or remove it to begin without any", .0.display())]
+    Damaged(PathBuf, #[source] serde_json::Error),
+    /// The file cannot be written.
+    #[error("the run-time changes cannot be kept in {}", .0.display())]
+    Unwritable(PathBuf, #[source] io::Error),
+}
+
+impl ChangeFile {
+    /// The file within a data directory.
+    pub fn within(data_dir: &Path) -> Self {
+        Self(data_dir.join("providers.json"))
+    }
+
+    /// Reads them; without a file there are none.
+    pub fn read(&self) -> Result<Changes, ChangeFileError> {
+        match fs::read(&self.0) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| ChangeFileError::Damaged(self.0.clone(), error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Changes::default()),
+            Err(error) => Err(ChangeFileError::Unreadable(self.0.clone(), error)),
+        }
+    }
+
+    /// Replaces them, and returns when the disk has them.
+    pub fn write(&self, changes: &Changes) -> Result<(), ChangeFileError> {
+        let unwritable = |error| ChangeFileError::Unwritable(self.0.clone(), error);
+        let bytes = serde_json::to_vec_pretty(changes).map_err(|error| unwritable(error.into()))?;
+        self.replace(&bytes).map_err(unwritable)
+    }
+
+    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+        let temporary = self.0.with_extension("json.tmp");
+        // The entries hold keys: nobody but the host's user has a reason to read them. What a killed host left
+        // under this name is overwritten; the data directory's lock keeps everybody else away.
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &self.0)?;
+        // The rename, too, is only on disk once its folder is.
+        File::open(self.0.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn changes() -> Changes {
+        let entry = json!({"plugin": "mock", "config": {"api_key": "sk-1"}}).as_object().cloned();
+        let change = |version, entry| Change { version, entry };
+        Changes { providers: [("a".to_owned(), change(3, entry)), ("b".to_owned(), change(1, None))].into() }
+    }
+
+    #[test]
+    fn what_was_kept_is_read_and_belongs_to_the_host_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = ChangeFile::within(dir.path());
+        assert_eq!(file.read().unwrap(), Changes::default());
+        file.write(&changes()).unwrap();
+        assert_eq!(file.read().unwrap(), changes());
+        assert_eq!(fs::metadata(dir.path().join("providers.json")).unwrap().mode() & 0o777, 0o600);
+        file.write(&Changes::default()).unwrap();
+        assert_eq!(file.read().unwrap(), Changes::default());
+    }
+
+    #[test]
+    fn half_a_file_of_a_killed_host_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = ChangeFile::within(dir.path());
+        fs::write(dir.path().join("providers.json.tmp"), "{\"provi").unwrap();
+        file.write(&changes()).unwrap();
+        assert_eq!(file.read().unwrap(), changes());
+    }
+
+    #[test]
+    fn a_damaged_file_is_said_to_be_and_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("providers.json"), "{}}").unwrap();
+        let error = ChangeFile::within(dir.path()).read().unwrap_err();
+        assert!(error.to_string().ends_with("are damaged: mend the file, or remove it to begin without any"));
+    }
+}

@@ -1,0 +1,85 @@
+//! Configuration that changes while the host runs: what did not change is not touched, and what cannot be used
+//! changes nothing.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Host, HostOptions, Upstream, libraries};
+
+async fn generation(host: &Host, provider: &str) -> Value {
+    let list = host.get("/api/providers").await.json();
+    let providers = list["providers"].as_array().unwrap();
+    providers.iter().find(|it| it["name"] == provider).map_or(Value::Null, |it| it["generation"].clone())
+}
+
+#[tokio::test]
+async fn an_edit_touches_only_the_providers_it_changes() {
+    let upstream = Upstream::start().await;
+    let options = HostOptions::default().custom(&libraries::mock()).builtin(&libraries::openai_compatible());
+    let up = json!({ "plugin": "openai-compatible", "config": { "base_url": upstream.base_url(), "model": "gated" } });
+    let host = Host::start(options.entry("up", up.clone()).provider("mock", json!({}))).await;
+    upstream.release(1);
+    let mut stream = host.stream("up", "hi").await;
+    assert_eq!(stream.next().await.unwrap().as_deref(), Some("a"));
+
+    host.configure(json!({ "plugins": { "up": up, "mock": { "config": { "reply": "changed" } }, "two": { "plugin": "mock" } } }));
+    let report = host.reload().await;
+    let providers = &report["providers"];
+    assert_eq!(
+        (&providers["created"], &providers["updated"], &providers["unchanged"]),
+        (&json!(["two"]), &json!(["mock"]), &json!(["up"])),
+        "{report}"
+    );
+    assert_eq!(report["plugins"]["unchanged"], json!(["mock", "openai-compatible"]), "{report}");
+    assert_eq!((generation(&host, "up").await, generation(&host, "mock").await), (json!(1), json!(1)));
+    assert_eq!(host.ask("mock", "hi").await.response(), "changed");
+    upstream.release(10);
+    assert_eq!(stream.rest().await.unwrap(), "a b c");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn an_edit_that_cannot_be_used_changes_nothing() {
+    let options = HostOptions::default().custom(&libraries::mock()).provider("mock", json!({}));
+    let host = Host::start(options.entry("two", json!({ "plugin": "mock" }))).await;
+
+    std::fs::write(host.dir().join("plugin_config.json"), r#"{"plugins": {"mock": "#).unwrap();
+    let report = host.reload().await;
+    assert_eq!(report["status"], "failed", "{report}");
+    assert!(report["config"]["message"].as_str().unwrap().contains("plugin_config.json"), "{report}");
+    assert_eq!(host.ask("two", "hi").await.response(), "You said: hi");
+
+    // One entry that the plugin refuses keeps what it had, the other one is made anew.
+    host.configure(json!({ "plugins": {
+        "mock": { "config": { "chunks": 0 } }, "two": { "plugin": "mock", "config": { "reply": "two" } },
+    } }));
+    let report = host.reload().await;
+    assert_eq!(report["status"], "partial", "{report}");
+    assert_eq!(report["providers"]["updated"], json!(["two"]), "{report}");
+    let failed = &report["providers"]["failed"][0];
+    assert_eq!((&failed["name"], &failed["kept_previous"]), (&json!("mock"), &json!(true)), "{report}");
+    assert_eq!(failed["message"], "the provider \"mock\" could not be made: `chunks` must be at least 1");
+    assert_eq!(host.ask("mock", "hi").await.response(), "You said: hi");
+    assert_eq!(host.ask("two", "hi").await.response(), "two");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_version_that_refuses_a_new_setting_loses_nothing() {
+    let options = HostOptions::default().custom(&libraries::chameleon()).provider("chameleon", json!({}));
+    let host = Host::start(options).await;
+    // Both at once: neither the new version with the old setting nor the other way round was ever tried.
+    host.install(&libraries::chameleon().behaviour("create_fail").colour("red"), "libchameleon.so");
+    host.configure(json!({ "plugins": { "chameleon": { "config": { "new": true } } } }));
+    let report = host.reload().await;
+    let failed = &report["providers"]["failed"][0];
+    assert_eq!((&failed["name"], &failed["kept_previous"]), (&json!("chameleon"), &json!(true)), "{report}");
+    assert_eq!(host.ask("chameleon", "hi").await.response(), "green green green green green");
+    assert_eq!(generation(&host, "chameleon").await, 1);
+    let plugin = host.plugin("chameleon").await;
+    assert_eq!(plugin["draining"], json!([]), "what serves does not drain: {plugin}");
+
+    host.install(&libraries::chameleon().colour("blue"), "libchameleon.so");
+    host.reload().await;
+    assert_eq!(host.ask("chameleon", "hi").await.response(), "blue blue blue blue blue");
+    host.stop().await;
+}
