@@ -66,7 +66,7 @@ fn check(library: &Library) {
                 config_file: dir.path().join("plugin_config.json"),
                 config_named: true,
                 base: dir.path().to_owned(),
-                plugin_dirs: Vec::new(),
+                ..Sources::default()
             },
             data_dir: dir.path().join("data"),
             settings: LoaderSettings::default(),

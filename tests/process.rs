@@ -120,8 +120,12 @@ async fn what_a_killed_host_left_is_cleaned_up() {
 fn a_configuration_that_cannot_be_used_is_said_and_ends_with_78() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("plugin_config.json"), r#"{"sever": {}}"#).unwrap();
-    check(&run(dir.path(), &["serve", "--port", "0"]), 78, &["plugin_config.json", "unknown field `sever`"]);
-    check(&run(dir.path(), &["serve", "--config", "other.json"]), 78, &["other.json cannot be read"]);
+    check(
+        &run(dir.path(), &["serve", "--port", "0"]),
+        78,
+        &["plugin_config.json", "unknown key \"sever\": did you mean \"server\"?"],
+    );
+    check(&run(dir.path(), &["serve", "--config", "other.json"]), 78, &["other.json: cannot be read"]);
     std::fs::write(dir.path().join("plugin_config.json"), "{}").unwrap();
     check(
         &run(dir.path(), &["serve", "--host", "0.0.0.0", "--port", "0"]),

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
-use crate::config::{Config, ConfigError, ServerSettings};
+use crate::config::{CommandLineLayer, ConfigProblems, Environment, RuntimeLayer};
 use crate::http::{self, AppState, Outcome, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
@@ -25,7 +25,7 @@ use crate::services::http::HttpClient;
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the command line and its variables say; what is none is left to the configuration file.
+/// What the command line says; what is none is left to the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppOptions {
     /// The configuration file; `plugin_config.json` in the working directory, if it is there.
@@ -42,6 +42,8 @@ pub struct AppOptions {
     pub watch: bool,
     /// How long streams may take to finish at the end.
     pub drain_timeout: Duration,
+    /// The variables that the host was started with.
+    pub environment: Environment,
 }
 
 /// Why the gateway did not start.
@@ -73,9 +75,9 @@ pub enum StartError {
     Watch(#[source] io::Error),
 }
 
-impl From<ConfigError> for StartError {
-    fn from(error: ConfigError) -> Self {
-        Self::Configuration(crate::plugins::problem::chain(&error))
+impl From<ConfigProblems> for StartError {
+    fn from(problems: ConfigProblems) -> Self {
+        Self::Configuration(problems.to_string())
     }
 }
 
@@ -110,10 +112,12 @@ impl App {
     pub async fn start(options: AppOptions) -> Result<App, StartError> {
         let here = std::env::current_dir().map_err(StartError::WorkingDirectory)?;
         let sources = sources(&options, &here);
-        let config = sources.read_config()?;
-        let settings = server_settings(&config, &options);
-        http::start_check(&settings).map_err(|error| StartError::Configuration(error.to_string()))?;
-        let data_dir = options.data_dir.map_or_else(|| sources.base.join(".patchbay"), |dir| here.join(dir));
+        let config = sources.read_config(&RuntimeLayer::default())?;
+        let settings = &config.server;
+        http::start_check(settings).map_err(|error| StartError::Configuration(error.to_string()))?;
+        let data_dir = options.data_dir.map(|dir| here.join(dir)).unwrap_or_else(|| {
+            sources.base.join(config.data_dir.as_deref().unwrap_or(Path::new(".patchbay")))
+        });
         let lock = lock(&data_dir)?;
 
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
@@ -127,7 +131,7 @@ impl App {
         })?;
         let readiness = Readiness::default();
         let state =
-            AppState::new(&settings, Arc::clone(&registry), client, manager.clone(), readiness.clone());
+            AppState::new(settings, Arc::clone(&registry), client, manager.clone(), readiness.clone());
         let address = format!("{}:{}", settings.host, settings.port);
         let server = Server::bind((unbracketed(&settings.host), settings.port))
             .await
@@ -207,19 +211,13 @@ fn sources(options: &AppOptions, here: &Path) -> Sources {
     let base = config_file.parent().unwrap_or(here).to_owned();
     // On the command line, relative means relative to the working directory.
     let plugin_dirs = options.plugin_dirs.iter().map(|dir| here.join(dir)).collect();
-    Sources { config_file, config_named: options.config_file.is_some(), base, plugin_dirs }
-}
-
-fn server_settings(config: &Config, options: &AppOptions) -> ServerSettings {
-    let token = std::env::var("ADMIN_TOKEN").ok().filter(|token| !token.is_empty());
-    ServerSettings {
-        host: options.host.clone().unwrap_or_else(|| config.server.host.clone()),
-        port: options.port.unwrap_or(config.server.port),
-        open: config.server.open,
-        max_body_bytes: config.server.max_body_bytes,
-        cors_origins: config.server.cors_origins.clone(),
-        trusted_proxies: config.server.trusted_proxies.clone(),
-        admin_token: token.map(Into::into),
+    Sources {
+        config_file,
+        config_named: options.config_file.is_some(),
+        base,
+        plugin_dirs,
+        environment: options.environment.clone(),
+        command_line: CommandLineLayer { host: options.host.clone(), port: options.port },
     }
 }
 
@@ -263,8 +261,11 @@ async fn start_watching(sources: &Sources, manager: &Manager) -> Result<AbortOnD
 
 /// The plugin folders of now; a configuration that cannot be read adds none.
 fn folders(sources: &Sources) -> Vec<PathBuf> {
-    let config = sources.read_config().unwrap_or_default();
-    sources.dirs(&config).into_iter().map(|dir| dir.path).collect()
+    let dirs = match sources.read_config(&RuntimeLayer::default()) {
+        Ok(config) => sources.dirs(&config.plugin_dirs),
+        Err(_) => sources.dirs(&[]),
+    };
+    dirs.into_iter().map(|dir| dir.path).collect()
 }
 
 async fn watch(sources: &Sources, folders: &[PathBuf]) -> io::Result<Watcher> {

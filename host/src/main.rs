@@ -1,7 +1,8 @@
 use clap::Parser as _;
 use patchbay::cli::{self, CommandLine, Failure};
+use patchbay::config::Environment;
 use patchbay::plugins::{self, probe};
-use patchbay::telemetry::log::{self, LogOptions};
+use patchbay::telemetry::log;
 use tokio::runtime::Builder;
 
 fn main() {
@@ -9,20 +10,21 @@ fn main() {
     if let Some(code) = probe::run_if_asked() {
         std::process::exit(code);
     }
+    let environment = Environment::capture();
     let command_line = CommandLine::parse();
-    let code = run(command_line).unwrap_or_else(Failure::report);
+    let code = run(command_line, environment).unwrap_or_else(Failure::report);
     plugins::end_process(code);
 }
 
-fn run(command_line: CommandLine) -> Result<u8, Failure> {
-    log::init(LogOptions::read(cli::environment)?)?;
+fn run(command_line: CommandLine, environment: Environment) -> Result<u8, Failure> {
+    log::init(command_line.log_options(&environment)?)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
         .build()
         .map_err(|error| Failure::runtime(&error))?;
-    let outcome = runtime.block_on(cli::run(command_line));
+    let outcome = runtime.block_on(cli::run(command_line, environment));
     // What still runs is nothing that anybody waits for.
     runtime.shutdown_background();
     outcome

@@ -211,6 +211,7 @@ pub(crate) fn settings(name: &str) -> ProviderSettings {
         allow_http: false,
         extra_headers: BTreeMap::new(),
         plugin_config: serde_json::Map::new(),
+        origins: Arc::default(),
     }
 }
 

@@ -28,7 +28,7 @@ impl House {
             config_file: base.join("plugin_config.json"),
             config_named: false,
             base: base.clone(),
-            plugin_dirs: Vec::new(),
+            ..Sources::default()
         };
         let options = ManagerOptions {
             sources,

@@ -8,6 +8,7 @@ use super::failure::chain;
 use super::hosting::Hosting;
 use super::{Failure, output, serve};
 use crate::app::AppOptions;
+use crate::config::Environment;
 use crate::dev::{self, Places, Work, Workshop};
 
 /// Build the plugins, serve them, and swap each in again when its source changes
@@ -30,8 +31,14 @@ Examples:
 A library is staged in the folder that its crate is in; that of a single crate in its own target folder.
 What does not compile is shown, and the previous library goes on serving.";
 
-pub(super) async fn run(command: Dev) -> Result<u8, Failure> {
-    let mut options = command.hosting.with_environment(|name| std::env::var_os(name))?;
+impl Dev {
+    pub(super) fn hosting(&self) -> &Hosting {
+        &self.hosting
+    }
+}
+
+pub(super) async fn run(command: Dev, environment: Environment) -> Result<u8, Failure> {
+    let mut options = command.hosting.options(environment);
     let here = std::env::current_dir()
         .map_err(|error| Failure::failed(format!("the working directory is not there: {error}")))?;
     let places = Places::new(&command.dirs, &here)

@@ -16,6 +16,8 @@ mod serve;
 use clap::{Parser, Subcommand};
 
 pub use self::failure::Failure;
+use crate::config::Environment;
+use crate::telemetry::log::{LogError, LogOptions};
 
 /// An AI gateway whose providers are plugins, loaded and swapped while it runs
 #[derive(Debug, Parser)]
@@ -40,15 +42,34 @@ enum Command {
     Reload(reload::Reload),
 }
 
+impl CommandLine {
+    /// How much is logged, and in which form. `.env` has a say: it lies beside the configuration file.
+    ///
+    /// # Errors
+    ///
+    /// When a variable does not say what it should; the error names it.
+    pub fn log_options(&self, environment: &Environment) -> Result<LogOptions, LogError> {
+        let hosting = match &self.command {
+            Command::Serve(command) => Some(command.hosting()),
+            Command::Dev(command) => Some(command.hosting()),
+            _ => None,
+        };
+        let named = hosting.and_then(|hosting| hosting.config_file(environment)).unwrap_or_default();
+        // What is wrong with `.env` is told together with what is wrong elsewhere, once the configuration is read.
+        let (environment, _) = environment.with_dotenv(&named.with_file_name(".env"));
+        LogOptions::read(|name| environment.text(name).map(str::to_owned))
+    }
+}
+
 /// Does what the command line says.
 ///
 /// # Errors
 ///
 /// When it could not be done; the failure knows the exit code.
-pub async fn run(command_line: CommandLine) -> Result<u8, Failure> {
+pub async fn run(command_line: CommandLine, environment: Environment) -> Result<u8, Failure> {
     match command_line.command {
-        Command::Serve(command) => Box::pin(serve::run(command)).await,
-        Command::Dev(command) => Box::pin(dev::run(command)).await,
+        Command::Serve(command) => Box::pin(serve::run(command, environment)).await,
+        Command::Dev(command) => Box::pin(dev::run(command, environment)).await,
         Command::Plugin(command) => plugin::run(command).await,
         Command::Reload(command) => Box::pin(reload::run(command)).await,
     }

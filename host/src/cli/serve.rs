@@ -7,6 +7,7 @@ use super::hosting::Hosting;
 use super::signals::{Signals, Stop};
 use super::{Failure, output};
 use crate::app::{App, AppOptions, DrainOutcome};
+use crate::config::Environment;
 use crate::plugins;
 
 /// Serve the providers that are configured
@@ -29,8 +30,14 @@ Examples:
 
 SIGTERM and Ctrl-C let streams finish, a second signal ends at once, SIGHUP reloads.";
 
-pub(super) async fn run(command: Serve) -> Result<u8, Failure> {
-    let options = command.hosting.with_environment(|name| std::env::var_os(name))?;
+impl Serve {
+    pub(super) fn hosting(&self) -> &Hosting {
+        &self.hosting
+    }
+}
+
+pub(super) async fn run(command: Serve, environment: Environment) -> Result<u8, Failure> {
+    let options = command.hosting.options(environment);
     serve(AppOptions { watch: command.watch, ..options }).await
 }
 

@@ -1,9 +1,43 @@
-//! The configuration file: read, checked, and turned into settings.
+//! What the operator wrote, in four layers: read, checked against one description, and turned into settings.
 
+// 1. What may be written, and what is wrong with what was.
+mod check;
+mod describe;
+mod pointer;
+mod problem;
+mod schema;
+mod syntax;
+// 2. Variables: of the process, of `.env`, and where each goes.
+mod dotenv;
+mod environment;
+mod variables;
+// 3. The layers, laid over each other, and what is left to variables filled in.
+mod fill;
+mod interpolate;
+mod layered;
+mod layers;
+mod origin;
+mod secret;
+// 4. Changes made at run time, as they are kept.
 mod changes;
-mod file;
-mod settings;
+// 5. Settings as the rest of the host uses them.
+mod entry;
+mod host;
+mod provider;
+
+#[cfg(test)]
+mod tests;
 
 pub use changes::{Change, ChangeFile, ChangeFileError, Changes};
-pub use file::{Config, ConfigError, Enabled, ProviderEntry};
-pub use settings::{LoaderSettings, ProviderSettings, ServerSettings};
+pub use entry::{Enabled, Isolation, ProviderEntry};
+pub use environment::Environment;
+pub use host::{
+    BreakerSettings, Config, LimitSettings, LoaderSettings, RoutingSettings, ServerSettings, Strategy,
+};
+pub use layers::{CommandLineLayer, Layers, RuntimeLayer, runtime_problems};
+pub use origin::{EffectiveValue, Origin};
+pub use problem::{ConfigProblem, ConfigProblems};
+pub use provider::ProviderSettings;
+pub use schema::schema;
+pub use secret::masked;
+pub use variables::{VARIABLES, Variable};

@@ -4,7 +4,7 @@
 
 // 1. What is asked.
 mod messages;
-mod near;
+pub(crate) mod near;
 mod request;
 // 2. Which providers may serve it, in which order.
 mod select;

@@ -4,7 +4,7 @@
 const MOST: usize = 5;
 
 /// The names nearest to `wanted`, best first; only such as a typing error or a forgotten part explains.
-pub(super) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     // Longer ones are no typing errors, and comparing them costs the square.
     let wanted: Vec<char> = wanted.to_lowercase().chars().take(100).collect();
     let mut found: Vec<(usize, &str)> =

@@ -11,7 +11,7 @@ use super::manifest::PluginId;
 use super::outbound::Outbound;
 use super::problem::{Problem, Step};
 use super::report::FailedProvider;
-use crate::config::{Config, Enabled, ProviderEntry, ProviderSettings};
+use crate::config::{Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings};
 use crate::providers::{Counters, PluginRef, Provider, Snapshot};
 use crate::services::http::HttpClient;
 use crate::services::redact;
@@ -41,12 +41,20 @@ pub(super) struct Asked {
 
 /// Reads the entries over their plugins' defaults. `reasons` says why a plugin is not there.
 pub(super) fn asked(config: &Config, plugins: &Plugins, reasons: &BTreeMap<String, String>) -> Asked {
-    let unconfigured = BTreeMap::from([(MOCK.to_owned(), ProviderEntry::default())]);
-    let nothing_configured = config.plugins.is_empty() && plugins.contains_key(MOCK);
-    let entries = if nothing_configured { &unconfigured } else { &config.plugins };
     let mut asked = Asked { wanted: Vec::new(), failed: Vec::new(), disabled: Vec::new() };
-    for (name, entry) in entries {
-        if entry.enabled == Enabled::No {
+    let mut entries = config.plugins.clone();
+    for (name, offered) in offered(config, plugins) {
+        match offered {
+            Ok(entry) => _ = entries.insert(name, entry.clone()),
+            Err(problems) => asked.failed.push(failure(&name, refused_configuration(problems.to_string()))),
+        }
+    }
+    let nothing_configured = entries.is_empty() && asked.failed.is_empty() && !config.removed.contains(MOCK);
+    if nothing_configured && plugins.contains_key(MOCK) {
+        entries.insert(MOCK.to_owned(), ProviderEntry::default());
+    }
+    for (name, entry) in &entries {
+        if entry.enabled == Enabled::No || entry.waits_for.is_some() {
             asked.disabled.push(name.clone());
             continue;
         }
@@ -71,6 +79,22 @@ pub(super) fn asked(config: &Config, plugins: &Plugins, reasons: &BTreeMap<Strin
         }
     }
     asked
+}
+
+/// Built-in plugins that no entry names, and whose key is set: with that alone they are providers.
+fn offered<'a>(
+    config: &'a Config,
+    plugins: &'a Plugins,
+) -> impl Iterator<Item = (String, &'a Result<ProviderEntry, ConfigProblems>)> {
+    let named = |id: &str| {
+        config
+            .plugins
+            .iter()
+            .any(|(name, entry)| alike(name, id) || alike(entry.plugin.as_deref().unwrap_or(name), id))
+    };
+    let builtin = |active: &Active| active.file.parent().is_some_and(|dir| dir.ends_with("plugins/builtin"));
+    let unnamed = plugins.iter().filter(move |(id, active)| builtin(active) && !named(id.as_str()));
+    unnamed.filter_map(|(id, _)| Some((id.to_string(), config.offered(id.as_str())?)))
 }
 
 /// `-` and `_` are alike in ids, as cargo has it.
@@ -105,6 +129,7 @@ pub(super) async fn make(
         && provider.settings.same_as(&wanted.settings)
         && Arc::ptr_eq(provider.instance.generation(), &active.generation)
     {
+        provider.settings.take_origins(&wanted.settings);
         return Outcome::Kept(Arc::clone(provider));
     }
     let settings = &wanted.settings;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::manifest::{Category, Manifest, PluginId};
 use super::problem::Problem;
+use crate::config::{ConfigProblem, ConfigProblems};
 use crate::providers::Snapshot;
 
 /// How a reload went.
@@ -111,10 +112,22 @@ pub struct FailedProvider {
 /// A configuration that could not be used.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConfigFailure {
-    /// What is wrong.
+    /// What is wrong, all of it.
     pub message: String,
     /// How to mend it.
     pub hint: String,
+    /// The same one by one.
+    pub problems: Vec<ConfigProblem>,
+}
+
+impl From<ConfigProblems> for ConfigFailure {
+    fn from(problems: ConfigProblems) -> Self {
+        Self {
+            message: problems.to_string(),
+            hint: "mend it; what serves now goes on serving".to_owned(),
+            problems: problems.0,
+        }
+    }
 }
 
 impl PluginChanges {
@@ -165,6 +178,7 @@ impl ReloadReport {
             config: Some(ConfigFailure {
                 message: "the loader has ended unexpectedly; what serves now goes on serving".to_owned(),
                 hint: "see the log, and restart the host".to_owned(),
+                problems: Vec::new(),
             }),
         }
     }

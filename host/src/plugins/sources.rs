@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::discover::{DirCategory, PluginDir};
-use crate::config::{Config, ConfigError};
+use crate::config::{CommandLineLayer, Config, ConfigProblems, Environment, Layers, RuntimeLayer};
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The configuration file.
     pub config_file: PathBuf,
@@ -14,23 +14,34 @@ pub struct Sources {
     pub config_named: bool,
     /// What relative folders are relative to, and where `plugins/` lies.
     pub base: PathBuf,
-    /// Folders named on the command line or in the environment.
+    /// Folders named on the command line, besides those of the configuration.
     pub plugin_dirs: Vec<PathBuf>,
+    /// The variables that the host was started with.
+    pub environment: Environment,
+    /// What the command line says of the configuration.
+    pub command_line: CommandLineLayer,
 }
 
 impl Sources {
-    /// Reads the configuration file as it is now.
-    pub fn read_config(&self) -> Result<Config, ConfigError> {
-        Config::read(&self.config_file, self.config_named)
+    /// Reads the configuration as it is now, under the changes made at run time.
+    pub fn read_config(&self, runtime: &RuntimeLayer) -> Result<Config, ConfigProblems> {
+        let layers = Layers {
+            file: &self.config_file,
+            must_exist: self.config_named,
+            environment: &self.environment,
+            command_line: &self.command_line,
+            runtime,
+        };
+        layers.read()
     }
 
-    /// The folders to search, most important first.
-    pub fn dirs(&self, config: &Config) -> Vec<PluginDir> {
+    /// The folders to search, most important first; `configured` are those of the configuration.
+    pub fn dirs(&self, configured: &[PathBuf]) -> Vec<PluginDir> {
         let at = |path: &Path, category| PluginDir { path: self.base.join(path), category };
         let custom = at(Path::new("plugins/custom"), DirCategory::Custom);
         let builtin = at(Path::new("plugins/builtin"), DirCategory::Builtin);
         let mut dirs = vec![custom];
-        let extra = self.plugin_dirs.iter().chain(&config.plugin_dirs);
+        let extra = self.plugin_dirs.iter().chain(configured);
         dirs.extend(extra.map(|path| at(path, DirCategory::Extra)));
         dirs.push(builtin);
         let mut seen = std::collections::BTreeSet::new();

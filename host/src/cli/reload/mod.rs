@@ -65,7 +65,7 @@ mod tests {
         });
         let arguments = ["patchbay", "reload", "--url", &url].into_iter().chain(flags.iter().copied());
         let command_line = CommandLine::try_parse_from(arguments).unwrap();
-        let outcome = crate::cli::run(command_line).await.map(|code| format!("{code:?}"));
+        let outcome = crate::cli::run(command_line, Default::default()).await.map(|code| format!("{code:?}"));
         (host.await.unwrap(), outcome)
     }
 

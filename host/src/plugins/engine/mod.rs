@@ -23,11 +23,11 @@ use super::instances::Plugins;
 use super::load::Loader;
 use super::manager::ReloadOptions;
 use super::manifest::PluginId;
-use super::problem::{Problem, chain};
+use super::problem::Problem;
 use super::report::{ConfigFailure, PluginChanges, PluginState, ProviderChanges, ReloadReport, ReloadStatus};
 use super::resolve::Offer;
 use super::sources::Sources;
-use crate::config::Config;
+use crate::config::{Config, ConfigProblem, RuntimeLayer};
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
 
@@ -106,13 +106,10 @@ impl Engine {
     /// See the module.
     pub(super) async fn reload(&mut self, options: &ReloadOptions) -> ReloadReport {
         let begun = Instant::now();
-        let config = match self.sources.read_config() {
+        let config = match self.sources.read_config(&RuntimeLayer::default()) {
             Ok(config) => config,
-            Err(error) => {
-                let failure = ConfigFailure {
-                    message: chain(&error),
-                    hint: "mend the file; what serves now goes on serving".to_owned(),
-                };
+            Err(problems) => {
+                let failure = ConfigFailure::from(problems);
                 return self.finish(Run::default(), options, begun, Some(failure));
             }
         };
@@ -121,7 +118,7 @@ impl Engine {
             self.configured = fingerprint;
             self.loader.forget_hung();
         }
-        let scan = discover::scan(&self.sources.dirs(&config));
+        let scan = discover::scan(&self.sources.dirs(&config.plugin_dirs));
         let (candidates, scan) = (scan.candidates, Scan { candidates: Vec::new(), ..scan });
         let mut examined = self.examiner.examine(candidates);
         let mut run = Run::default();
@@ -176,7 +173,10 @@ fn fingerprint(config: &Config) -> ContentHash {
 
 fn tell(report: &ReloadReport, reason: &str) {
     if let Some(config) = &report.config {
-        error!(reason, problem = config.message, hint = config.hint, "configuration not applied");
+        error!(reason, problems = config.problems.len(), hint = config.hint, "configuration not applied");
+        for ConfigProblem { file, pointer, reason: problem, hint } in &config.problems {
+            error!(file, pointer, problem, hint, "configuration problem");
+        }
     }
     for failed in &report.plugins.failed {
         // `message` is the name of the line's own text.

@@ -1,73 +1,20 @@
-//! Settings as the rest of the host uses them: every default filled in, secrets in their own type.
+//! A provider to be: an entry over its plugin's defaults, as the rest of the host uses it.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::ProviderEntry;
+use super::entry::ProviderEntry;
+use super::origin::EffectiveValue;
 
-/// The `server` section, with what came from elsewhere.
-#[derive(Clone, Debug)]
-pub struct ServerSettings {
-    /// Address to listen on.
-    pub host: String,
-    /// Port to listen on; 0 picks a free one.
-    pub port: u16,
-    /// Whether anyone may spend when bound beyond loopback.
-    pub open: bool,
-    /// The largest request body taken.
-    pub max_body_bytes: usize,
-    /// Origins that browsers may call from.
-    pub cors_origins: Vec<String>,
-    /// Peers whose forwarding headers count.
-    pub trusted_proxies: Vec<IpAddr>,
-    /// What admin routes ask for.
-    pub admin_token: Option<SecretString>,
-}
-
-/// The `loader` section: how libraries are loaded and watched over. Times are in seconds.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LoaderSettings {
-    /// Takes libraries that others than the host's user can write to.
-    pub allow_unsafe_permissions: bool,
-    /// The largest library.
-    pub max_file_bytes: u64,
-    /// The probe process may take this long.
-    pub probe_timeout: f64,
-    /// Opening a library, and making one provider, may take this long.
-    pub load_timeout: f64,
-    /// A plugin's thread may be inside plugin code this long before it is given up.
-    pub stall_limit: f64,
-    /// So many panics within `panic_window` quarantine a plugin.
-    pub panic_limit: usize,
-    /// See `panic_limit`.
-    pub panic_window: f64,
-    /// A replaced generation may finish what it had begun for this long; without a bound by default.
-    pub drain_timeout: Option<f64>,
-}
-
-impl Default for LoaderSettings {
-    fn default() -> Self {
-        Self {
-            allow_unsafe_permissions: false,
-            max_file_bytes: 256 << 20,
-            probe_timeout: 5.0,
-            load_timeout: 5.0,
-            stall_limit: 5.0,
-            panic_limit: 5,
-            panic_window: 60.0,
-            drain_timeout: None,
-        }
-    }
-}
-
-/// One entry of `plugins`: a provider to be.
-#[derive(Clone, Debug)]
+/// See the module.
+#[derive(Clone)]
 pub struct ProviderSettings {
     /// The entry's key: how requests name the provider.
     pub name: String,
@@ -105,6 +52,20 @@ pub struct ProviderSettings {
     pub extra_headers: BTreeMap<String, String>,
     /// The whole `config` object for the plugin, defaults merged, without any key.
     pub plugin_config: Map<String, Value>,
+    /// Every value in force, and where each comes from. Only for showing: it may change while the provider stays.
+    pub origins: Arc<ArcSwap<Vec<EffectiveValue>>>,
+}
+
+/// Any text in the rest may hold a secret.
+impl fmt::Debug for ProviderSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderSettings")
+            .field("name", &self.name)
+            .field("plugin", &self.plugin)
+            .field("priority", &self.priority)
+            .field("effective", &self.origins.load())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The keys of `config` that the host itself reads. The plugin sees them too, but for the secrets.
@@ -143,9 +104,7 @@ impl ProviderSettings {
         sees_secrets: bool,
     ) -> Result<Self, String> {
         let mut config = defaults.clone();
-        config.extend(
-            entry.config.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())),
-        );
+        config.extend(entry.config().into_iter().filter(|(_, value)| !value.is_null()));
         let host = HostKeys::deserialize(Value::Object(config.clone()))
             .map_err(|error| format!("the configuration of \"{name}\" cannot be used: {error}"))?;
         let mut plugin_config = config;
@@ -185,20 +144,63 @@ impl ProviderSettings {
             allow_http: host.allow_http,
             extra_headers: host.extra_headers,
             plugin_config,
+            origins: Arc::new(ArcSwap::from_pointee(entry.effective(name, Some((plugin, defaults))))),
         })
     }
 
-    /// Whether a provider made from `other` is the one that would be made from these.
+    /// Every value in force, secrets masked, and where each comes from.
+    pub fn effective(&self) -> Arc<Vec<EffectiveValue>> {
+        self.origins.load_full()
+    }
+
+    /// Takes over where the values come from: they may be the same and be written elsewhere now.
+    pub fn take_origins(&self, anew: &Self) {
+        self.origins.store(anew.origins.load_full());
+    }
+
+    /// Whether a provider made from `other` is the one that would be made from these, wherever they are written.
     pub fn same_as(&self, other: &Self) -> bool {
-        let plain = |settings: &Self| {
-            let mut settings = settings.clone();
-            settings.keys = Vec::new();
-            format!("{settings:?}")
-        };
         let keys = |settings: &Self| {
             settings.keys.iter().map(|key| key.expose_secret().to_owned()).collect::<Vec<_>>()
         };
-        plain(self) == plain(other) && keys(self) == keys(other)
+        self.plain() == other.plain() && keys(self) == keys(other)
+    }
+
+    /// All but the keys. Taken apart by name, so that a new field cannot be forgotten here.
+    fn plain(&self) -> impl PartialEq + '_ {
+        let Self {
+            name,
+            display_name,
+            plugin,
+            priority,
+            weight,
+            keys: _,
+            base_url,
+            model,
+            models,
+            max_tokens,
+            temperature,
+            timeout,
+            connect_timeout,
+            chunk_timeout,
+            total_timeout,
+            allow_http,
+            extra_headers,
+            plugin_config,
+            origins: _,
+        } = self;
+        (
+            (name, display_name, plugin, priority, weight, base_url, model, models, max_tokens, temperature),
+            (
+                timeout,
+                connect_timeout,
+                chunk_timeout,
+                total_timeout,
+                allow_http,
+                extra_headers,
+                plugin_config,
+            ),
+        )
     }
 }
 
@@ -207,7 +209,7 @@ mod tests {
     use super::*;
 
     fn settings(config: &Value, defaults: &Value) -> Result<ProviderSettings, String> {
-        let entry = ProviderEntry { config: config.as_object().unwrap().clone(), ..ProviderEntry::default() };
+        let entry = ProviderEntry::from_config(config.as_object().unwrap());
         ProviderSettings::new("p", "plugin", &entry, defaults.as_object().unwrap(), false)
     }
 

@@ -1,0 +1,292 @@
+//! What may stand in the configuration: the one description that files are checked by, that defaults come from, and
+//! that the JSON Schema is made of.
+
+use super::check::expected_numbers;
+
+/// What a value may be.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Whole {
+        least: i64,
+        most: i64,
+    },
+    /// Any number.
+    Number {
+        least: f64,
+        most: f64,
+    },
+    /// A time; none is shorter than it takes to say it.
+    Seconds,
+    Text,
+    /// A text that is never shown.
+    Secret,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// `true`, `false` or `"auto"`.
+    Enabled,
+    IpAddress,
+    /// US dollars, as a number or, to be exact, as a text.
+    Price,
+    /// Whatever the plugin makes of it.
+    Any,
+    List(&'static Shape),
+    /// Any keys, all with values of one shape.
+    Map(&'static Shape),
+    /// The entries of `plugins`: layers are laid over each other inside them, not over them.
+    Providers(&'static Section),
+    Section(&'static Section),
+}
+
+/// Keys that belong together.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) keys: &'static [Key],
+    /// Whether keys that are not described go to the plugin.
+    pub(super) open: bool,
+    /// Whether any key may be `null`, as if it were not there.
+    pub(super) nulls: bool,
+}
+
+/// One key of a section.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    /// The host's default as JSON. `null` is one: the key may then be written as `null`. None for what has none.
+    pub(super) default: Option<&'static str>,
+    /// For the JSON Schema.
+    pub(super) about: &'static str,
+}
+
+impl Section {
+    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    pub(super) fn may_be_null(&self, key: &Key) -> bool {
+        self.nulls || key.default == Some("null")
+    }
+}
+
+impl Shape {
+    /// For "not ...".
+    pub(super) fn expected(&self) -> String {
+        match self {
+            Self::Flag => "true or false".to_owned(),
+            Self::Whole { least, most } => expected_numbers("a whole number", *least, *most),
+            Self::Number { least, most } => format!("a number from {least} to {most}"),
+            Self::Seconds => "a time in seconds, above 0".to_owned(),
+            Self::Text | Self::Secret => "a text".to_owned(),
+            Self::OneOf(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                words.join(", ")
+            }
+            Self::Enabled => "true, false or \"auto\"".to_owned(),
+            Self::IpAddress => "an IP address".to_owned(),
+            Self::Price => "a price in US dollars".to_owned(),
+            Self::Any => "anything".to_owned(),
+            Self::List(_) => "a list".to_owned(),
+            Self::Map(_) | Self::Providers(_) | Self::Section(_) => "an object".to_owned(),
+        }
+    }
+
+    /// For a hint, as JSON.
+    pub(super) fn example(&self) -> &'static str {
+        match self {
+            Self::Flag | Self::Enabled => "true",
+            Self::Whole { .. } | Self::Price => "1",
+            Self::Number { .. } => "0.5",
+            Self::Seconds => "30",
+            Self::Text | Self::Secret | Self::Any => "\"...\"",
+            Self::OneOf(_) => "one of them",
+            Self::IpAddress => "\"127.0.0.1\"",
+            Self::List(Self::Text | Self::Secret) => "[\"...\"]",
+            Self::List(_) => "[]",
+            Self::Map(_) | Self::Providers(_) | Self::Section(_) => "{}",
+        }
+    }
+}
+
+/// The names of the ways to choose a provider.
+pub(super) const STRATEGIES: &[&str] =
+    &["priority_first", "round_robin", "weighted", "least_latency", "lowest_cost"];
+
+const COUNT: Shape = Shape::Whole { least: 1, most: u32::MAX as i64 };
+
+const fn key(name: &'static str, shape: Shape, default: &'static str, about: &'static str) -> Key {
+    Key { name, shape, default: Some(default), about }
+}
+
+/// A section's default are those of its keys.
+const fn section(name: &'static str, keys: &'static Section, about: &'static str) -> Key {
+    Key { name, shape: Shape::Section(keys), default: None, about }
+}
+
+const fn closed(keys: &'static [Key]) -> Section {
+    Section { keys, open: false, nulls: false }
+}
+
+pub(super) static ROOT: Section = closed(&[
+    Key {
+        name: "$schema",
+        shape: Shape::Text,
+        default: None,
+        about: "Where editors find what may stand here.",
+    },
+    section("server", &SERVER, "Where and how to listen."),
+    key(
+        "plugin_dirs",
+        Shape::List(&Shape::Text),
+        "[]",
+        "Folders with plugins besides plugins/custom and plugins/builtin; relative to this file's folder.",
+    ),
+    section("routing", &ROUTING, "Which provider serves a request."),
+    section("limits", &LIMITS, "How much is served."),
+    section("loader", &LOADER, "How libraries are loaded and watched over. Times are in seconds."),
+    Key { name: "plugins", shape: Shape::Providers(&ENTRY), default: None, about: "The providers, by name." },
+]);
+
+static SERVER: Section = closed(&[
+    key("host", Shape::Text, "\"127.0.0.1\"", "The address to listen on."),
+    key("port", Shape::Whole { least: 0, most: 65535 }, "5000", "The port; 0 picks a free one."),
+    key("open", Shape::Flag, "false", "Whether anyone who can connect may spend."),
+    key(
+        "max_body_bytes",
+        Shape::Whole { least: 1, most: i64::MAX },
+        "20971520",
+        "The largest request body taken.",
+    ),
+    key("cors_origins", Shape::List(&Shape::Text), "[]", "Origins that browsers may call from."),
+    key(
+        "trusted_proxies",
+        Shape::List(&Shape::IpAddress),
+        "[]",
+        "Addresses of proxies whose forwarding headers count.",
+    ),
+]);
+
+static ROUTING: Section = closed(&[
+    key(
+        "default_strategy",
+        Shape::OneOf(STRATEGIES),
+        "\"priority_first\"",
+        "How the providers that could serve are ordered.",
+    ),
+    key("fallback", Shape::Flag, "true", "Whether the next provider is asked when one fails."),
+    key(
+        "chains",
+        Shape::Map(&Shape::List(&Shape::Text)),
+        "{}",
+        "For a model, the models to try in its place, in order, as \"provider/model\".",
+    ),
+    section("breaker", &BREAKER, "When a failing provider is left alone for a while."),
+]);
+
+static BREAKER: Section = closed(&[
+    key("failures", COUNT, "5", "So many failures within the window open it."),
+    key("window", Shape::Seconds, "30", "In seconds."),
+    key("open_for", Shape::Seconds, "15", "Seconds until the provider is tried again."),
+]);
+
+static LIMITS: Section = closed(&[
+    key("requests_per_minute", COUNT, "null", "Per token or client address; null is without a limit."),
+    key("max_concurrent", COUNT, "null", "Requests at one time; null is without a limit."),
+]);
+
+pub(super) static LOADER: Section = closed(&[
+    key(
+        "allow_unsafe_permissions",
+        Shape::Flag,
+        "false",
+        "Takes libraries that others than the host's user can write to.",
+    ),
+    key(
+        "max_file_bytes",
+        Shape::Whole { least: 1, most: i64::MAX },
+        "268435456",
+        "The largest library that is taken.",
+    ),
+    key("probe_timeout", Shape::Seconds, "5.0", "The probe process may take this long."),
+    key(
+        "load_timeout",
+        Shape::Seconds,
+        "5.0",
+        "Opening a library, or making a provider, may take this long.",
+    ),
+    key("stall_limit", Shape::Seconds, "5.0", "Plugin code may block its thread this long."),
+    key("panic_limit", COUNT, "5", "So many panics within the window quarantine a plugin."),
+    key("panic_window", Shape::Seconds, "60.0", "In seconds."),
+    key(
+        "drain_timeout",
+        Shape::Seconds,
+        "null",
+        "A replaced plugin may finish what it had begun for this long; null is without a bound.",
+    ),
+]);
+
+pub(super) static ENTRY: Section = closed(&[
+    key("plugin", Shape::Text, "null", "The plugin's id; the entry's name when left out."),
+    key("enabled", Shape::Enabled, "true", "\"auto\": if its key is there."),
+    key(
+        "priority",
+        Shape::Whole { least: i32::MIN as i64, most: i32::MAX as i64 },
+        "null",
+        "Lower is tried first; the plugin's own when left out, else 50.",
+    ),
+    key(
+        "weight",
+        Shape::Whole { least: 0, most: u32::MAX as i64 },
+        "1",
+        "Share under the weighted strategy.",
+    ),
+    key("isolation", Shape::OneOf(&["in_process"]), "\"in_process\"", "Where the plugin's code runs."),
+    section("config", &CONFIG, "For host and plugin; keys that the host does not know go to the plugin."),
+]);
+
+pub(super) static CONFIG: Section = Section {
+    open: true,
+    nulls: true,
+    keys: &[
+        key("name", Shape::Text, "null", "The name for people."),
+        key("api_key", Shape::Secret, "null", "The key, best as \"${VARIABLE}\"."),
+        key("api_keys", Shape::List(&Shape::Secret), "[]", "Several keys, used in turn."),
+        key("api_key_env", Shape::Text, "null", "The variable that holds the key."),
+        key("base_url", Shape::Text, "null", "Where the API begins."),
+        key("model", Shape::Text, "null", "The model of requests to /api/* that name none."),
+        key("max_tokens", COUNT, "null", "Default for /api/*."),
+        key("temperature", Shape::Number { least: 0.0, most: 2.0 }, "null", "Default for /api/*."),
+        key("timeout", Shape::Seconds, "30", "A plain answer, or a stream's first token, within this time."),
+        key("connect_timeout", Shape::Seconds, "5", "The connection within this time."),
+        key("chunk_timeout", Shape::Seconds, "60", "The next chunk of a stream within this time."),
+        key(
+            "total_timeout",
+            Shape::Seconds,
+            "null",
+            "A whole stream within this time; null is without a bound.",
+        ),
+        key("allow_http", Shape::Flag, "false", "Whether plain http is allowed beyond loopback."),
+        key(
+            "retry_attempts",
+            Shape::Whole { least: 0, most: 100 },
+            "null",
+            "How often a request that failed for a passing reason is tried again.",
+        ),
+        key("extra_headers", Shape::Map(&Shape::Text), "{}", "Sent with every request upstream."),
+        key("models", Shape::List(&Shape::Text), "[]", "The models it serves, where it is not to be asked."),
+        key("pricing", Shape::Map(&Shape::Section(&PRICE)), "{}", "What its models cost."),
+    ],
+};
+
+static PRICE: Section = closed(&[
+    Key { name: "prompt", shape: Shape::Price, default: None, about: "US dollars for what is sent." },
+    Key { name: "completion", shape: Shape::Price, default: None, about: "US dollars for what comes back." },
+    key(
+        "per",
+        Shape::Whole { least: 1, most: 1_000_000 },
+        "1000000",
+        "For so many tokens; price lists per thousand say 1000.",
+    ),
+]);

@@ -1,0 +1,230 @@
+//! The whole configuration, as the layers leave it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::describe::{ROOT, Shape};
+use super::entry::ProviderEntry;
+use super::environment::{Environment, Set};
+use super::layered::Layered;
+use super::origin::EffectiveValue;
+use super::pointer::join;
+use super::problem::{ConfigProblem, ConfigProblems};
+use super::secret::masked;
+use super::variables::in_capitals;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where and how to listen.
+    pub server: ServerSettings,
+    /// Further folders to look for plugins in, besides `plugins/custom` and `plugins/builtin`.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Which provider serves a request.
+    pub routing: RoutingSettings,
+    /// How much is served.
+    pub limits: LimitSettings,
+    /// How libraries are loaded and watched over.
+    pub loader: LoaderSettings,
+    /// Where the host keeps what it has to remember, if a variable says so.
+    pub data_dir: Option<PathBuf>,
+    /// The providers, by name.
+    pub plugins: BTreeMap<String, ProviderEntry>,
+    /// Providers that were removed while the host ran.
+    pub removed: BTreeSet<String>,
+    /// By the capitals of a provider's name: what variables would make of it if there is a plugin.
+    offered: BTreeMap<String, Result<ProviderEntry, ConfigProblems>>,
+    effective: Vec<EffectiveValue>,
+}
+
+/// The `server` section, with what came from elsewhere.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ServerSettings {
+    /// Address to listen on.
+    pub host: String,
+    /// Port to listen on; 0 picks a free one.
+    pub port: u16,
+    /// Whether anyone may spend when bound beyond loopback.
+    pub open: bool,
+    /// The largest request body taken.
+    pub max_body_bytes: usize,
+    /// Origins that browsers may call from.
+    pub cors_origins: Vec<String>,
+    /// Peers whose forwarding headers count.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// What admin routes ask for. Only ever from the environment.
+    #[serde(skip)]
+    pub admin_token: Option<SecretString>,
+}
+
+/// The `routing` section.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct RoutingSettings {
+    /// How the providers that could serve are ordered.
+    pub default_strategy: Strategy,
+    /// Whether the next provider is asked when one fails.
+    pub fallback: bool,
+    /// For a model, the models to try in its place.
+    pub chains: BTreeMap<String, Vec<String>>,
+    /// When a failing provider is left alone.
+    pub breaker: BreakerSettings,
+}
+
+/// How the providers that could serve are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// By their priority.
+    PriorityFirst,
+    /// In turn.
+    RoundRobin,
+    /// By their weight.
+    Weighted,
+    /// The quickest first.
+    LeastLatency,
+    /// The cheapest first.
+    LowestCost,
+}
+
+/// The circuit breaker. Times are in seconds.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct BreakerSettings {
+    /// So many failures within the window open it.
+    pub failures: u32,
+    /// See `failures`.
+    pub window: f64,
+    /// How long it stays open.
+    pub open_for: f64,
+}
+
+/// The `limits` section; none is without a limit.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct LimitSettings {
+    /// Per token or client address.
+    pub requests_per_minute: Option<u32>,
+    /// Requests at one time.
+    pub max_concurrent: Option<u32>,
+}
+
+/// The `loader` section: how libraries are loaded and watched over. Times are in seconds.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct LoaderSettings {
+    /// Takes libraries that others than the host's user can write to.
+    pub allow_unsafe_permissions: bool,
+    /// The largest library.
+    pub max_file_bytes: u64,
+    /// The probe process may take this long.
+    pub probe_timeout: f64,
+    /// Opening a library, and making one provider, may take this long.
+    pub load_timeout: f64,
+    /// A plugin's thread may be inside plugin code this long before it is given up.
+    pub stall_limit: f64,
+    /// So many panics within `panic_window` quarantine a plugin.
+    pub panic_limit: usize,
+    /// See `panic_limit`.
+    pub panic_window: f64,
+    /// A replaced generation may finish what it had begun for this long; without a bound by default.
+    pub drain_timeout: Option<f64>,
+}
+
+/// For tests and benchmarks that load libraries without a configuration. A test compares it with the description.
+impl Default for LoaderSettings {
+    fn default() -> Self {
+        Self {
+            allow_unsafe_permissions: false,
+            max_file_bytes: 256 << 20,
+            probe_timeout: 5.0,
+            load_timeout: 5.0,
+            stall_limit: 5.0,
+            panic_limit: 5,
+            panic_window: 60.0,
+            drain_timeout: None,
+        }
+    }
+}
+
+impl Config {
+    /// None only together with problems.
+    pub(super) fn new(
+        layered: &Layered,
+        environment: &Environment,
+        waiting: &BTreeMap<String, String>,
+        offered: BTreeMap<String, Result<ProviderEntry, ConfigProblems>>,
+        removed: BTreeSet<String>,
+        problems: &mut Vec<ConfigProblem>,
+    ) -> Option<Self> {
+        if !problems.is_empty() {
+            return None;
+        }
+        let mut plugins = BTreeMap::new();
+        for name in layered.object("/plugins").into_iter().flat_map(|entries| entries.keys()) {
+            match ProviderEntry::of(layered, &join("/plugins", name)) {
+                Ok(mut entry) => {
+                    entry.waits_for = waiting.get(name).cloned();
+                    plugins.insert(name.clone(), entry);
+                }
+                Err(mut found) => problems.append(&mut found),
+            }
+        }
+        let token = environment.get("ADMIN_TOKEN");
+        let admin_token = token.and_then(|set| set.value.to_str());
+        let server: ServerSettings = typed(layered, "/server", problems)?;
+        Some(Self {
+            server: ServerSettings { admin_token: admin_token.map(Into::into), ..server },
+            plugin_dirs: typed(layered, "/plugin_dirs", problems)?,
+            routing: typed(layered, "/routing", problems)?,
+            limits: typed(layered, "/limits", problems)?,
+            loader: typed(layered, "/loader", problems)?,
+            data_dir: environment.path("PATCHBAY_DATA_DIR"),
+            plugins,
+            removed,
+            offered,
+            effective: effective(layered, token),
+        })
+    }
+
+    /// What variables alone make of a provider that has no entry: one whose key is set.
+    pub fn offered(&self, name: &str) -> Option<&Result<ProviderEntry, ConfigProblems>> {
+        self.offered.get(&in_capitals(name)).filter(|_| !self.removed.contains(name))
+    }
+
+    /// Every value in force outside of `plugins`, and where each comes from.
+    pub fn effective(&self) -> &[EffectiveValue] {
+        &self.effective
+    }
+}
+
+/// Everything was checked against the description: an error here is a mistake in that.
+fn typed<T: DeserializeOwned>(
+    layered: &Layered,
+    pointer: &str,
+    problems: &mut Vec<ConfigProblem>,
+) -> Option<T> {
+    let value = layered.get(pointer).cloned().unwrap_or_default();
+    let told = |error: serde_json::Error| {
+        let hint = "compare it with the JSON Schema";
+        problems.push(ConfigProblem::new("the configuration", pointer, error.to_string(), hint));
+    };
+    serde_json::from_value(value).map_err(told).ok()
+}
+
+fn effective(layered: &Layered, token: Option<Set<'_>>) -> Vec<EffectiveValue> {
+    let mut rows: Vec<EffectiveValue> = layered
+        .effective("", &Shape::Section(&ROOT))
+        .into_iter()
+        .filter(|row| !super::pointer::within(&row.pointer, "/plugins"))
+        .collect();
+    if let Some(set) = token {
+        rows.push(EffectiveValue {
+            pointer: "/server/admin_token".to_owned(),
+            value: masked(&set.value.to_string_lossy()).into(),
+            origin: set.origin(),
+        });
+    }
+    rows
+}
