@@ -12,7 +12,7 @@ use super::catalog::Catalog;
 use super::copy::{self, CopyError};
 use super::engine::Engine;
 use super::examine::Examiner;
-use super::file::{ContentHash, FileRules};
+use super::file::FileRules;
 use super::load::Loader;
 use super::record::Life;
 use super::report::{PluginList, PluginView, ReloadReport};
@@ -116,7 +116,7 @@ impl Manager {
             plugins: std::collections::BTreeMap::new(),
             disabled: BTreeSet::new(),
             published: 0,
-            configured: ContentHash::of(b""),
+            entries: std::collections::BTreeMap::new(),
         };
         let (commands, queue) = mpsc::channel(WAITING);
         // A thread of its own, for as long as the host lives: probes die with the thread that started them.

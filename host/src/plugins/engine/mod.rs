@@ -27,7 +27,7 @@ use super::problem::Problem;
 use super::report::{ConfigFailure, PluginChanges, PluginState, ProviderChanges, ReloadReport, ReloadStatus};
 use super::resolve::Offer;
 use super::sources::Sources;
-use crate::config::{Config, ConfigProblem, RuntimeLayer};
+use crate::config::{ConfigProblem, ProviderEntry, RuntimeLayer};
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
 
@@ -53,8 +53,8 @@ pub(super) struct Engine {
     /// Switched off by hand.
     pub(super) disabled: BTreeSet<String>,
     pub(super) published: u64,
-    /// Tells whether the configuration is still what it was.
-    pub(super) configured: ContentHash,
+    /// The entries of the last reload, to tell whether they are still what they were.
+    pub(super) entries: BTreeMap<String, ProviderEntry>,
 }
 
 /// What became of one library.
@@ -113,9 +113,8 @@ impl Engine {
                 return self.finish(Run::default(), options, begun, Some(failure));
             }
         };
-        let fingerprint = fingerprint(&config);
-        if fingerprint != self.configured {
-            self.configured = fingerprint;
+        if config.plugins != self.entries {
+            self.entries.clone_from(&config.plugins);
             self.loader.forget_hung();
         }
         let scan = discover::scan(&self.sources.dirs(&config.plugin_dirs));
@@ -164,11 +163,6 @@ impl Engine {
         tell(&report, options.reason);
         report
     }
-}
-
-/// A hash, as what it is made from holds keys.
-fn fingerprint(config: &Config) -> ContentHash {
-    ContentHash::of(format!("{:?}", config.plugins).as_bytes())
 }
 
 fn tell(report: &ReloadReport, reason: &str) {
