@@ -24,11 +24,10 @@ pub(super) async fn run(command: &Check) -> Result<u8, Failure> {
     }
     let report = plugins::check_file(&command.file).await;
     output::line(&render(&report, Paint::for_stdout()));
-    let passed = report.steps.iter().all(|step| step.outcome.is_ok());
-    Ok(if passed { 0 } else { 1 })
+    Ok(if report.passed() { 0 } else { 1 })
 }
 
-fn render(report: &CheckReport, paint: Paint) -> String {
+pub(super) fn render(report: &CheckReport, paint: Paint) -> String {
     let mut lines = vec![report.file.display().to_string()];
     let mut phase = None;
     for step in &report.steps {
