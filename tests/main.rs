@@ -22,5 +22,7 @@ mod files;
 mod plan;
 // 5. The process: signals, its data directory, the command line.
 mod process;
-// 6. Both sides of the boundary do the same.
+// 6. The rest of the command line.
+mod cli;
+// 7. Both sides of the boundary do the same.
 mod conformance;

@@ -90,6 +90,12 @@ impl Report {
         self.status == "ok"
     }
 
+    /// Whether this plugin is as it was asked for, whatever became of others and of providers.
+    pub(in crate::cli) fn is_ok_for(&self, plugin: &str) -> bool {
+        let is_it = |failed: &Failed| failed.id.as_deref() == Some(plugin);
+        self.config.is_none() && !self.plugins.failed.iter().any(is_it)
+    }
+
     pub(in crate::cli) fn render(&self, dry_run: bool, paint: Paint) -> String {
         let what = if dry_run { "dry run" } else { "reload" };
         let status = if self.is_ok() { paint.good(&self.status) } else { paint.bad(&self.status) };

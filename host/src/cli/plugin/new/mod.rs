@@ -152,7 +152,7 @@ mod tests {
     fn templates_are_short_and_filled_in() {
         for source in [HTTP, FULL] {
             assert!(source.lines().count() < 60);
-            assert!(source.lines().all(|line| line.len() <= 110));
+            assert!(source.lines().all(|line| line.len() <= 100));
         }
         assert_eq!(title("my-model_2"), "My model 2");
     }
