@@ -166,7 +166,7 @@ async fn the_demo_shows_a_swap() {
 async fn a_plugin_is_switched_off_and_on() {
     let host = mock_host().await;
     check(&run(&host, &["plugin", "disable", "mock"], "").await, 0, &["removed", "mock"]);
-    assert_eq!(host.ask("mock", "hi").await.status, 404);
+    assert_eq!(host.ask("mock", "hi").await.status, 503);
     check(&run(&host, &["plugin", "enable", "mock"], "").await, 0, &["loaded", "mock"]);
     assert_eq!(host.ask("mock", "hi").await.status, 200);
     check(&run(&host, &["plugin", "enable", "mokc"], "").await, 1, &["404", "Unknown plugin"]);

@@ -19,8 +19,8 @@ Examples:
   patchbay health
   patchbay health --json
 
---json prints the answer of GET /api/health: {\"status\", \"timestamp\", \"version\", \"uptime_seconds\",
-\"providers\": {NAME: STATUS}, \"summary\": {\"total\", \"available\", \"busy\", ...}}.
+--json prints the answer of GET /api/health: {\"status\", \"timestamp\", \"version\", \"uptime_seconds\", \
+\"providers\": {NAME: STATUS}, \"summary\": {\"total\", \"available\", \"busy\", ...}}. \
 The exit code is 1 when the host cannot serve.")]
 pub(super) struct Health {
     /// Print the host's answer as it is

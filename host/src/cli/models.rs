@@ -20,8 +20,8 @@ Examples:
   patchbay models
   patchbay models mock --json
 
---json prints {\"models\": [{\"provider\", \"id\", \"type\", \"capabilities\", and where known \"name\",
-\"context_length\", \"owner\", \"created\", \"pricing\"}], \"failed\": [{\"provider\", \"error\"}]}.
+--json prints {\"models\": [{\"provider\", \"id\", \"type\", \"capabilities\", and where known \"name\", \
+\"context_length\", \"owner\", \"created\", \"pricing\"}], \"failed\": [{\"provider\", \"error\"}]}. \
 Prices are US dollars per million tokens. The exit code is 1 when a provider could not be asked.")]
 pub(super) struct Models {
     /// Only those of this provider

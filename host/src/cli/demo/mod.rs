@@ -17,7 +17,7 @@ use super::{Failure, chat};
 Example:
   patchbay demo
 
-It needs no key: the mock provider is asked, where there is one. Without it, whichever provider the host chooses
+It needs no key: the mock provider is asked, where there is one. Without it, whichever provider the host chooses \
 gets two short questions, and the swap is skipped. The exit code is 0 when all that was shown has worked.")]
 pub(super) struct Demo {
     #[command(flatten)]

@@ -21,7 +21,7 @@ Examples:
   patchbay plugin install target/release/libhello.so
   patchbay plugin install libhello.so --dir /srv/patchbay
 
-A library that does not pass `patchbay plugin check` is refused. The one that it replaces serves until the reload,
+A library that does not pass `patchbay plugin check` is refused. The one that it replaces serves until the reload, \
 and finishes what it has begun.")]
 pub(super) struct Install {
     /// The library

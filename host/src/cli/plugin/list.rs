@@ -15,7 +15,7 @@ Examples:
   patchbay plugin list
   patchbay plugin list --json
 
---json prints the answer of GET /api/plugins: {\"plugins\": [{\"id\", \"version\", \"state\", \"generation\",
+--json prints the answer of GET /api/plugins: {\"plugins\": [{\"id\", \"version\", \"state\", \"generation\", \
 \"in_flight\", \"file\", \"providers\", \"problem\", ...}], \"total_count\"}.")]
 pub(super) struct List {
     /// Print the host's answer as it is

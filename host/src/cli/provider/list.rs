@@ -15,8 +15,8 @@ Examples:
   patchbay provider list
   patchbay provider list --json
 
---json prints the answer of GET /api/providers: {\"providers\": [{\"name\", \"plugin\", \"plugin_version\",
-\"generation\", \"status\", \"priority\", \"default_model\", \"in_flight\", \"requests_total\", \"errors_total\",
+--json prints the answer of GET /api/providers: {\"providers\": [{\"name\", \"plugin\", \"plugin_version\", \
+\"generation\", \"status\", \"priority\", \"default_model\", \"in_flight\", \"requests_total\", \"errors_total\", \
 ...}], \"total_count\", \"healthy_count\", \"default_strategy\"}.")]
 pub(super) struct List {
     /// Print the host's answer as it is

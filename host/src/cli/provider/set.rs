@@ -19,8 +19,8 @@ Examples:
   patchbay provider set mock model=mock-2 extra_headers.x-team=research
   pass show groq | patchbay provider set groq --key-stdin
 
-KEY is priority, weight, enabled, or anything under config. VALUE is JSON where it can be read as such, else a
-string; null takes the value away. Who changes the same provider in the meantime is not overwritten: the change is
+KEY is priority, weight, enabled, or anything under config. VALUE is JSON where it can be read as such, else a \
+string; null takes the value away. Who changes the same provider in the meantime is not overwritten: the change is \
 then refused.")]
 pub(super) struct Set {
     /// As `patchbay provider list` shows it

@@ -17,7 +17,7 @@ Examples:
   patchbay provider show mock
   patchbay provider show mock --json
 
-Secrets are masked by the host. --json prints the answer of GET /api/providers/NAME: {\"name\", \"plugin\",
+Secrets are masked by the host. --json prints the answer of GET /api/providers/NAME: {\"name\", \"plugin\", \
 \"enabled\", \"priority\", \"weight\", \"version\", \"origin\", \"values\": [{\"key\", \"value\", \"origin\"}]}.")]
 pub(super) struct Show {
     /// As `patchbay provider list` shows it

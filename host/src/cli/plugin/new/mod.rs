@@ -20,7 +20,7 @@ Examples:
   patchbay plugin new hello
   patchbay plugin new my-service --kind http
 
-The crate is made in plugins/custom at the top of a clone of Patchbay, else in the working directory. The plugin API
+The crate is made in plugins/custom at the top of a clone of Patchbay, else in the working directory. The plugin API \
 is the clone's when there is one around, else that of --sdk, else the published one.")]
 pub(super) struct New {
     /// The plugin's id: small letters, digits, - and _
