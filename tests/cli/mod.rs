@@ -201,6 +201,9 @@ async fn a_good_library_is_installed_and_a_bad_one_is_not() {
     check(&install("no.so", &[]).await, 64, &["no.so is no file"]);
 
     let elsewhere = outside.path().to_str().unwrap();
+    let mock = libraries::mock().install(outside.path(), "libmock.so");
+    let wrong = ["--dir", elsewhere];
+    check(&install(mock.to_str().unwrap(), &wrong).await, 1, &["does not look there", "--dir"]);
     let nobody = ["--dir", elsewhere, "--to", "builtin", "--url", "http://127.0.0.1:1"];
     check(&install(&file, &nobody).await, 0, &["no host runs at http://127.0.0.1:1"]);
     assert!(outside.path().join("plugins/builtin/libchameleon.so").is_file());

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::Failure;
 use crate::cli::output::{self, Paint};
+use crate::cli::progress;
 use crate::plugins;
 use crate::plugins::check::CheckReport;
 
@@ -22,7 +23,7 @@ pub(super) async fn run(command: &Check) -> Result<u8, Failure> {
     if !command.file.exists() {
         return Err(Failure::bad_input(format!("{} is not there", command.file.display())));
     }
-    let report = plugins::check_file(&command.file).await;
+    let report = progress::shown("checking", plugins::check_file(&command.file)).await;
     output::line(&render(&report, Paint::for_stdout()));
     Ok(if report.passed() { 0 } else { 1 })
 }

@@ -12,6 +12,7 @@ use crate::cli::progress;
 use crate::cli::reload::Report;
 use crate::cli::remote::{Remote, RemoteArgs};
 use crate::dev::{Staged, stage};
+use crate::plugins::manifest::{Manifest, PluginId};
 use crate::plugins::{self, read_manifest};
 
 /// Check a library, put it where a host looks, and have a running host load it
@@ -65,9 +66,13 @@ pub(super) async fn run(command: Install) -> Result<u8, Failure> {
         output::line(&check::render(&report, Paint::for_stdout()));
         return Err(Failure::failed("it was not installed: a host would refuse it"));
     }
+    // What has passed can be read again, unless it has changed meanwhile.
+    let Some(new) = read_manifest(file) else {
+        return Err(Failure::failed(format!("{} has changed while it was checked", file.display())));
+    };
     let folder = command.dir.join("plugins").join(command.to.name());
     if !command.force {
-        may_replace(file, &folder.join(name))?;
+        may_replace(&new, &folder.join(name))?;
     }
     match stage(file, &folder) {
         Ok(Staged::Replaced(path)) => output::line(&format!("installed as {}", path.display())),
@@ -76,12 +81,11 @@ pub(super) async fn run(command: Install) -> Result<u8, Failure> {
             return Err(Failure::failed(format!("{} cannot be written: {error}", folder.display())));
         }
     }
-    reload(&remote).await
+    reload(&remote, &new.id).await
 }
 
 /// Installing over an older version is what this command is for; anything else may be a mistake.
-fn may_replace(file: &Path, place: &Path) -> Result<(), Failure> {
-    let (Some(new), true) = (read_manifest(file), place.exists()) else { return Ok(()) };
+fn may_replace(new: &Manifest, place: &Path) -> Result<(), Failure> {
     let refuse = |reason: String| {
         Err(Failure::bad_input(format!("{} {reason}: --force replaces it all the same", place.display())))
     };
@@ -90,18 +94,24 @@ fn may_replace(file: &Path, place: &Path) -> Result<(), Failure> {
         Some(old) if old.version > new.version => {
             refuse(format!("is version {}, newer than {}", old.version, new.version))
         }
+        // Nothing that a host could use is lost.
         _ => Ok(()),
     }
 }
 
-async fn reload(remote: &Remote) -> Result<u8, Failure> {
+async fn reload(remote: &Remote, plugin: &PluginId) -> Result<u8, Failure> {
+    let address = remote.address();
     if !remote.is_there().await? {
-        let address = remote.address();
         output::note(&format!("no host runs at {address}: it will be loaded when one starts"));
         return Ok(0);
     }
     let report = Report::read(&remote.send(Method::POST, "/api/providers/reload").await?)?;
     output::line(&report.render(false, Paint::for_stdout()));
+    if !report.has_seen(plugin.as_str()) {
+        return Err(Failure::failed(format!(
+            "the host at {address} does not look there: name the folder that it runs in with --dir"
+        )));
+    }
     Ok(if report.is_ok() { 0 } else { 1 })
 }
 

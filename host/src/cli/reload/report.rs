@@ -90,6 +90,13 @@ impl Report {
         self.status == "ok"
     }
 
+    /// Whether the host has found a library of this plugin.
+    pub(in crate::cli) fn has_seen(&self, plugin: &str) -> bool {
+        let Changes { loaded, reloaded, unchanged, failed, .. } = &self.plugins;
+        let found = [loaded, reloaded, unchanged].into_iter().flatten().any(|item| item.name() == plugin);
+        found || failed.iter().any(|failed| failed.id.as_deref() == Some(plugin))
+    }
+
     /// Whether this plugin is as it was asked for, whatever became of others and of providers.
     pub(in crate::cli) fn is_ok_for(&self, plugin: &str) -> bool {
         let is_it = |failed: &Failed| failed.id.as_deref() == Some(plugin);
@@ -139,6 +146,15 @@ impl Changes {
         }
         if lines.len() > before {
             lines.insert(before, title.into());
+        }
+    }
+}
+
+impl Item {
+    fn name(&self) -> &str {
+        match self {
+            Item::Named(name) => name,
+            Item::Detailed(Detailed { id, .. }) => id,
         }
     }
 }

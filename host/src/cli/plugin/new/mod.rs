@@ -104,9 +104,10 @@ fn write(command: &New, sdk: &Sdk, place: &Path) -> io::Result<()> {
     // Not its parents as well: only this call says whether it was there before.
     fs::create_dir(place)?;
     fs::create_dir(place.join("src"))?;
-    fs::write(place.join("Cargo.toml"), fill(MANIFEST))?;
+    fs::write(place.join(".gitignore"), "/target/\n")?;
     fs::write(place.join("src/lib.rs"), fill(source))?;
-    fs::write(place.join(".gitignore"), "/target/\n")
+    // Last: it is what makes a crate of the folder, and `patchbay dev` may be looking.
+    fs::write(place.join("Cargo.toml"), fill(MANIFEST))
 }
 
 /// As a person would write it.
