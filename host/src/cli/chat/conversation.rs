@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use serde_json::{Value, json};
 
-use super::show;
+use super::Screen;
 use crate::cli::remote::Remote;
 use crate::cli::{Failure, output};
 
@@ -66,13 +66,13 @@ impl Conversation {
 
     async fn answer(&self, remote: &Remote) -> Result<String, Failure> {
         let mut stream = remote.stream("/api/chat", &self.request()).await?;
-        let mut answer = Vec::new();
+        let (mut screen, mut answer) = (Screen::new(), Vec::new());
         loop {
             match stream.next().await {
                 Ok(Some(piece)) => {
                     answer.extend_from_slice(&piece);
                     // Nobody reads any more: leaving stops the provider, too.
-                    if !show(&piece) {
+                    if !screen.show(&piece) {
                         break;
                     }
                 }

@@ -1,14 +1,16 @@
 //! `patchbay chat`: an answer on the terminal, as it is generated.
 
 mod conversation;
+mod screen;
 
 use std::io::{self, IsTerminal as _, Read as _};
 
 use clap::Args;
 
 use self::conversation::Conversation;
+pub(super) use self::screen::Screen;
+use super::Failure;
 use super::remote::{Remote, RemoteArgs};
-use super::{Failure, output};
 
 /// Ask a running host, and see the answer as it comes
 #[derive(Debug, Args)]
@@ -62,16 +64,6 @@ fn read_stdin() -> Result<String, Failure> {
         Ok(_) => Ok(text),
         Err(error) => Err(Failure::bad_input(format!("stdin cannot be read: {error}"))),
     }
-}
-
-/// What a person gets to see of a text that came from elsewhere: on a terminal nothing that moves the cursor,
-/// changes the title or answers in the user's place.
-pub(super) fn show(text: &[u8]) -> bool {
-    if !io::stdout().is_terminal() {
-        return output::piece(text);
-    }
-    let harmless = |byte: &u8| matches!(byte, b'\n' | b'\t' | b' '..=b'~' | 0x80..);
-    output::piece(&text.iter().copied().filter(harmless).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

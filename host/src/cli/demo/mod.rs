@@ -6,10 +6,11 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::Failure;
+use super::chat::Screen;
 use super::health::{self, Overview};
 use super::output::{self, Paint};
 use super::remote::{Remote, RemoteArgs};
-use super::{Failure, chat};
 
 /// Show a running host at work: health, providers, a stream, a whole answer, a hot swap
 #[derive(Debug, Args)]
@@ -107,9 +108,9 @@ async fn stream(remote: &Remote, mock: Option<&str>) -> Result<(), Failure> {
     let mut stream = remote.stream("/api/chat", &request(mock, "mock:slow=80")).await?;
     let from = stream.header("x-patchbay-provider").unwrap_or("somebody").to_owned();
     output::piece(b"  ");
-    let mut pieces = 0;
+    let (mut screen, mut pieces) = (Screen::new(), 0);
     while let Some(piece) = stream.next().await? {
-        chat::show(&piece);
+        screen.show(&piece);
         pieces += 1;
     }
     output::line("");
@@ -122,7 +123,7 @@ async fn whole(remote: &Remote, mock: Option<&str>) -> Result<(), Failure> {
     let body = remote.send_json(reqwest::Method::POST, PATH, &request(mock, ""), None).await?;
     let answer: Answer = remote.understand(PATH, &body)?;
     output::piece(b"  ");
-    chat::show(answer.response.as_bytes());
+    Screen::new().show(answer.response.as_bytes());
     output::line("");
     tell(&format!("in {} ms, from {}, model {}", answer.latency_ms, answer.provider, answer.model));
     Ok(())
