@@ -30,11 +30,13 @@ mod settings;
 mod plan;
 // 7. The process: signals, its data directory, the command line.
 mod process;
-// 8. Both sides of the boundary do the same.
+// 8. The rest of the command line.
+mod cli;
+// 9. Both sides of the boundary do the same.
 mod conformance;
-// 9. A plugin that another compiler built.
+// 10. A plugin that another compiler built.
 mod other_rustc;
-// 10. Reload under load: the scenario of the benchmark, with fewer rounds.
+// 11. Reload under load: the scenario of the benchmark, with fewer rounds.
 #[allow(dead_code)]
 mod scenario;
 mod swap;

@@ -41,6 +41,11 @@ impl Failure {
         Failure::failed(format!("the threads could not be started: {error}"))
     }
 
+    /// Only the reason, where one of several failed.
+    pub(super) fn into_message(self) -> String {
+        self.message
+    }
+
     /// Says why on stderr.
     pub fn report(self) -> u8 {
         output::note(&format!("error: {}", self.message));

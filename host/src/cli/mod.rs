@@ -4,12 +4,22 @@
 mod failure;
 mod hosting;
 mod output;
+mod progress;
 mod remote;
 mod signals;
+mod table;
+#[cfg(test)]
+mod testing;
 
 // 2. The subcommands.
+mod chat;
+mod completions;
+mod demo;
 mod dev;
+mod health;
+mod models;
 mod plugin;
+mod provider;
 mod reload;
 mod serve;
 
@@ -31,6 +41,7 @@ const EXAMPLES: &str = "\
 Examples:
   patchbay dev                  build the plugins here, serve, and swap them in as they change
   patchbay serve --port 8080    serve what is built already
+  patchbay demo                 see a running host at work
 
 Exit codes: 0 ok, 1 failed, 2 wrong usage, 64 bad input, 78 bad configuration.";
 
@@ -39,7 +50,13 @@ enum Command {
     Serve(serve::Serve),
     Dev(dev::Dev),
     Plugin(plugin::Plugin),
+    Provider(provider::Provider),
     Reload(reload::Reload),
+    Chat(chat::Chat),
+    Models(models::Models),
+    Health(health::Health),
+    Demo(demo::Demo),
+    Completions(completions::Completions),
 }
 
 impl CommandLine {
@@ -70,8 +87,14 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
     match command_line.command {
         Command::Serve(command) => Box::pin(serve::run(command, environment)).await,
         Command::Dev(command) => Box::pin(dev::run(command, environment)).await,
-        Command::Plugin(command) => plugin::run(command).await,
+        Command::Plugin(command) => Box::pin(plugin::run(command)).await,
+        Command::Provider(command) => Box::pin(provider::run(command)).await,
         Command::Reload(command) => Box::pin(reload::run(command)).await,
+        Command::Chat(command) => Box::pin(chat::run(command)).await,
+        Command::Models(command) => Box::pin(models::run(command)).await,
+        Command::Health(command) => Box::pin(health::run(command)).await,
+        Command::Demo(command) => Box::pin(demo::run(command)).await,
+        Command::Completions(command) => Ok(completions::run(&command)),
     }
 }
 

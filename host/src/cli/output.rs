@@ -7,6 +7,24 @@ pub(super) fn line(text: &str) {
     write(&mut io::stdout().lock(), text);
 }
 
+/// Text as it comes, a piece of a line at a time. Says whether there still is a reader.
+pub(super) fn piece(text: &[u8]) -> bool {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text).and_then(|()| stdout.flush()).is_ok()
+}
+
+/// What a person answers to.
+pub(super) fn prompt(text: &str) {
+    let mut stderr = io::stderr().lock();
+    // Who does not see it does not answer.
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// JSON that a host has answered with, as it is.
+pub(super) fn json(body: &[u8]) {
+    line(String::from_utf8_lossy(body).trim_end());
+}
+
 /// Something for the person who is watching.
 pub(super) fn note(text: &str) {
     write(&mut io::stderr().lock(), text);
@@ -42,6 +60,11 @@ impl Paint {
 
     pub(super) fn bad(self, text: &str) -> String {
         self.paint("31", text)
+    }
+
+    /// What stands behind the rest.
+    pub(super) fn dim(self, text: &str) -> String {
+        self.paint("2", text)
     }
 
     fn paint(self, colour: &str, text: &str) -> String {

@@ -1,17 +1,25 @@
 //! Talking to a host that is running.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use clap::Args;
-use reqwest::{Client, Method, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, IF_MATCH};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::failure::chain;
-use super::{Failure, environment};
+use super::{Failure, environment, progress};
 
-#[derive(Debug, Args)]
+/// A model may think for long, but not for ever.
+const LONGEST_STREAM: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Default, Args)]
 pub(super) struct RemoteArgs {
     /// Where the host listens [env: PATCHBAY_URL] [default: http://127.0.0.1:5000]; the token is taken from
     /// ADMIN_TOKEN
@@ -54,17 +62,104 @@ impl Remote {
         Ok(Remote { base, client, token: environment("ADMIN_TOKEN").map(SecretString::from) })
     }
 
-    /// The body of a successful answer.
+    /// The body of a successful answer to a request without a body.
     pub(super) async fn send(&self, method: Method, path: &str) -> Result<Vec<u8>, Failure> {
-        let url = self.base.join(path).map_err(|error| Failure::bad_input(format!("{path}: {error}")))?;
-        let mut request = self.client.request(method, url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose_secret());
+        self.successful(self.request(method, path)?).await
+    }
+
+    /// The body of a successful answer to a request with one, which is made for this version of what it changes.
+    pub(super) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        version: Option<&str>,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut request = with_json(self.request(method, path)?, body);
+        if let Some(version) = version {
+            request = request.header(IF_MATCH, format!("\"{version}\""));
         }
-        let answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        self.successful(request).await
+    }
+
+    #[cfg(test)]
+    pub(super) fn at(url: &str) -> Remote {
+        Remote::new(RemoteArgs { url: Some(url.to_owned()) }).unwrap()
+    }
+
+    /// What a path holds, as it came and as it was understood.
+    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<(Vec<u8>, T), Failure> {
+        let body = self.send(Method::GET, path).await?;
+        let read = self.understand(path, &body)?;
+        Ok((body, read))
+    }
+
+    /// The same for pages whose status is part of what they say.
+    pub(super) async fn read_any<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<(StatusCode, Vec<u8>, T), Failure> {
+        let (status, body) = self.answer(self.request(Method::GET, path)?).await?;
+        match serde_json::from_slice(&body) {
+            Ok(read) => Ok((status, body, read)),
+            Err(_) if !status.is_success() => Err(refusal(status, &body, self.token.is_some())),
+            Err(_) => self.understand(path, &body).map(|read| (status, body, read)),
+        }
+    }
+
+    pub(super) fn understand<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, Failure> {
+        serde_json::from_slice(body).map_err(|error| {
+            let base = &self.base;
+            Failure::failed(format!("{base} does not answer {path} as a host does: {}", chain(&error)))
+        })
+    }
+
+    /// Whether anything listens there.
+    pub(super) async fn is_there(&self) -> Result<bool, Failure> {
+        match self.request(Method::GET, "/livez")?.send().await {
+            Err(error) if error.is_connect() => Ok(false),
+            Err(error) => Err(self.no_answer(&error)),
+            Ok(_) => Ok(true),
+        }
+    }
+
+    pub(super) fn address(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// An answer that is read while it comes.
+    pub(super) async fn stream(&self, path: &str, body: &Value) -> Result<Stream<'_>, Failure> {
+        let request = with_json(self.request(Method::POST, path)?, body).timeout(LONGEST_STREAM);
+        let sent = progress::shown("waiting for the first word", request.send()).await;
+        let answer = sent.map_err(|error| self.no_answer(&error))?;
+        if answer.status().is_success() {
+            return Ok(Stream { answer, remote: self });
+        }
         let status = answer.status();
         let body = answer.bytes().await.map_err(|error| self.no_answer(&error))?;
-        if status.is_success() { Ok(body.into()) } else { Err(refusal(status, &body, self.token.is_some())) }
+        Err(refusal(status, &body, self.token.is_some()))
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Failure> {
+        let url = self.base.join(path).map_err(|error| Failure::bad_input(format!("{path}: {error}")))?;
+        let request = self.client.request(method, url);
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        })
+    }
+
+    async fn successful(&self, request: RequestBuilder) -> Result<Vec<u8>, Failure> {
+        let (status, body) = self.answer(request).await?;
+        if status.is_success() { Ok(body) } else { Err(refusal(status, &body, self.token.is_some())) }
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let answered = async {
+            let answer = request.send().await?;
+            Ok((answer.status(), answer.bytes().await?.into()))
+        };
+        progress::shown("waiting for the host", answered).await.map_err(|error| self.no_answer(&error))
     }
 
     fn no_answer(&self, error: &reqwest::Error) -> Failure {
@@ -77,6 +172,49 @@ impl Remote {
             Failure::failed(format!("{base}: {}", chain(error)))
         }
     }
+}
+
+/// A text on its way.
+#[derive(Debug)]
+pub(super) struct Stream<'a> {
+    answer: Response,
+    remote: &'a Remote,
+}
+
+impl Stream<'_> {
+    /// The next piece; none at the end, and a failure where the answer was cut.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        self.answer.chunk().await.map_err(|error| {
+            Failure::failed(format!(
+                "the answer was cut before its end: {}: {}",
+                self.remote.base,
+                chain(&error)
+            ))
+        })
+    }
+
+    /// The first header of this name.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.answer.headers().get(name)?.to_str().ok()
+    }
+}
+
+fn with_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
+    request.header(CONTENT_TYPE, "application/json").body(body.to_string())
+}
+
+/// A name as one part of a path, whatever is in it.
+pub(super) fn segment(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail. Dots too: `..` would be another path.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
 }
 
 fn base(url: &str) -> Result<Url, Failure> {
@@ -129,6 +267,15 @@ mod tests {
             ("http://localhost.example.com", false),
         ] {
             assert_eq!(is_loopback(&base(url).unwrap()), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_part_of_a_path() {
+        for (name, expected) in
+            [("mock-1", "mock-1"), ("a/b c", "a%2Fb%20c"), ("..", "%2E%2E"), ("é", "%C3%A9")]
+        {
+            assert_eq!(segment(name), expected);
         }
     }
 

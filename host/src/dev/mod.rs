@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use self::cargo::CargoError;
 pub use self::crates::{Found, Places, PluginCrate};
-pub use self::stage::Staged;
+pub use self::stage::{Staged, stage};
 use crate::plugins::watch::{WatchOptions, Watcher};
 
 /// What became of one crate.
@@ -73,7 +73,7 @@ pub async fn build(
 async fn stage_built(library: Option<PathBuf>, staging: PathBuf) -> Result<Staged, Trouble> {
     let library = library.ok_or(Trouble::DoesNotBuild)?;
     // Copying and syncing wait for the disk.
-    let staged = tokio::task::spawn_blocking(move || stage::stage(&library, &staging)).await;
+    let staged = tokio::task::spawn_blocking(move || stage(&library, &staging)).await;
     staged.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(Trouble::NotStaged)
 }
 

@@ -18,7 +18,7 @@ pub enum Staged {
 /// # Errors
 ///
 /// When it cannot be read or written; the library that was there before then still is.
-pub(super) fn stage(library: &Path, directory: &Path) -> io::Result<Staged> {
+pub fn stage(library: &Path, directory: &Path) -> io::Result<Staged> {
     let name = library.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let target = directory.join(name);
     prepare(directory)?;

@@ -17,5 +17,5 @@ mod stream;
 pub use answer::{Answer, Facts, Usage, text_of};
 pub use attempt::{Failed, Gateway, GatewayError};
 pub use request::{ChatRequest, RequestError};
-pub use select::{Passed, SelectError};
+pub use select::{Passed, SelectError, find_provider};
 pub use stream::CommittedAnswer;

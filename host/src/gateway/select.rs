@@ -130,14 +130,19 @@ fn pin<'s, 't>(snapshot: &'s Snapshot, target: Target<'t>) -> Result<Pinned<'s, 
             None => (None, target.model),
         });
     };
-    let Some(provider) = snapshot.get(name) else {
-        let names = snapshot.by_priority().iter().map(|provider| provider.name());
-        return Err(SelectError::UnknownProvider { name: name.to_owned(), near: near(name, names) });
-    };
+    let provider = find_provider(snapshot, name)?;
     match split {
         Some((first, rest)) if first == name => Ok((Some(provider), named(rest))),
         _ => Ok((Some(provider), target.model)),
     }
+}
+
+/// The provider of this name. The error has the names that may have been meant.
+pub fn find_provider<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Arc<Provider>, SelectError> {
+    snapshot.get(name).ok_or_else(|| {
+        let names = snapshot.by_priority().iter().map(|provider| provider.name());
+        SelectError::UnknownProvider { name: name.to_owned(), near: near(name, names) }
+    })
 }
 
 fn named(model: &str) -> Option<&str> {

@@ -39,6 +39,7 @@ pub fn router(state: AppState) -> Router {
     // For operators.
     let admin = Router::new()
         .route("/api/providers/reload", post(plugins::reload_all))
+        .route("/api/providers/{name}/models", get(providers::models))
         .route("/api/plugins", get(plugins::list))
         .route("/api/plugins/{id}", get(plugins::one))
         .route("/api/plugins/{id}/reload", post(plugins::reload))

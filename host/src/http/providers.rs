@@ -1,13 +1,18 @@
 //! `/api/providers`: who is configured, and how they do.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
+use serde_json::json;
 
+use super::error::ApiError;
+use super::layers::RequestId;
 use super::state::AppState;
+use crate::gateway::find_provider;
 use crate::plugins::{Feature, Features};
 use crate::providers::{Condition, Provider};
 
@@ -22,6 +27,19 @@ pub(super) async fn list(State(state): State<AppState>) -> Response {
         providers,
     };
     Json(body).into_response()
+}
+
+/// The models of one of them, by its own account: the plugin is asked.
+pub(super) async fn models(
+    State(state): State<AppState>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    // Only the provider is kept while it answers, not the whole set that it is in.
+    let provider = Arc::clone(find_provider(&state.registry.snapshot(), &name)?);
+    let models = provider.models(&request_id).await;
+    let models = models.map_err(|error| ApiError::of_provider(provider.name(), &error))?;
+    Ok(Json(json!({ "models": models })).into_response())
 }
 
 #[derive(Serialize)]

@@ -41,7 +41,20 @@ pub async fn check_file(path: &Path) -> CheckReport {
     report
 }
 
+/// What the manifest in a file says, without running any of it; none where it cannot be read.
+pub fn read_manifest(path: &Path) -> Option<Manifest> {
+    let platform = Platform::host();
+    let content = file::read(path, &FileRules::default()).ok()?;
+    let inspection = inspect(&content.bytes, &platform).ok()?;
+    Manifest::parse(&inspection.manifest_json, &platform).ok()
+}
+
 impl CheckReport {
+    /// Whether every step was passed.
+    pub fn passed(&self) -> bool {
+        self.steps.iter().all(|step| step.outcome.is_ok())
+    }
+
     fn note<T>(&mut self, step: Step, outcome: Result<T, Problem>) -> Option<T> {
         let (outcome, value) = match outcome {
             Ok(value) => (Ok(()), Some(value)),

@@ -80,7 +80,7 @@ mod engine;
 // The handle through which everybody else asks.
 mod manager;
 
-pub use check::check_file;
+pub use check::{check_file, read_manifest};
 pub use close::end_process;
 pub use features::{Feature, Features};
 pub use fetch::{Fetch, Incoming, Outgoing};

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use patchbay_plugin_api::abi::chunk_flags;
-use patchbay_plugin_api::{ErrorKind, ProviderError};
+use patchbay_plugin_api::{ErrorKind, Model, ProviderError};
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::answer::{AnswerStream, Source};
@@ -23,6 +24,12 @@ pub struct CallContext {
     pub http: HttpClient,
     /// For the log, the client's and the plugin's.
     pub request_id: Arc<str>,
+}
+
+/// How a plugin lists its models.
+#[derive(Deserialize)]
+struct Models {
+    models: Vec<Model>,
 }
 
 impl Provider {
@@ -55,6 +62,20 @@ impl Provider {
                 Err(error)
             }
         }
+    }
+
+    /// Asks for the models. It is no request of an application's, so it is not counted as one; the lease keeps its
+    /// generation until the answer is there.
+    pub async fn models(&self, request_id: &str) -> Result<Vec<Model>, ProviderError> {
+        let _lease = self.instance.lease();
+        let asked = self.instance.ask(Operation::Models, Bytes::new(), request_id);
+        let answer = within(self.settings.timeout, "no list of models", asked).await;
+        let answer = answer.map_err(|error| self.cleaned(error))?;
+        let listed: Models = serde_json::from_slice(&answer).map_err(|error| {
+            ProviderError::unreadable("the plugin's list of models cannot be read")
+                .with_detail(error.to_string())
+        })?;
+        Ok(listed.models)
     }
 
     async fn ask_whole(&self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::Failure;
 use crate::cli::output::{self, Paint};
+use crate::cli::progress;
 use crate::plugins;
 use crate::plugins::check::CheckReport;
 
@@ -22,13 +23,12 @@ pub(super) async fn run(command: &Check) -> Result<u8, Failure> {
     if !command.file.exists() {
         return Err(Failure::bad_input(format!("{} is not there", command.file.display())));
     }
-    let report = plugins::check_file(&command.file).await;
+    let report = progress::shown("checking", plugins::check_file(&command.file)).await;
     output::line(&render(&report, Paint::for_stdout()));
-    let passed = report.steps.iter().all(|step| step.outcome.is_ok());
-    Ok(if passed { 0 } else { 1 })
+    Ok(if report.passed() { 0 } else { 1 })
 }
 
-fn render(report: &CheckReport, paint: Paint) -> String {
+pub(super) fn render(report: &CheckReport, paint: Paint) -> String {
     let mut lines = vec![report.file.display().to_string()];
     let mut phase = None;
     for step in &report.steps {

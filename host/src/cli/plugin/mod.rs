@@ -1,16 +1,20 @@
 //! `patchbay plugin`: what can be done with one plugin.
 
 mod check;
+mod install;
+mod list;
+mod new;
+mod switch;
 
 use clap::{Args, Subcommand};
 
 use super::Failure;
 
-/// Work on one plugin
+/// Write, check, install and switch plugins
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
-    after_help = "Example:\n  patchbay plugin check target/release/libmock.so"
+    after_help = "Examples:\n  patchbay plugin new hello\n  patchbay plugin check plugins/custom/libmock.so\n  patchbay plugin list"
 )]
 pub(super) struct Plugin {
     #[command(subcommand)]
@@ -19,11 +23,21 @@ pub(super) struct Plugin {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::New),
     Check(check::Check),
+    Install(install::Install),
+    List(list::List),
+    Enable(switch::Enable),
+    Disable(switch::Disable),
 }
 
 pub(super) async fn run(command: Plugin) -> Result<u8, Failure> {
     match command.command {
+        Command::New(command) => new::run(&command),
         Command::Check(command) => check::run(&command).await,
+        Command::Install(command) => install::run(command).await,
+        Command::List(command) => list::run(command).await,
+        Command::Enable(command) => switch::enable(command).await,
+        Command::Disable(command) => switch::disable(command).await,
     }
 }

@@ -5,10 +5,10 @@ mod report;
 use clap::Args;
 use reqwest::Method;
 
-use self::report::Report;
+pub(super) use self::report::Report;
+use super::Failure;
 use super::output::{self, Paint};
 use super::remote::{Remote, RemoteArgs};
-use super::{Failure, failure};
 
 /// Have a running host reload its plugins and configuration, and show what came of it
 #[derive(Debug, Args)]
@@ -31,9 +31,7 @@ pub(super) struct Reload {
 pub(super) async fn run(command: Reload) -> Result<u8, Failure> {
     let path = if command.dry_run { "/api/providers/reload?dry_run=true" } else { "/api/providers/reload" };
     let body = Remote::new(command.remote)?.send(Method::POST, path).await?;
-    let report: Report = serde_json::from_slice(&body).map_err(|error| {
-        Failure::failed(format!("the answer is no reload report: {}", failure::chain(&error)))
-    })?;
+    let report = Report::read(&body)?;
     if command.json {
         output::line(&String::from_utf8_lossy(&body));
     } else {

@@ -4,10 +4,12 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::cli::Failure;
+use crate::cli::failure::chain;
 use crate::cli::output::Paint;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Report {
+pub(in crate::cli) struct Report {
     status: String,
     #[serde(default)]
     generation: Option<u64>,
@@ -17,6 +19,15 @@ pub(super) struct Report {
     plugins: Changes,
     #[serde(default)]
     providers: Changes,
+    config: Option<Refused>,
+}
+
+/// Why the configuration could not be used; then nothing else was looked at.
+#[derive(Debug, Deserialize)]
+struct Refused {
+    message: String,
+    #[serde(default)]
+    hint: String,
 }
 
 /// Of plugins or of providers: where the two have a word of their own for the same, both are read.
@@ -70,11 +81,29 @@ struct Failed {
 }
 
 impl Report {
-    pub(super) fn is_ok(&self) -> bool {
+    pub(in crate::cli) fn read(answer: &[u8]) -> Result<Report, Failure> {
+        serde_json::from_slice(answer)
+            .map_err(|error| Failure::failed(format!("the answer is no reload report: {}", chain(&error))))
+    }
+
+    pub(in crate::cli) fn is_ok(&self) -> bool {
         self.status == "ok"
     }
 
-    pub(super) fn render(&self, dry_run: bool, paint: Paint) -> String {
+    /// Whether the host has found a library of this plugin.
+    pub(in crate::cli) fn has_seen(&self, plugin: &str) -> bool {
+        let Changes { loaded, reloaded, unchanged, failed, .. } = &self.plugins;
+        let found = [loaded, reloaded, unchanged].into_iter().flatten().any(|item| item.name() == plugin);
+        found || failed.iter().any(|failed| failed.id.as_deref() == Some(plugin))
+    }
+
+    /// Whether this plugin is as it was asked for, whatever became of others and of providers.
+    pub(in crate::cli) fn is_ok_for(&self, plugin: &str) -> bool {
+        let is_it = |failed: &Failed| failed.id.as_deref() == Some(plugin);
+        self.config.is_none() && !self.plugins.failed.iter().any(is_it)
+    }
+
+    pub(in crate::cli) fn render(&self, dry_run: bool, paint: Paint) -> String {
         let what = if dry_run { "dry run" } else { "reload" };
         let status = if self.is_ok() { paint.good(&self.status) } else { paint.bad(&self.status) };
         let mut summary = format!("{what}: {status}");
@@ -85,6 +114,10 @@ impl Report {
             summary = format!("{summary}, {duration:.0} ms");
         }
         let mut lines = vec![summary];
+        if let Some(Refused { message, hint }) = &self.config {
+            lines.push(format!("  {}     {message}", paint.bad("failed")));
+            lines.extend((!hint.is_empty()).then(|| format!("             hint: {hint}")));
+        }
         self.plugins.render("plugins", ["loaded", "reloaded"], paint, &mut lines);
         self.providers.render("providers", ["created", "updated"], paint, &mut lines);
         lines.join("\n")
@@ -113,6 +146,15 @@ impl Changes {
         }
         if lines.len() > before {
             lines.insert(before, title.into());
+        }
+    }
+}
+
+impl Item {
+    fn name(&self) -> &str {
+        match self {
+            Item::Named(name) => name,
+            Item::Detailed(Detailed { id, .. }) => id,
         }
     }
 }

@@ -1,0 +1,48 @@
+//! `patchbay provider`: the providers of a running host.
+
+mod add;
+mod assign;
+mod key;
+mod list;
+mod remove;
+mod set;
+mod show;
+
+use clap::{Args, Subcommand};
+
+use super::Failure;
+use super::remote::segment;
+
+/// List, add, change and remove the providers of a running host
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  patchbay provider list\n  patchbay provider set mock priority=10"
+)]
+pub(super) struct Provider {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(list::List),
+    Show(show::Show),
+    Add(add::Add),
+    Set(set::Set),
+    Remove(remove::Remove),
+}
+
+pub(super) async fn run(command: Provider) -> Result<u8, Failure> {
+    match command.command {
+        Command::List(command) => list::run(command).await,
+        Command::Show(command) => show::run(command).await,
+        Command::Add(command) => add::run(command).await,
+        Command::Set(command) => set::run(command).await,
+        Command::Remove(command) => remove::run(command).await,
+    }
+}
+
+fn path(name: &str) -> String {
+    format!("/api/providers/{}", segment(name))
+}
