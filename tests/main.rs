@@ -24,8 +24,9 @@ mod refused;
 mod containment;
 // 4. Files that change under the host's hands.
 mod files;
-// 5. Configuration that changes.
+// 5. Configuration that changes, and plugins that are switched off, moved or lost.
 mod settings;
+mod switches;
 // 6. Providers that are served by a plan.
 mod plan;
 // 7. The process: signals, its data directory, the command line.

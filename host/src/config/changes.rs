@@ -3,7 +3,8 @@
 //! A change is acknowledged after it is on disk, so a host that is killed at any moment finds one of the states it
 //! had acknowledged, or the one it was about to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,15 +13,53 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The changes, by provider.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+use super::RuntimeLayer;
+
+/// All of them.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Changes {
     /// What was said of each provider last.
     pub providers: BTreeMap<String, Change>,
+    /// Plugins that were switched off.
+    pub disabled_plugins: BTreeSet<String>,
+}
+
+/// Names only: there are keys in the entries.
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { providers, disabled_plugins } = self;
+        f.debug_struct("Changes")
+            .field("providers", &providers.keys())
+            .field("disabled_plugins", disabled_plugins)
+            .finish()
+    }
+}
+
+impl Changes {
+    /// The layer they make.
+    pub fn layer(&self) -> RuntimeLayer {
+        let entries = self.providers.iter().map(|(name, change)| (name.clone(), change.entry.clone()));
+        RuntimeLayer { providers: entries.collect() }
+    }
+
+    /// Whether the plugin was switched off.
+    pub fn is_disabled(&self, plugin: &str) -> bool {
+        self.disabled_plugins.contains(plugin)
+    }
+
+    /// Switches a plugin on or off.
+    pub fn switch(&mut self, plugin: &str, enable: bool) {
+        if enable {
+            self.disabled_plugins.remove(plugin);
+        } else {
+            self.disabled_plugins.insert(plugin.to_owned());
+        }
+    }
 }
 
 /// What was said of one provider at run time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// Counts the changes of this provider, also over its removal: a client that has seen this one has seen the
     /// last.
@@ -95,7 +134,10 @@ mod tests {
     fn changes() -> Changes {
         let entry = json!({"plugin": "mock", "config": {"api_key": "sk-1"}}).as_object().cloned();
         let change = |version, entry| Change { version, entry };
-        Changes { providers: [("a".to_owned(), change(3, entry)), ("b".to_owned(), change(1, None))].into() }
+        Changes {
+            providers: [("a".to_owned(), change(3, entry)), ("b".to_owned(), change(1, None))].into(),
+            disabled_plugins: ["mock".to_owned()].into(),
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::manifest::Manifest;
 use super::problem::Problem;
 use super::record::{Life, Record};
 use super::report::{Draining, IgnoredFile, Load, PluginList, PluginState, PluginView, Resident};
+use crate::providers::{Registry, Snapshot};
 
 /// How many ended generations of a plugin are remembered.
 const HISTORY: usize = 20;
@@ -20,8 +21,8 @@ pub(super) struct Entry {
     pub(super) manifest: Option<Arc<Manifest>>,
     pub(super) sha256: Option<String>,
     pub(super) size: Option<u64>,
-    pub(super) state: PluginState,
-    pub(super) providers: Vec<String>,
+    /// What became of the file, where that is not told by what is made from it.
+    pub(super) state: Option<PluginState>,
     pub(super) problem: Option<Problem>,
     /// The generation that serves.
     pub(super) serving: Option<Arc<Record>>,
@@ -29,7 +30,10 @@ pub(super) struct Entry {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Catalog(Mutex<State>);
+pub(super) struct Catalog {
+    registry: Arc<Registry>,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -40,8 +44,13 @@ struct State {
 }
 
 impl Catalog {
+    /// A catalog that tells providers as the registry has them.
+    pub(super) fn new(registry: Arc<Registry>) -> Self {
+        Self { registry, state: Mutex::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Replaces what the last reload left.
@@ -71,7 +80,9 @@ impl Catalog {
     /// Everything.
     pub(super) fn list(&self) -> PluginList {
         let state = self.state();
-        let plugins: Vec<PluginView> = state.entries.iter().map(|entry| state.view(entry)).collect();
+        let snapshot = self.registry.snapshot();
+        let plugins: Vec<PluginView> =
+            state.entries.iter().map(|entry| state.view(entry, &snapshot)).collect();
         PluginList { total_count: plugins.len(), plugins, ignored: state.ignored.clone() }
     }
 
@@ -85,9 +96,9 @@ impl Catalog {
         let first = found.next()?;
         let entry = std::iter::once(first)
             .chain(found)
-            .find(|entry| entry.state != PluginState::Shadowed)
+            .find(|entry| entry.state != Some(PluginState::Shadowed))
             .unwrap_or(first);
-        let mut view = state.view(entry);
+        let mut view = state.view(entry, &self.registry.snapshot());
         let loads = state
             .generations
             .get(id)
@@ -105,17 +116,22 @@ impl Catalog {
 }
 
 impl State {
-    fn view(&self, entry: &Entry) -> PluginView {
-        let mut view = PluginView::of_file(entry.file.clone(), entry.state);
+    fn view(&self, entry: &Entry, snapshot: &Snapshot) -> PluginView {
+        let mut view = PluginView::of_file(entry.file.clone(), entry.state.unwrap_or(PluginState::Unused));
         if let Some(manifest) = &entry.manifest {
             view.describe(manifest);
         }
         view.sha256.clone_from(&entry.sha256);
         view.size_bytes = entry.size;
-        view.providers.clone_from(&entry.providers);
         view.problem.clone_from(&entry.problem);
-        if entry.state == PluginState::Shadowed {
+        if entry.state == Some(PluginState::Shadowed) {
             return view;
+        }
+        let made =
+            snapshot.by_priority().iter().filter(|it| view.id.as_deref() == Some(it.plugin.id.as_str()));
+        view.providers = made.map(|provider| provider.name().to_owned()).collect();
+        if entry.state.is_none() && !view.providers.is_empty() {
+            view.state = PluginState::Active;
         }
         if let Some(record) = &entry.serving {
             view.generation = Some(record.generation);
@@ -130,6 +146,10 @@ impl State {
         let records = view.id.as_ref().and_then(|id| self.generations.get(id));
         for record in records.into_iter().flatten() {
             let (generation, in_flight) = (record.generation, record.in_flight());
+            // What serves is never draining: it was replaced a moment ago, and the list is a moment older.
+            if view.generation == Some(generation) {
+                continue;
+            }
             match record.life() {
                 Life::Draining { since } => {
                     view.draining.push(Draining { generation, in_flight, since: time(since), closing: None });

@@ -11,7 +11,7 @@ use super::manifest::PluginId;
 use super::outbound::Outbound;
 use super::problem::{Problem, Step};
 use super::report::FailedProvider;
-use crate::config::{Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings};
+use crate::config::{Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings};
 use crate::providers::{Counters, PluginRef, Provider, Snapshot};
 use crate::services::http::HttpClient;
 use crate::services::redact;
@@ -40,7 +40,12 @@ pub(super) struct Asked {
 }
 
 /// Reads the entries over their plugins' defaults. `reasons` says why a plugin is not there.
-pub(super) fn asked(config: &Config, plugins: &Plugins, reasons: &BTreeMap<String, String>) -> Asked {
+pub(super) fn asked(
+    config: &Config,
+    plugins: &Plugins,
+    reasons: &BTreeMap<String, String>,
+    changes: &Changes,
+) -> Asked {
     let mut asked = Asked { wanted: Vec::new(), failed: Vec::new(), disabled: Vec::new() };
     let mut entries = config.plugins.clone();
     for (name, offered) in offered(config, plugins) {
@@ -59,8 +64,14 @@ pub(super) fn asked(config: &Config, plugins: &Plugins, reasons: &BTreeMap<Strin
             continue;
         }
         let id = entry.plugin.as_deref().unwrap_or(name);
-        let Some((plugin, active)) = plugins.iter().find(|(known, _)| alike(known.as_str(), id)) else {
+        // Two plugins may differ in nothing else than `-` and `_`: then the one that is meant to the letter.
+        let exact = plugins.get_key_value(id);
+        let found = exact.or_else(|| plugins.iter().find(|(known, _)| alike(known.as_str(), id)));
+        let Some((plugin, active)) = found else {
             match entry.enabled {
+                _ if changes.disabled_plugins.iter().any(|off| alike(off, id)) => {
+                    asked.disabled.push(name.clone());
+                }
                 Enabled::Yes => asked.failed.push(failure(name, no_plugin(name, id, plugins, reasons))),
                 Enabled::Auto | Enabled::No => asked.disabled.push(name.clone()),
             }
@@ -98,7 +109,7 @@ fn offered<'a>(
 }
 
 /// `-` and `_` are alike in ids, as cargo has it.
-fn alike(a: &str, b: &str) -> bool {
+pub(super) fn alike(a: &str, b: &str) -> bool {
     let same = |byte: u8| if byte == b'_' { b'-' } else { byte };
     a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| same(a) == same(b))
 }
@@ -175,6 +186,15 @@ fn no_plugin(name: &str, id: &str, plugins: &Plugins, reasons: &BTreeMap<String,
             "put its library into plugins/custom, or name another with \"plugin\"; loaded are: {known}"
         ),
     }
+}
+
+/// A provider of a new generation that was refused for another provider's sake.
+pub(super) fn waiting(name: &str, refusal: &Problem) -> Problem {
+    let message = format!(
+        "the provider \"{name}\" waits for its plugin, whose new generation was refused: {}",
+        refusal.message
+    );
+    Problem { message, ..refusal.clone() }
 }
 
 fn refused_configuration(message: String) -> Problem {

@@ -146,6 +146,11 @@ impl Loader {
         Ok(generation)
     }
 
+    /// The number that the next generation of this plugin will have.
+    pub(super) fn next_number(&self, id: &str) -> u64 {
+        self.numbers.get(id).copied().unwrap_or_default() + 1
+    }
+
     fn number(&self, plugin: &Plugin) -> u64 {
         self.numbers.get(plugin.manifest.id.as_str()).copied().unwrap_or_default()
     }

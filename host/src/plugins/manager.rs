@@ -1,6 +1,5 @@
 //! The handle through which everybody else asks for reloads and for what is loaded.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use super::record::Life;
 use super::report::{PluginList, PluginView, ReloadReport};
 use super::resolve::Offer;
 use super::sources::Sources;
-use crate::config::LoaderSettings;
+use crate::config::{ChangeFile, ChangeFileError, LoaderSettings};
 use crate::providers::{Registry, Snapshot};
 use crate::services::http::HttpClient;
 
@@ -64,6 +63,9 @@ pub enum ManagerError {
     /// The folder for private copies.
     #[error(transparent)]
     Cache(#[from] CopyError),
+    /// What was changed at run time.
+    #[error(transparent)]
+    Changes(#[from] ChangeFileError),
     /// Its thread.
     #[error("the loader's thread could not be started")]
     Thread(#[source] std::io::Error),
@@ -97,7 +99,9 @@ impl Manager {
         let cache = options.data_dir.join("plugins");
         copy::check_cache_dir(&cache)?;
         copy::clean_leftovers(&cache)?;
-        let catalog = Arc::new(Catalog::default());
+        let change_file = ChangeFile::within(&options.data_dir);
+        let changes = change_file.read()?;
+        let catalog = Arc::new(Catalog::new(Arc::clone(&options.registry)));
         let main = Handle::current();
         let rules = FileRules {
             max_bytes: options.settings.max_file_bytes,
@@ -114,9 +118,10 @@ impl Manager {
             client: options.client,
             offer: Offer::of_this_host(),
             plugins: std::collections::BTreeMap::new(),
-            disabled: BTreeSet::new(),
             published: 0,
-            entries: std::collections::BTreeMap::new(),
+            config: None,
+            changes,
+            change_file,
         };
         let (commands, queue) = mpsc::channel(WAITING);
         // A thread of its own, for as long as the host lives: probes die with the thread that started them.
@@ -203,16 +208,22 @@ async fn serve(mut engine: Engine, mut queue: mpsc::Receiver<Command>) {
         while !waiting.is_empty() {
             let first = waiting.remove(0);
             let shared = share(&first, &mut waiting);
-            if let (Some(enable), Some(id)) = (first.enable, &first.options.only) {
-                engine.switch(id, enable);
-            }
-            let report = Arc::new(engine.reload(&first.options).await);
+            let report = Arc::new(run(&mut engine, &first).await);
             for reply in shared.into_iter().map(|wish| wish.reply).chain([first.reply]) {
                 // Whoever asked may have gone away.
                 let _ = reply.send(Arc::clone(&report));
             }
         }
     }
+}
+
+async fn run(engine: &mut Engine, wish: &Wish) -> ReloadReport {
+    if let (Some(enable), Some(id)) = (wish.enable, &wish.options.only)
+        && let Err(error) = engine.switch(id, enable)
+    {
+        return ReloadReport::of_a_failure(&error, "make room, or let the host's user write there");
+    }
+    engine.reload(&wish.options).await
 }
 
 /// Those that wait for the same: they asked before the run began, so it finds whatever they had in mind.

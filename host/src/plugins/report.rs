@@ -168,6 +168,14 @@ impl ReloadReport {
 
     /// When there is nobody left to reload.
     pub(super) fn of_a_dead_loader() -> Self {
+        Self::of_a_failure(
+            &"the loader has ended unexpectedly; what serves now goes on serving",
+            "see the log, and restart the host",
+        )
+    }
+
+    /// When nothing could be begun.
+    pub(super) fn of_a_failure(failure: &dyn std::fmt::Display, hint: &str) -> Self {
         Self {
             status: ReloadStatus::Failed,
             dry_run: false,
@@ -176,8 +184,8 @@ impl ReloadReport {
             plugins: PluginChanges::default(),
             providers: ProviderChanges::default(),
             config: Some(ConfigFailure {
-                message: "the loader has ended unexpectedly; what serves now goes on serving".to_owned(),
-                hint: "see the log, and restart the host".to_owned(),
+                message: failure.to_string(),
+                hint: hint.to_owned(),
                 problems: Vec::new(),
             }),
         }

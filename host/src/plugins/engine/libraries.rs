@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Active, Engine, Loaded, Run, Unreadable};
 use crate::plugins::choose::{Contender, Verdict, choose};
@@ -78,7 +79,8 @@ impl Engine {
         run: &mut Run,
     ) {
         // Of one plugin, only what became of its own file is of interest.
-        let own = options.only.as_deref().and_then(|only| self.plugins.get(only)).map(|active| &active.file);
+        let only = options.only.as_deref().filter(|only| !self.changes.is_disabled(only));
+        let own = only.and_then(|only| self.plugins.get(only)).map(|active| &active.file);
         let asked = |path: &Path| options.only.is_none() || own.is_some_and(|own| own == path);
         let refused = scan.refused.iter().map(|(path, error)| (path, error.problem()));
         let unusable = examined.iter().filter_map(|file| Some((&file.path, file.problem()?.clone())));
@@ -121,12 +123,8 @@ impl Engine {
         let mut next = self.plugins.clone();
         for (id, &index) in winners {
             let unasked = options.only.as_deref().is_some_and(|only| only != id.as_str());
-            if self.disabled.contains(id.as_str()) {
+            if self.changes.is_disabled(id.as_str()) {
                 run.outcomes.insert(index, (PluginState::Disabled, None));
-                run.reasons.insert(id.to_string(), "it is disabled".to_owned());
-                if next.remove(id).is_some() {
-                    run.plugins.removed.push(id.to_string());
-                }
                 continue;
             }
             if unasked {
@@ -141,9 +139,15 @@ impl Engine {
             };
             let before = self.plugins.get(id).map(|active| active.generation.record.generation);
             match outcome {
-                Ok(Loaded::Unchanged) => run.plugins.unchanged.push(id.to_string()),
+                Ok(Loaded::Unchanged) => {
+                    // The same content may lie under another name now.
+                    if let Some(active) = next.get_mut(id) {
+                        active.file.clone_from(&examined[index].path);
+                    }
+                    run.plugins.unchanged.push(id.to_string());
+                }
                 Ok(Loaded::TriedOut) => {
-                    run.plugins.note_load(id, before, before.map_or(1, |number| number + 1));
+                    run.plugins.note_load(id, before, self.loader.next_number(id.as_str()));
                 }
                 Ok(Loaded::Anew(active)) => {
                     run.plugins.note_load(id, before, active.generation.record.generation);
@@ -156,7 +160,53 @@ impl Engine {
                 }
             }
         }
+        // Wherever its file is, and whatever is wrong with it.
+        next.retain(|id, _| {
+            let off = self.changes.is_disabled(id.as_str());
+            if off {
+                run.plugins.removed.push(id.to_string());
+            }
+            !off
+        });
+        self.take_back_unmet(&mut next, winners, examined, run);
         next
+    }
+
+    /// What was loaded for others that then could not be loaded themselves is taken back. They may have been what
+    /// yet others were loaded for, so it goes round until nothing changes.
+    fn take_back_unmet(
+        &self,
+        next: &mut Plugins,
+        winners: &BTreeMap<PluginId, usize>,
+        examined: &[Examined],
+        run: &mut Run,
+    ) {
+        while let Some((id, problem)) = self.first_unmet(next) {
+            match self.plugins.get(&id) {
+                Some(previous) => drop(next.insert(id.clone(), previous.clone())),
+                None => drop(next.remove(&id)),
+            }
+            run.plugins.loaded.retain(|loaded| *loaded != id.as_str());
+            run.plugins.reloaded.retain(|reloaded| reloaded.id != id.as_str());
+            if let Some(&index) = winners.get(&id) {
+                run.plugins.failed.push(self.failed(&examined[index].path, Some(&id), &problem));
+                run.outcomes.insert(index, (PluginState::Refused, Some(problem.clone())));
+            }
+            run.reasons.insert(id.to_string(), problem.message);
+        }
+    }
+
+    /// A plugin that was loaded just now, and whose requirements what is really there does not meet.
+    fn first_unmet(&self, next: &Plugins) -> Option<(PluginId, Problem)> {
+        let members: Vec<Member<'_>> =
+            next.iter().map(|(id, active)| member(id, &active.plugin, false)).collect();
+
+        next.iter().zip(resolve(&members, &self.offer)).find_map(|((id, active), result)| {
+            let serves =
+                self.plugins.get(id).is_some_and(|it| Arc::ptr_eq(&it.generation, &active.generation));
+            let error = result.err().filter(|_| !serves)?;
+            Some((id.clone(), error.problem()))
+        })
     }
 
     fn check_requirements(
@@ -173,11 +223,9 @@ impl Engine {
         let plugins: Vec<&Plugin> = chosen.chain(kept.map(|(_, active)| &active.plugin)).collect();
         let members: Vec<Member<'_>> = plugins
             .iter()
-            .map(|plugin| Member {
-                id: &plugin.manifest.id,
-                version: &plugin.manifest.version,
-                requires: &plugin.manifest.requires,
-                refused: self.disabled.contains(plugin.manifest.id.as_str()),
+            .map(|plugin| {
+                let id = &plugin.manifest.id;
+                member(id, plugin, self.changes.is_disabled(id.as_str()))
             })
             .collect();
         let results = resolve(&members, &self.offer);
@@ -245,7 +293,11 @@ impl Engine {
     }
 }
 
-fn gone(file: &Path, id: &str) -> Problem {
+fn member<'a>(id: &'a PluginId, plugin: &'a Plugin, refused: bool) -> Member<'a> {
+    Member { id, version: &plugin.manifest.version, requires: &plugin.manifest.requires, refused }
+}
+
+pub(super) fn gone(file: &Path, id: &str) -> Problem {
     Problem {
         phase: Step::File.phase(),
         step: Step::File,

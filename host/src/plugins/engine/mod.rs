@@ -27,7 +27,7 @@ use super::problem::Problem;
 use super::report::{ConfigFailure, PluginChanges, PluginState, ProviderChanges, ReloadReport, ReloadStatus};
 use super::resolve::Offer;
 use super::sources::Sources;
-use crate::config::{ConfigProblem, ProviderEntry, RuntimeLayer};
+use crate::config::{ChangeFile, ChangeFileError, Changes, Config, ConfigProblem, ConfigProblems};
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
 
@@ -50,11 +50,13 @@ pub(super) struct Engine {
     pub(super) client: HttpClient,
     pub(super) offer: Offer,
     pub(super) plugins: Plugins,
-    /// Switched off by hand.
-    pub(super) disabled: BTreeSet<String>,
     pub(super) published: u64,
-    /// The entries of the last reload, to tell whether they are still what they were.
-    pub(super) entries: BTreeMap<String, ProviderEntry>,
+    /// What was configured when the providers of now were made.
+    pub(super) config: Option<Arc<Config>>,
+    /// What was changed at run time.
+    pub(super) changes: Changes,
+    /// Where that is kept.
+    pub(super) change_file: ChangeFile,
 }
 
 /// What became of one library.
@@ -94,27 +96,26 @@ impl Unreadable {
 }
 
 impl Engine {
-    /// Switches a plugin on or off; the next reload acts on it.
-    pub(super) fn switch(&mut self, id: &str, enable: bool) {
-        if enable {
-            self.disabled.remove(id);
-        } else {
-            self.disabled.insert(id.to_owned());
-        }
+    /// Switches a plugin on or off, for good; the next reload acts on it.
+    pub(super) fn switch(&mut self, id: &str, enable: bool) -> Result<(), ChangeFileError> {
+        let mut changes = self.changes.clone();
+        changes.switch(id, enable);
+        self.change_file.write(&changes)?;
+        self.changes = changes;
+        Ok(())
     }
 
     /// See the module.
     pub(super) async fn reload(&mut self, options: &ReloadOptions) -> ReloadReport {
         let begun = Instant::now();
-        let config = match self.sources.read_config(&RuntimeLayer::default()) {
+        let config = match self.configuration(options) {
             Ok(config) => config,
             Err(problems) => {
                 let failure = ConfigFailure::from(problems);
                 return self.finish(Run::default(), options, begun, Some(failure));
             }
         };
-        if config.plugins != self.entries {
-            self.entries.clone_from(&config.plugins);
+        if self.config.as_ref().is_none_or(|before| before.plugins != config.plugins) {
             self.loader.forget_hung();
         }
         let scan = discover::scan(&self.sources.dirs(&config.plugin_dirs));
@@ -131,12 +132,21 @@ impl Engine {
             return self.finish(run, options, begun, None);
         }
         let prepared = self.prepare(&config, next, &mut run).await;
-        self.publish(prepared, &mut run);
+        self.publish(config, prepared, &mut run);
         let hashes: BTreeSet<ContentHash> =
             examined.iter().filter_map(|file| Some(file.content.as_ref().ok()?.hash)).collect();
         self.loader.forget_failures(|hash| hashes.contains(&hash));
         self.list_files(&examined, scan, &mut run);
         self.finish(run, options, begun, None)
+    }
+
+    /// What is configured now. One plugin is reloaded or switched with what is in force, whatever became of the
+    /// file meanwhile.
+    fn configuration(&self, options: &ReloadOptions) -> Result<Arc<Config>, ConfigProblems> {
+        match &self.config {
+            Some(config) if options.only.is_some() => Ok(Arc::clone(config)),
+            _ => Ok(Arc::new(self.sources.read_config(&self.changes.layer())?)),
+        }
     }
 
     /// Draws the sum, and tells the log.

@@ -25,7 +25,7 @@ impl Engine {
         // What was only tried out is not among the plugins yet, but its providers would be made.
         let coming: BTreeSet<&str> = run.plugins.loaded.iter().map(String::as_str).collect();
         let reloaded: BTreeSet<&str> = run.plugins.reloaded.iter().map(|plugin| plugin.id.as_str()).collect();
-        let Asked { wanted, failed, .. } = instances::asked(config, next, &run.reasons);
+        let Asked { wanted, failed, .. } = instances::asked(config, next, &run.reasons, &self.changes);
         let current = self.registry.snapshot();
         for wanted in &wanted {
             let name = wanted.settings.name.clone();
@@ -42,10 +42,12 @@ impl Engine {
         }
         for failed in failed {
             let plugin = config.plugins.get(&failed.name).and_then(|entry| entry.plugin.as_deref());
-            if coming.contains(plugin.unwrap_or(&failed.name)) {
+            let plugin = plugin.unwrap_or(&failed.name);
+            if coming.iter().any(|coming| instances::alike(coming, plugin)) {
                 run.providers.created.push(failed.name);
             } else {
-                run.providers.failed.push(failed);
+                let previous = kept(&failed.name, next, &current);
+                run.providers.failed.push(FailedProvider { kept_previous: previous.is_some(), ..failed });
             }
         }
         run.providers.note_removed(&current);
@@ -54,7 +56,7 @@ impl Engine {
     /// Makes the providers that are wanted and are not there yet. Everything that can fail happens here.
     pub(super) async fn prepare(&mut self, config: &Config, mut next: Plugins, run: &mut Run) -> Prepared {
         let current = self.registry.snapshot().clone();
-        let Asked { wanted, failed, disabled } = instances::asked(config, &next, &run.reasons);
+        let Asked { wanted, failed, disabled } = instances::asked(config, &next, &run.reasons, &self.changes);
         let mut made = self.make(&wanted, &next, &current).await;
         for id in self.refuse_generations(&wanted, &mut made, &next, &current, run) {
             match self.plugins.get(&id) {
@@ -84,8 +86,7 @@ impl Engine {
         }
         for failed in failed {
             // Its plugin may be there, and only the entry wrong; without its plugin it cannot stay.
-            let previous = current.get(&failed.name);
-            let previous = previous.filter(|provider| next.contains_key(provider.plugin.id.as_str()));
+            let previous = kept(&failed.name, &next, &current);
             run.providers.failed.push(FailedProvider { kept_previous: previous.is_some(), ..failed });
             providers.extend(previous.cloned());
         }
@@ -93,7 +94,7 @@ impl Engine {
     }
 
     /// Swaps the pointer, and lets what is not used any more go. Cannot fail.
-    pub(super) fn publish(&mut self, prepared: Prepared, run: &mut Run) {
+    pub(super) fn publish(&mut self, config: Arc<Config>, prepared: Prepared, run: &mut Run) {
         let Prepared { plugins, providers, disabled } = prepared;
         self.published += 1;
         let before = generations(&self.plugins, self.registry.snapshot().by_priority());
@@ -105,6 +106,7 @@ impl Engine {
             }
         }
         self.plugins = plugins;
+        self.config = Some(config);
         run.providers.note_removed(&old);
     }
 
@@ -145,7 +147,7 @@ impl Engine {
             let before = current.get(&wanted.settings.name);
             *outcome = match before.filter(|before| before.settings.same_as(&wanted.settings)) {
                 Some(before) => Outcome::Kept(Arc::clone(before)),
-                None => Outcome::Failed(problem.clone()),
+                None => Outcome::Failed(instances::waiting(&wanted.settings.name, problem)),
             };
         }
         for (id, problem) in &refused {
@@ -173,6 +175,11 @@ fn keep(failed: FailedProvider, current: &Snapshot, run: &mut Run) -> Option<Arc
     let previous = current.get(&failed.name).cloned();
     run.providers.failed.push(FailedProvider { kept_previous: previous.is_some(), ..failed });
     previous
+}
+
+/// The provider of now, while its plugin is there: only its entry is wrong.
+fn kept<'s>(name: &str, plugins: &Plugins, current: &'s Snapshot) -> Option<&'s Arc<Provider>> {
+    current.get(name).filter(|provider| plugins.contains_key(provider.plugin.id.as_str()))
 }
 
 /// Every generation that is in use, by its address: new requests may come to it.
