@@ -43,6 +43,16 @@ impl Changes {
         RuntimeLayer { providers: entries.collect() }
     }
 
+    /// How often this provider was changed.
+    pub fn version(&self, provider: &str) -> u64 {
+        self.providers.get(provider).map_or(0, |change| change.version)
+    }
+
+    /// What was said of this provider, if it is there.
+    pub fn entry(&self, provider: &str) -> Option<&Map<String, Value>> {
+        self.providers.get(provider)?.entry.as_ref()
+    }
+
     /// Whether the plugin was switched off.
     pub fn is_disabled(&self, plugin: &str) -> bool {
         self.disabled_plugins.contains(plugin)

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::catalog::Catalog;
 use super::copy::{self, CopyError};
-use super::engine::Engine;
+use super::engine::{EditError, Engine, ProviderEdit, ProviderView, Shown};
 use super::examine::Examiner;
 use super::file::FileRules;
 use super::load::Loader;
@@ -76,11 +77,14 @@ pub enum ManagerError {
 pub struct Manager {
     commands: mpsc::Sender<Command>,
     catalog: Arc<Catalog>,
+    shown: Arc<ArcSwap<Shown>>,
 }
 
 #[derive(Debug)]
 enum Command {
     Reload(Box<Wish>),
+    /// Changes a provider.
+    Edit(Box<ProviderEdit>, oneshot::Sender<Result<u64, EditError>>),
     /// Lets every plugin go.
     Close,
 }
@@ -102,6 +106,7 @@ impl Manager {
         let change_file = ChangeFile::within(&options.data_dir);
         let changes = change_file.read()?;
         let catalog = Arc::new(Catalog::new(Arc::clone(&options.registry)));
+        let shown = Arc::new(ArcSwap::default());
         let main = Handle::current();
         let rules = FileRules {
             max_bytes: options.settings.max_file_bytes,
@@ -122,6 +127,7 @@ impl Manager {
             config: None,
             changes,
             change_file,
+            shown: Arc::clone(&shown),
         };
         let (commands, queue) = mpsc::channel(WAITING);
         // A thread of its own, for as long as the host lives: probes die with the thread that started them.
@@ -129,13 +135,13 @@ impl Manager {
             .name("loader".to_owned())
             .spawn(move || main.block_on(serve(engine, queue)))
             .map_err(ManagerError::Thread)?;
-        Ok(Self { commands, catalog })
+        Ok(Self { commands, catalog, shown })
     }
 
     /// A manager without a loader, for tests of other modules.
     #[cfg(test)]
     pub(crate) fn detached() -> Self {
-        Self { commands: mpsc::channel(1).0, catalog: Arc::default() }
+        Self { commands: mpsc::channel(1).0, catalog: Arc::default(), shown: Arc::default() }
     }
 
     /// Scans, loads, publishes. Whoever asks for the same while a run has not begun shares that run.
@@ -171,6 +177,19 @@ impl Manager {
         }
     }
 
+    /// Changes a provider, one change at a time; answers with its new version.
+    pub async fn edit(&self, edit: ProviderEdit) -> Result<u64, EditError> {
+        let (reply, outcome) = oneshot::channel();
+        let sent = self.commands.send(Command::Edit(Box::new(edit), reply)).await;
+        sent.map_err(|_| EditError::NoLoader)?;
+        outcome.await.unwrap_or(Err(EditError::NoLoader))
+    }
+
+    /// One provider's configuration, as it is in force.
+    pub fn provider(&self, name: &str) -> Option<ProviderView> {
+        self.shown.load().provider(name)
+    }
+
     /// Every library, those that are not in use too.
     pub fn list(&self) -> PluginList {
         self.catalog.list()
@@ -184,7 +203,7 @@ impl Manager {
     /// Lets everything go, and waits until it is unloaded, or stays for a reason, or the time is over. Answers
     /// with how many generations are still mapped.
     pub async fn unload(self, registry: &Registry, patience: Duration) -> usize {
-        let Self { commands, catalog } = self;
+        let Self { commands, catalog, .. } = self;
         // If it is not there to hear it, nothing is loaded either.
         let _ = commands.send(Command::Close).await;
         drop(registry.publish(Snapshot::default()));
@@ -202,6 +221,10 @@ async fn serve(mut engine: Engine, mut queue: mpsc::Receiver<Command>) {
         for command in commands.drain(..) {
             match command {
                 Command::Reload(wish) => waiting.push(*wish),
+                Command::Edit(edit, reply) => {
+                    // Whoever asked may have gone away.
+                    let _ = reply.send(engine.edit(*edit).await);
+                }
                 Command::Close => return,
             }
         }

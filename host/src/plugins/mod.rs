@@ -82,6 +82,7 @@ mod manager;
 
 pub use check::{check_file, read_manifest};
 pub use close::end_process;
+pub use engine::{EditAction, EditError, ProviderEdit, ProviderView};
 pub use features::{Feature, Features};
 pub use fetch::{Fetch, Incoming, Outgoing};
 pub use instance::{Chunks, Instance};

@@ -4,15 +4,24 @@
 mod libraries;
 // The providers, made and published.
 mod publish;
+// Providers changed at run time.
+mod edit;
 // What is left for whoever asks.
 mod listing;
+mod view;
+
+pub use edit::{EditAction, EditError, ProviderEdit};
+pub use view::ProviderView;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
+
+pub(super) use self::view::Shown;
 
 use super::catalog::Catalog;
 use super::discover::{self, Scan};
@@ -57,6 +66,8 @@ pub(super) struct Engine {
     pub(super) changes: Changes,
     /// Where that is kept.
     pub(super) change_file: ChangeFile,
+    /// The same for whoever asks.
+    pub(super) shown: Arc<ArcSwap<Shown>>,
 }
 
 /// What became of one library.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::view::Shown;
 use super::{Engine, Run};
 use crate::config::Config;
 use crate::plugins::generation::Generation;
@@ -106,6 +107,7 @@ impl Engine {
             }
         }
         self.plugins = plugins;
+        self.shown.store(Arc::new(Shown::new(&config, &self.changes, &self.plugins)));
         self.config = Some(config);
         run.providers.note_removed(&old);
     }
