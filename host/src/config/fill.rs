@@ -13,7 +13,7 @@ use super::layered::{Layered, shape_of};
 use super::origin::Origin;
 use super::pointer::{join, segments};
 use super::problem::ConfigProblem;
-use super::variables::from_text;
+use super::reader::from_text;
 
 /// Goes through the entries that are switched on.
 pub(super) struct Filler<'a> {
