@@ -91,7 +91,7 @@ async fn a_key_in_the_environment_is_a_configuration() {
     let options = HostOptions::default().custom(&libraries::mock()).builtin(&libraries::openai_compatible());
     let options = options.env("OPENAI_COMPATIBLE_API_KEYS", key).secret(key);
     let options = options.env("OPENAI_COMPATIBLE_MODEL", "gated");
-    let host = Host::start(options.env("OPENAI_COMPATIBLE_BASE_URL", &upstream.base_url())).await;
+    let host = Host::start(options.env("OPENAI_COMPATIBLE_BASE_URL", upstream.base_url())).await;
     let list = host.get("/api/providers").await.json();
     let names: Vec<&str> =
         list["providers"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();

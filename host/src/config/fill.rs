@@ -67,7 +67,7 @@ impl<'a> Filler<'a> {
             Ok(Some(filled)) => {
                 let shape = shape_at(pointer);
                 let value = from_text(&filled.text, shape, false);
-                let mut checker = Checker::literal(&self.file);
+                let mut checker = Checker::filled(&self.file);
                 checker.value(shape, &value, pointer);
                 self.problems.append(&mut checker.problems);
                 self.layered.fill(pointer, value, filled.shown);

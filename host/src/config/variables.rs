@@ -53,9 +53,15 @@ pub const VARIABLES: &[Variable] = &[
         "PATCHBAY_PLUGIN_DIRS",
         Some("/plugin_dirs"),
         "/opt/patchbay/plugins:more",
-        "Folders with plugins besides plugins/custom and plugins/builtin, with colons in between.",
+        "Folders with plugins besides plugins/custom and plugins/builtin, with colons in between; relative to the \
+         configuration file's folder.",
     ),
-    variable("PATCHBAY_DATA_DIR", None, ".patchbay", "Where the host keeps what it has to remember."),
+    variable(
+        "PATCHBAY_DATA_DIR",
+        None,
+        ".patchbay",
+        "Where the host keeps what it has to remember; relative to the configuration file's folder.",
+    ),
     variable(
         "PATCHBAY_URL",
         None,
