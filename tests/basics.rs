@@ -109,3 +109,10 @@ async fn a_host_starts_with_broken_plugins() {
     assert_eq!(refused.unwrap()["problem"]["code"], "file_truncated", "{plugins}");
     host.stop().await;
 }
+
+#[tokio::test]
+async fn a_host_that_cannot_start_says_why() {
+    let (status, said) = Host::refuses(HostOptions::default().section("sever", json!({}))).await;
+    assert_eq!(status, Some(78), "{said}");
+    assert!(said.contains("/sever: unknown key \"sever\": did you mean \"server\"?"), "{said}");
+}

@@ -155,6 +155,9 @@ async fn who_keeps_panicking_is_quarantined_until_loaded_afresh() {
     assert_eq!(details, QUARANTINED);
     let answer = host.chat("hello").await;
     assert_eq!(answer.header("x-patchbay-provider"), Some("good"), "{}", answer.body);
+    let health = host.get("/api/health").await;
+    assert_eq!((health.status, &health.json()["status"]), (200, &json!("degraded")), "{}", health.body);
+    assert_eq!(health.json()["providers"]["chameleon"], "unavailable", "{}", health.body);
     check_others(&host).await;
     // A reload of everything does not wake it: its file did not change.
     let report = host.reload().await;
@@ -199,10 +202,13 @@ async fn check_stuck(deed: &str) {
     assert_eq!(details, QUARANTINED);
     check_others(&host).await;
 
+    // Loaded afresh, it serves whoever does not make it misbehave; mended, it serves everybody.
+    assert_eq!(host.post("/api/plugins/chameleon/reload").await.status, 200);
+    assert_eq!(host.ask("chameleon", "hello").await.response(), GREEN);
     host.install(&fixed(), "libchameleon.so");
     let report = host.reload().await;
-    assert_eq!(report["plugins"]["reloaded"], json!([{ "id": "chameleon", "from": 1, "to": 2 }]), "{report}");
-    assert_eq!(host.ask("chameleon", "hello").await.response(), "red red red red red");
+    assert_eq!(report["plugins"]["reloaded"], json!([{ "id": "chameleon", "from": 2, "to": 3 }]), "{report}");
+    assert_eq!(host.ask("chameleon", "misbehave").await.response(), "red red red red red");
     // What is stuck stays, and is shown for as long as it does.
     let plugin = host.plugin("chameleon").await;
     assert_eq!(plugin["state"], "active", "{plugin}");
@@ -212,9 +218,13 @@ async fn check_stuck(deed: &str) {
         (&json!(1), &json!("waiting for its thread to end")),
         "{plugin}"
     );
+    stop_soon(host).await;
+}
+
+/// Of a drain that may take 30 s: nobody waits for what will never end.
+async fn stop_soon(host: Host) {
     let took = host.stop().await;
-    // Of a drain that may take 30 s: nobody waits for what will never end.
-    assert!(took < Duration::from_secs(20), "{deed}: it took {took:?} to end");
+    assert!(took < Duration::from_secs(20), "it took {took:?} to end");
 }
 
 #[tokio::test]
@@ -225,6 +235,34 @@ async fn a_thread_that_spins_is_given_up() {
 #[tokio::test]
 async fn a_thread_that_blocks_is_given_up() {
     check_stuck("call_block").await;
+}
+
+/// Before its first word was sent, so that it is an error and no cut answer.
+#[tokio::test]
+async fn a_stream_that_spins_is_given_up() {
+    let host = host(&bad("chunk_spin"), json!({})).await;
+    let body = json!({ "provider": "chameleon", "messages": [{ "role": "user", "content": "misbehave" }] });
+    let (status, code, _) = host.post_json("/api/chat", &body).await.error();
+    assert_eq!((status, code.as_str()), (504, "timed_out"));
+    assert_eq!(host.plugin("chameleon").await["state"], "quarantined");
+    check_others(&host).await;
+    stop_soon(host).await;
+}
+
+/// One that is stuck while its provider is dropped was replaced before: nobody misses it.
+#[tokio::test]
+async fn a_provider_that_cannot_be_dropped_is_left_behind() {
+    let host = host(&bad("drop_block"), json!({ "misbehave": true })).await;
+    host.install(&fixed(), "libchameleon.so");
+    assert_eq!(host.reload().await["status"], "ok");
+    assert_eq!(host.ask("chameleon", "hello").await.response(), "red red red red red");
+    let closing = async || {
+        let left = host.plugin("chameleon").await["draining"][0].clone();
+        (left["closing"] == "waiting for its thread to end").then_some(left)
+    };
+    assert_eq!(eventually("the first generation to be closed", closing).await["generation"], 1);
+    check_others(&host).await;
+    stop_soon(host).await;
 }
 
 #[tokio::test]
@@ -238,7 +276,7 @@ async fn a_call_of_a_stuck_plugin_fails_over() {
 }
 
 /// Its code may still run, so it is never unmapped; and it is said why.
-async fn check_thread(library: Library, reason: &str) {
+async fn check_resident(library: Library, reason: &str) {
     let host = host(&library, json!({})).await;
     assert_eq!(host.ask("chameleon", "misbehave").await.response(), GREEN);
     host.install(&fixed(), "libchameleon.so");
@@ -258,10 +296,18 @@ async fn check_thread(library: Library, reason: &str) {
 #[tokio::test]
 async fn a_thread_that_the_probe_sees_keeps_its_library() {
     let library = libraries::chameleon().behaviour("create_thread");
-    check_thread(library, "a thread that it started is still running").await;
+    check_resident(library, "a thread that it started is still running").await;
 }
 
 #[tokio::test]
 async fn a_thread_that_only_the_host_sees_keeps_its_library() {
-    check_thread(bad("call_thread"), "a thread that it started is still running").await;
+    check_resident(bad("call_thread"), "a thread that it started is still running").await;
+}
+
+#[tokio::test]
+async fn a_library_that_asks_to_stay_stays() {
+    check_resident(libraries::chameleon().nodelete(), "it was linked with -z nodelete").await;
+    let threads =
+        libraries::chameleon().manifest(|manifest| drop(manifest.insert("threads".to_owned(), true.into())));
+    check_resident(threads, "its manifest says that it has threads of its own").await;
 }

@@ -18,6 +18,8 @@ mod skip;
 mod basics;
 // 2. Libraries that are broken: refused in one useful sentence, and nothing else is any different.
 mod broken;
+// How they are refused, in whole scenarios.
+mod refused;
 // 3. Plugins that misbehave while they serve: one request is lost, or one plugin.
 mod containment;
 // 4. Files that change under the host's hands.

@@ -23,7 +23,7 @@ pub fn compile(name: &str, manifest: &str, flags: &[&str]) -> Option<Library> {
             Some(Library::from_file(&library))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("skipped: {name}: no C compiler (cc): install gcc or clang");
+            crate::skip::skip(&format!("{name}: no C compiler (cc)"), "install gcc or clang");
             None
         }
         Err(error) => panic!("cc cannot be run: {error}"),

@@ -1,6 +1,7 @@
 //! A running host in a folder of its own.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
@@ -18,12 +19,19 @@ pub struct HostOptions {
     builtin: Vec<(String, Library)>,
     custom: Vec<(String, Library)>,
     config: Map<String, Value>,
+    arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    watch: bool,
     secrets: Vec<String>,
+    unprivileged: bool,
 }
 
 impl HostOptions {
+    /// Runs as a user that has to be given the right to read a file, also where the tests run as root.
+    pub fn unprivileged(mut self) -> Self {
+        self.unprivileged = true;
+        self
+    }
+
     /// Puts a library into `plugins/custom`, under its own name.
     pub fn custom(self, library: &Library) -> Self {
         let name = library.file_name();
@@ -72,8 +80,13 @@ impl HostOptions {
     }
 
     /// Reloads by itself.
-    pub fn watch(mut self) -> Self {
-        self.watch = true;
+    pub fn watch(self) -> Self {
+        self.argument("--watch")
+    }
+
+    /// One more argument of `patchbay serve`.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
         self
     }
 }
@@ -91,6 +104,19 @@ pub struct Host {
 
 impl Host {
     pub async fn start(options: HostOptions) -> Self {
+        let started = Self::try_start(options).await;
+        started.unwrap_or_else(|(status, said)| panic!("the host did not start ({status}):\n{said}"))
+    }
+
+    /// Starts one that will not: its exit status, and what it said.
+    pub async fn refuses(options: HostOptions) -> (Option<i32>, String) {
+        match Self::try_start(options).await {
+            Ok(_) => panic!("it did start"),
+            Err((status, said)) => (status.code(), said),
+        }
+    }
+
+    async fn try_start(options: HostOptions) -> Result<Self, (ExitStatus, String)> {
         let dir = tempfile::tempdir().unwrap();
         for (folder, libraries) in [("builtin", &options.builtin), ("custom", &options.custom)] {
             let folder = dir.path().join("plugins").join(folder);
@@ -101,19 +127,18 @@ impl Host {
         }
         write_config(dir.path(), options.config);
         let mut arguments = vec!["serve", "--port", "0"];
-        if options.watch {
-            arguments.push("--watch");
-        }
+        arguments.extend(options.arguments.iter().map(String::as_str));
         let mut environment = options.environment;
         // Everything of the host's own, so that a key would be seen if it were ever logged.
         let level = ("RUST_LOG".to_owned(), "debug,patchbay=trace".to_owned());
         if !environment.iter().any(|(name, _)| name == "RUST_LOG" || name == "LOG_LEVEL") {
             environment.push(level);
         }
-        let (process, address) = Process::start(dir.path(), &arguments, &environment).await;
+        let (process, address) =
+            Process::start(dir.path(), &arguments, &environment, options.unprivileged).await?;
         let secrets = options.secrets.into_iter().chain([SECRET.to_owned()]).collect();
         let (client, seen) = (client(), Seen::default());
-        Self { process, address, dir, client, seen, secrets, stopped: false }
+        Ok(Self { process, address, dir, client, seen, secrets, stopped: false })
     }
 
     /// Where it listens: `http://127.0.0.1:port`.

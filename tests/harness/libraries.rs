@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use object::read::elf::ElfFile64;
-use object::{Endianness, Object as _, ObjectSection as _};
+use object::{Endianness, Object as _, ObjectSection as _, elf};
 use serde_json::{Map, Value};
 
 /// A library that may be installed.
@@ -139,6 +139,15 @@ impl Library {
         bytes[field..field + 8].copy_from_slice(&end.to_le_bytes());
         bytes.extend_from_slice(lie.as_bytes());
         Self { name: self.name, bytes: Arc::new(bytes) }
+    }
+
+    /// Asks never to be unmapped, as `-z nodelete` would have it.
+    #[track_caller]
+    pub fn nodelete(self) -> Self {
+        let (tag, now) = (u64::from(elf::DT_FLAGS_1).to_le_bytes(), u64::from(elf::DF_1_NOW));
+        let entry = |flags: u64| [tag, flags.to_le_bytes()].concat();
+        // The entry that says that it is bound at once, which every build has.
+        self.replace(&entry(now), &entry(now | u64::from(elf::DF_1_NODELETE)), 1)
     }
 
     /// Under another id: another plugin.

@@ -1,6 +1,7 @@
 //! The host's process: started, listened to, ended.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,14 +21,44 @@ pub(super) struct Process {
     readers: Vec<JoinHandle<()>>,
 }
 
+const BINARY: &str = env!("CARGO_BIN_EXE_patchbay");
+
+/// Whom nothing belongs to, on every system that knows of users.
+const NOBODY: u32 = 65534;
+
+/// As root, which may read and write everything, runs the binary as somebody who may not. The folder becomes
+/// theirs, and gets a copy of the binary, which may lie where only root can go.
+fn as_nobody(dir: &Path) -> Command {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 {
+        return Command::new(BINARY);
+    }
+    let binary = dir.join("patchbay");
+    std::fs::copy(BINARY, &binary).unwrap();
+    give_away(dir);
+    let mut command = Command::new(binary);
+    command.uid(NOBODY).gid(NOBODY);
+    command
+}
+
+fn give_away(path: &Path) {
+    std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    if path.is_dir() {
+        std::fs::read_dir(path).unwrap().for_each(|entry| give_away(&entry.unwrap().path()));
+    }
+}
+
 impl Process {
-    /// Starts the binary, and answers when it listens: with the address.
+    /// Starts the binary, and answers when it listens, with the address; or when it has ended, with its status
+    /// and its words.
     pub(super) async fn start(
         dir: &Path,
         arguments: &[&str],
         environment: &[(String, String)],
-    ) -> (Self, String) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_patchbay"))
+        unprivileged: bool,
+    ) -> Result<(Self, String), (ExitStatus, String)> {
+        let mut command = if unprivileged { as_nobody(dir) } else { Command::new(BINARY) };
+        let mut child = command
             .args(arguments)
             .current_dir(dir)
             // Nothing of the tester's own: no ADMIN_TOKEN, no keys, no proxies.
@@ -47,10 +78,10 @@ impl Process {
         let mut process = Self { child, stdout, stderr, readers };
         // The sender goes away with the output: this ends when the process does, at the latest.
         match address.await {
-            Ok(address) => (process, address),
+            Ok(address) => Ok((process, address)),
             Err(_) => {
                 let status = process.wait().await;
-                panic!("the host did not start ({status}):\n{}", process.everything());
+                Err((status, process.everything()))
             }
         }
     }

@@ -29,6 +29,13 @@ pub struct ProviderEntry {
     layered: Layered,
 }
 
+/// The same if the same is in force; where it comes from makes no difference to a provider.
+impl PartialEq for ProviderEntry {
+    fn eq(&self, other: &Self) -> bool {
+        self.waits_for == other.waits_for && self.layered.get("") == other.layered.get("")
+    }
+}
+
 /// There are secrets in the rest of it.
 impl fmt::Debug for ProviderEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

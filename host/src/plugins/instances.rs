@@ -19,6 +19,9 @@ use crate::services::redact;
 /// The plugin that serves when nothing is configured.
 const MOCK: &str = "mock";
 
+/// The code of a provider whose making did not return.
+pub(super) const HUNG: &str = "create_hung";
+
 pub(super) type Plugins = BTreeMap<PluginId, Active>;
 
 /// A provider to be, with the plugin that makes it.
@@ -193,7 +196,7 @@ fn creation_failed(settings: &ProviderSettings, error: &patchbay_plugin_api::Pro
         ErrorKind::Panicked => {
             ("create_panicked", "mend the panic; the host's log has its place in the source")
         }
-        ErrorKind::TimedOut => ("create_hung", "making a provider must not block or spin"),
+        ErrorKind::TimedOut => (HUNG, "making a provider must not block or spin"),
         _ => ("create_failed", "the message is the plugin's own; its documentation may say more"),
     };
     // The plugin's own words, and it may have been given its key.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::runtime::Handle;
-use tracing::error;
+use tracing::{debug, error};
 
 use super::catalog::Catalog;
 use super::examine::Plugin;
@@ -36,6 +36,9 @@ pub(super) struct Loader {
     /// Libraries that did not pass the probe. They are not tried again until they change or are asked for by
     /// name: each try of one that hangs would hold up everybody's reload.
     failed: HashMap<ContentHash, Problem>,
+    /// Libraries that hung while they made a provider. Each try leaves a thread behind, so they are not tried again
+    /// either, unless the configuration changes.
+    hung: HashMap<ContentHash, Problem>,
 }
 
 impl Loader {
@@ -56,17 +59,29 @@ impl Loader {
             watchdog,
             numbers: HashMap::new(),
             failed: HashMap::new(),
+            hung: HashMap::new(),
         }
     }
 
     /// Why this content is not worth another try.
     pub(super) fn known_failure(&self, hash: ContentHash) -> Option<&Problem> {
-        self.failed.get(&hash)
+        self.failed.get(&hash).or_else(|| self.hung.get(&hash))
+    }
+
+    /// Has this content not tried again with this configuration.
+    pub(super) fn note_hung(&mut self, hash: ContentHash, problem: Problem) {
+        self.hung.insert(hash, problem);
+    }
+
+    /// Another configuration may be one that it can deal with.
+    pub(super) fn forget_hung(&mut self) {
+        self.hung.clear();
     }
 
     /// Forgets failures of content that is nowhere any more.
     pub(super) fn forget_failures(&mut self, keep: impl Fn(ContentHash) -> bool) {
         self.failed.retain(|hash, _| keep(*hash));
+        self.hung.retain(|hash, _| keep(*hash));
     }
 
     /// How long making a provider may take.
@@ -155,6 +170,7 @@ impl Loader {
             sample_config: Value::Object(sample),
             close: plugin.keep.is_none(),
         };
+        debug!(plugin = plugin.manifest.id.as_str(), size = content.bytes.len(), "library is tried out");
         let probed = probe::probe(&self.program, subject, seconds(self.settings.probe_timeout)).await;
         probed.map_err(|fault| {
             let problem = fault.problem();

@@ -116,6 +116,7 @@ impl Manager {
             plugins: std::collections::BTreeMap::new(),
             disabled: BTreeSet::new(),
             published: 0,
+            entries: std::collections::BTreeMap::new(),
         };
         let (commands, queue) = mpsc::channel(WAITING);
         // A thread of its own, for as long as the host lives: probes die with the thread that started them.

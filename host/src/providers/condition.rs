@@ -19,7 +19,7 @@ pub enum Condition {
     Busy,
     /// It was reached, and failed.
     Degraded,
-    /// It cannot be reached, or does not accept the key.
+    /// It cannot be reached, does not accept the key, or its plugin is quarantined.
     Unavailable,
     /// It is switched off, or waits for a key.
     Disabled,

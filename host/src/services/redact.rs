@@ -120,6 +120,14 @@ mod tests {
     }
 
     #[test]
+    fn only_the_keys_are_hidden() {
+        let keys = [SecretString::from("my-own-key"), SecretString::from("")];
+        assert_eq!(hide("my-own-key and sk-another-one", &keys), "*** and sk-another-one");
+        assert!(matches!(hide("nothing of it", &keys[..1]), Cow::Borrowed("nothing of it")));
+        assert_eq!(hide("nothing of it", &keys), "nothing of it");
+    }
+
+    #[test]
     fn ordinary_words_pass() {
         for text in [
             "The model `meta-llama/Meta-Llama-3.1-70B-Instruct-Turbo` does not exist",

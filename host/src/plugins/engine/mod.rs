@@ -27,7 +27,7 @@ use super::problem::Problem;
 use super::report::{ConfigFailure, PluginChanges, PluginState, ProviderChanges, ReloadReport, ReloadStatus};
 use super::resolve::Offer;
 use super::sources::Sources;
-use crate::config::{ConfigProblem, RuntimeLayer};
+use crate::config::{ConfigProblem, ProviderEntry, RuntimeLayer};
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
 
@@ -53,6 +53,8 @@ pub(super) struct Engine {
     /// Switched off by hand.
     pub(super) disabled: BTreeSet<String>,
     pub(super) published: u64,
+    /// The entries of the last reload, to tell whether they are still what they were.
+    pub(super) entries: BTreeMap<String, ProviderEntry>,
 }
 
 /// What became of one library.
@@ -111,6 +113,10 @@ impl Engine {
                 return self.finish(Run::default(), options, begun, Some(failure));
             }
         };
+        if config.plugins != self.entries {
+            self.entries.clone_from(&config.plugins);
+            self.loader.forget_hung();
+        }
         let scan = discover::scan(&self.sources.dirs(&config.plugin_dirs));
         let (candidates, scan) = (scan.candidates, Scan { candidates: Vec::new(), ..scan });
         let mut examined = self.examiner.examine(candidates);

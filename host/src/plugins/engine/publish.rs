@@ -52,7 +52,7 @@ impl Engine {
     }
 
     /// Makes the providers that are wanted and are not there yet. Everything that can fail happens here.
-    pub(super) async fn prepare(&self, config: &Config, mut next: Plugins, run: &mut Run) -> Prepared {
+    pub(super) async fn prepare(&mut self, config: &Config, mut next: Plugins, run: &mut Run) -> Prepared {
         let current = self.registry.snapshot().clone();
         let Asked { wanted, failed, disabled } = instances::asked(config, &next, &run.reasons);
         let mut made = self.make(&wanted, &next, &current).await;
@@ -120,7 +120,7 @@ impl Engine {
     /// A new generation that cannot make a provider which the old one serves is refused as a whole: its providers
     /// stay on the generation they have. Answers with the plugins this befell.
     fn refuse_generations(
-        &self,
+        &mut self,
         wanted: &[Wanted],
         made: &mut [Outcome],
         next: &Plugins,
@@ -157,6 +157,11 @@ impl Engine {
                 problem: problem.clone(),
                 kept_previous: true,
             });
+            if let Some(active) = next.get(id)
+                && problem.code == instances::HUNG
+            {
+                self.loader.note_hung(active.hash, problem.clone());
+            }
             run.refused.insert(id.clone(), problem.clone());
         }
         refused.into_keys().collect()

@@ -52,7 +52,7 @@ async fn a_whole_answer_is_upstreams_own_bytes() {
         seen.contains("authorization: Bearer sk-test-000111222") && seen.contains("x-title: me"),
         "{seen}"
     );
-    assert_eq!(provider.counters.condition(), Condition::Available);
+    assert_eq!(provider.condition(), Condition::Available);
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_stream_without_its_terminal_is_broken() {
         let (chunks, error) = texts(&provider).await;
         assert_eq!(chunks, [Bytes::from(one)]);
         assert_eq!(error.unwrap().kind, ErrorKind::BrokenStream);
-        assert_eq!(provider.counters.condition(), Condition::Degraded);
+        assert_eq!(provider.condition(), Condition::Degraded);
     }
 }
 

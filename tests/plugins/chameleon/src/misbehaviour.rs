@@ -54,6 +54,8 @@ pub(crate) fn misbehave(place: Place, asked: bool) -> Result<()> {
     match behaviour(asked).strip_prefix(place) {
         Some("fail") => return Err(ProviderError::invalid_input("the chameleon was made to refuse")),
         Some("panic") => panic!("the chameleon was made to panic"),
+        Some("payload") => std::panic::panic_any(PanicsWhenDropped),
+        Some("abort") => std::process::abort(),
         Some("exit") => _exit(0),
         Some("block") => std::thread::sleep(FOR_EVER),
         Some("spin") => while std::hint::black_box(true) {},
