@@ -83,3 +83,45 @@ async fn a_new_version_that_refuses_a_new_setting_loses_nothing() {
     assert_eq!(host.ask("chameleon", "hi").await.response(), "blue blue blue blue blue");
     host.stop().await;
 }
+
+#[tokio::test]
+async fn a_key_in_the_environment_is_a_configuration() {
+    let upstream = Upstream::start().await;
+    let key = "sk-environment-0123456789";
+    let options = HostOptions::default().custom(&libraries::mock()).builtin(&libraries::openai_compatible());
+    let options = options.env("OPENAI_COMPATIBLE_API_KEYS", key).secret(key);
+    let options = options.env("OPENAI_COMPATIBLE_MODEL", "gated");
+    let host = Host::start(options.env("OPENAI_COMPATIBLE_BASE_URL", upstream.base_url())).await;
+    let list = host.get("/api/providers").await.json();
+    let names: Vec<&str> =
+        list["providers"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["openai-compatible"], "and nothing has to stand in for it");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_reload_reads_dotenv_again_and_tells_every_problem() {
+    let options = HostOptions::default().custom(&libraries::mock());
+    let entry = json!({ "plugin": "mock", "enabled": "auto", "config": { "api_key": "${KEY}", "reply": "${REPLY}" } });
+    let host = Host::start(options.provider("mock", json!({})).entry("two", entry)).await;
+    let health = host.get("/api/health").await.json();
+    assert_eq!(health["providers"]["two"], "disabled", "it waits for its key: {health}");
+
+    std::fs::write(host.dir().join(".env"), "KEY=some-key\nREPLY='from the file'\n").unwrap();
+    let report = host.reload().await;
+    assert_eq!(
+        (&report["status"], &report["providers"]["created"]),
+        (&json!("ok"), &json!(["two"])),
+        "{report}"
+    );
+    assert_eq!(host.ask("two", "hi").await.response(), "from the file");
+
+    std::fs::write(host.dir().join(".env"), "KEY=some-key\nREPLY='from the\nPORT=http\n").unwrap();
+    let report = host.reload().await;
+    let problems = report["config"]["problems"].as_array().unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(problems.len(), 2, "{report}");
+    assert!(problems.iter().all(|it| it["file"].as_str().unwrap().ends_with("/.env")), "{report}");
+    assert_eq!(problems[1]["pointer"], "/server/port", "{report}");
+    assert_eq!(host.ask("two", "hi").await.response(), "from the file");
+    host.stop().await;
+}

@@ -15,6 +15,8 @@ pub(super) struct Checker<'a> {
     file: &'a str,
     /// Whether the texts of entries may be filled in from variables.
     filled_in: bool,
+    /// Whether values come out of variables that the operator did not mean to be seen.
+    hidden: bool,
     /// Texts with `${` stand for what is not known yet.
     templates: bool,
     pub(super) problems: Vec<ConfigProblem>,
@@ -22,12 +24,17 @@ pub(super) struct Checker<'a> {
 
 impl<'a> Checker<'a> {
     pub(super) fn new(file: &'a str) -> Self {
-        Self { file, filled_in: true, templates: false, problems: Vec::new() }
+        Self { file, filled_in: true, hidden: false, templates: false, problems: Vec::new() }
     }
 
     /// For what is never filled in: a text is what it is.
     pub(super) fn literal(file: &'a str) -> Self {
         Self { filled_in: false, ..Self::new(file) }
+    }
+
+    /// For texts that were filled in.
+    pub(super) fn filled(file: &'a str) -> Self {
+        Self { hidden: true, ..Self::literal(file) }
     }
 
     pub(super) fn value(&mut self, shape: &Shape, value: &Value, pointer: &str) {
@@ -87,8 +94,11 @@ impl<'a> Checker<'a> {
     }
 
     fn wrong(&mut self, shape: &Shape, value: &Value, pointer: &str) {
-        // Anywhere in an entry somebody may have put a secret.
-        let said = said(value, !pointer.starts_with("/plugins/"));
+        let said = match value {
+            Value::Number(_) if self.hidden || matches!(shape, Shape::Secret) => "a number".to_owned(),
+            // Anywhere in an entry somebody may have put a secret.
+            value => said(value, !pointer.starts_with("/plugins/")),
+        };
         let name = super::pointer::segments(pointer).last().unwrap_or_default();
         let reason = if pointer.is_empty() {
             format!("the whole is {said}, not {}", shape.expected())
@@ -128,10 +138,10 @@ pub(super) fn meant(name: &str, keys: &[Key]) -> String {
     }
 }
 
-/// A value for a reader: whole where it can be no secret.
-fn said(value: &Value, show: bool) -> String {
+/// A value for a reader; texts only where they can be no secret.
+fn said(value: &Value, texts: bool) -> String {
     match value {
-        Value::String(text) if show => format!("{text:?}"),
+        Value::String(text) if texts => format!("{text:?}"),
         Value::String(_) => "a text".to_owned(),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),

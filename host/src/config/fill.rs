@@ -13,7 +13,7 @@ use super::layered::{Layered, shape_of};
 use super::origin::Origin;
 use super::pointer::{join, segments};
 use super::problem::ConfigProblem;
-use super::variables::from_text;
+use super::reader::from_text;
 
 /// Goes through the entries that are switched on.
 pub(super) struct Filler<'a> {
@@ -67,7 +67,7 @@ impl<'a> Filler<'a> {
             Ok(Some(filled)) => {
                 let shape = shape_at(pointer);
                 let value = from_text(&filled.text, shape, false);
-                let mut checker = Checker::literal(&self.file);
+                let mut checker = Checker::filled(&self.file);
                 checker.value(shape, &value, pointer);
                 self.problems.append(&mut checker.problems);
                 self.layered.fill(pointer, value, filled.shown);

@@ -14,7 +14,7 @@ use super::environment::{Environment, Set};
 use super::layered::Layered;
 use super::origin::EffectiveValue;
 use super::pointer::join;
-use super::problem::{ConfigProblem, ConfigProblems};
+use super::problem::{ConfigProblem, ConfigProblems, ENVIRONMENT};
 use super::secret::masked;
 use super::variables::in_capitals;
 
@@ -172,7 +172,9 @@ impl Config {
             }
         }
         let token = environment.get("ADMIN_TOKEN");
-        let admin_token = token.and_then(|set| set.value.to_str());
+        let admin_token = token.map(|set| set.value.to_str().ok_or_else(|| no_text(&set)));
+        // Whoever sets a token must not get a host without one.
+        let admin_token = admin_token.transpose().map_err(|problem| problems.push(problem)).ok()?;
         let server: ServerSettings = typed(layered, "/server", problems)?;
         Some(Self {
             server: ServerSettings { admin_token: admin_token.map(Into::into), ..server },
@@ -211,6 +213,10 @@ fn typed<T: DeserializeOwned>(
         problems.push(ConfigProblem::new("the configuration", pointer, error.to_string(), hint));
     };
     serde_json::from_value(value).map_err(told).ok()
+}
+
+fn no_text(set: &Set<'_>) -> ConfigProblem {
+    ConfigProblem::new(ENVIRONMENT, "", format!("{} is not UTF-8", set.name), "set it to a text")
 }
 
 fn effective(layered: &Layered, token: Option<Set<'_>>) -> Vec<EffectiveValue> {

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::describe::{Section, Shape};
-use super::origin::{EffectiveValue, Origin};
+use super::origin::Origin;
 use super::pointer::{join, place, within};
-use super::secret::{masked, sounds_secret};
-use crate::services::redact;
 
 /// One value of one layer. Without a value it only says that there is an object.
 #[derive(Clone, Debug)]
@@ -24,7 +22,7 @@ pub(super) struct Layered {
     value: Value,
     origins: BTreeMap<String, Origin>,
     /// What is shown in place of texts with variables filled in.
-    shown: BTreeMap<String, String>,
+    pub(super) shown: BTreeMap<String, String>,
 }
 
 const KEYS: [&str; 3] = ["api_key", "api_keys", "api_key_env"];
@@ -159,70 +157,6 @@ impl Layered {
             without.remove("/priority");
         }
         without
-    }
-
-    /// Every value at or below a place, fit to be shown.
-    pub(super) fn effective(&self, pointer: &str, shape: &Shape) -> Vec<EffectiveValue> {
-        let mut rows = Vec::new();
-        if let Some(value) = self.get(pointer) {
-            self.rows(value, pointer.to_owned(), shape, &mut rows);
-        }
-        rows
-    }
-
-    fn rows(&self, value: &Value, pointer: String, shape: &Shape, rows: &mut Vec<EffectiveValue>) {
-        match value {
-            Value::Object(members) if !members.is_empty() => {
-                for (key, value) in members {
-                    self.rows(value, join(&pointer, key), shape_of(shape, key), rows);
-                }
-            }
-            value => {
-                let value = self.show(value, &pointer, shape);
-                let origin = self.origin(&pointer);
-                rows.push(EffectiveValue { pointer, value, origin });
-            }
-        }
-    }
-
-    fn show(&self, value: &Value, pointer: &str, shape: &Shape) -> Value {
-        match value {
-            Value::Array(items) => {
-                let shape = if let Shape::List(item) = shape { item } else { shape };
-                let show = |(index, item)| self.show(item, &join(pointer, &usize::to_string(&index)), shape);
-                items.iter().enumerate().map(show).collect()
-            }
-            Value::Object(members) => {
-                let show = |(key, value): (&String, &Value)| {
-                    (key.clone(), self.show(value, &join(pointer, key), shape_of(shape, key)))
-                };
-                Value::Object(members.iter().map(show).collect())
-            }
-            Value::String(text) => self.show_text(text, pointer, shape).into(),
-            plain if self.shown.contains_key(pointer) => match plain {
-                // A secret may have been made of digits.
-                Value::Number(_) if matches!(shape, Shape::Any) => Value::from("***"),
-                plain => plain.clone(),
-            },
-            plain => plain.clone(),
-        }
-    }
-
-    fn show_text(&self, text: &str, pointer: &str, shape: &Shape) -> String {
-        if matches!(shape, Shape::Secret) {
-            return masked(text);
-        }
-        let text = self.shown.get(pointer).map_or(text, String::as_str);
-        if !pointer.contains("/config/") {
-            return text.to_owned();
-        }
-        let name = super::pointer::segments(pointer).last().unwrap_or_default();
-        // `api_key_env` is a name, and the one described key that sounds like more than it is.
-        let plugins_own = matches!(shape, Shape::Any) || pointer.contains("/extra_headers/");
-        if plugins_own && sounds_secret(&name) && !self.shown.contains_key(pointer) {
-            return masked(text);
-        }
-        redact::clean(text, &[])
     }
 }
 

@@ -17,8 +17,9 @@ use super::layered::{Layered, Setting, defaults_of, settings_of};
 use super::origin::Origin;
 use super::pointer::join;
 use super::problem::{ConfigProblem, ConfigProblems, RUNTIME};
+use super::reader::Reader;
 use super::syntax;
-use super::variables::{Reader, in_capitals, with_keys};
+use super::variables::{in_capitals, with_keys};
 
 /// What the command line says of the configuration's keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

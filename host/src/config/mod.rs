@@ -10,6 +10,7 @@ mod syntax;
 // 2. Variables: of the process, of `.env`, and where each goes.
 mod dotenv;
 mod environment;
+mod reader;
 mod variables;
 // 3. The layers, laid over each other, and what is left to variables filled in.
 mod fill;
@@ -18,6 +19,7 @@ mod layered;
 mod layers;
 mod origin;
 mod secret;
+mod show;
 // 4. Changes made at run time, as they are kept.
 mod changes;
 // 5. Settings as the rest of the host uses them.

@@ -342,6 +342,19 @@ fn variables_that_say_the_wrong_thing() {
 }
 
 #[test]
+fn variables_that_are_no_text() {
+    use std::os::unix::ffi::OsStringExt as _;
+    for (name, expected) in [
+        ("ADMIN_TOKEN", "environment: ADMIN_TOKEN is not UTF-8: set it to a text"),
+        ("HOST", "environment: /server/host: HOST is not UTF-8: set it to a text"),
+    ] {
+        let mut setup = Setup::new();
+        setup.variables.push((name.to_owned(), std::ffi::OsString::from_vec(vec![0xff])));
+        assert_eq!(setup.problems(), [expected]);
+    }
+}
+
+#[test]
 fn run_time_changes_that_cannot_be() {
     let setup = Setup::new()
         .runtime("a", Some(json!({"config": {"timeout": "${T}", "api_key_env": "HOME"}, "weigth": 1})));

@@ -11,6 +11,7 @@ mod secrets;
 // What is shipped beside the code.
 mod shipped;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
@@ -21,7 +22,7 @@ use super::{CommandLineLayer, Config, ConfigProblems, EffectiveValue, Environmen
 /// A folder with a configuration, and everything beside it that has a say.
 struct Setup {
     dir: TempDir,
-    variables: Vec<(String, String)>,
+    variables: Vec<(String, OsString)>,
     command_line: CommandLineLayer,
     runtime: RuntimeLayer,
 }
@@ -51,7 +52,7 @@ impl Setup {
     }
 
     fn variable(mut self, name: &str, value: &str) -> Self {
-        self.variables.push((name.to_owned(), value.to_owned()));
+        self.variables.push((name.to_owned(), value.into()));
         self
     }
 

@@ -54,6 +54,11 @@ fn secrets_are_masked_wherever_values_are_shown() {
 fn problems_do_not_repeat_secrets() {
     let file = FILE
         .replace("\"api_keys\"", "\"timeout\": \"sk-by-mistake\", \"temperature\": \"${KEY}\", \"api_keys\"");
-    let problems = Setup::new().file(&file).variable("KEY", KEY).problems().join("\n");
-    assert!(!problems.contains("sk-"), "{problems}");
+    let problems = Setup::new().file(&file).variable("KEY", KEY).variable("PIN", "1").problems();
+    assert_eq!(problems.len(), 2);
+    assert!(!problems.join("\n").contains("sk-"), "{problems:?}");
+    let file = r#"{"plugins": {"a": {"config": {"api_key": 123456, "temperature": "${PIN}"}}}}"#;
+    let problems = Setup::new().file(file).variable("PIN", "123456").problems();
+    assert_eq!(problems.len(), 2);
+    assert!(!problems.join("\n").contains("123456"), "{problems:?}");
 }
