@@ -27,6 +27,8 @@ mod files;
 // 5. Configuration that changes, and plugins that are switched off, moved or lost.
 mod settings;
 mod switches;
+// Providers made, changed and removed at run time.
+mod runtime;
 // 6. Providers that are served by a plan.
 mod plan;
 // 7. The process: signals, its data directory, the command line.

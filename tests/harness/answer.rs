@@ -110,12 +110,14 @@ const SECURE: [(&str, &str); 5] = [
 ];
 
 /// All that an answer may say of itself. A new one is added here on purpose, not by accident.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 20] = [
     "allow",
     "connection",
     "content-length",
     "content-type",
     "date",
+    "etag",
+    "location",
     "retry-after",
     "transfer-encoding",
     "vary",

@@ -14,6 +14,7 @@ mod body;
 mod frames;
 // The handlers, by audience.
 mod chat;
+mod edit;
 mod health;
 mod plugins;
 mod providers;
@@ -39,6 +40,8 @@ pub fn router(state: AppState) -> Router {
     // For operators.
     let admin = Router::new()
         .route("/api/providers/reload", post(plugins::reload_all))
+        .route("/api/providers", post(edit::create))
+        .route("/api/providers/{name}", get(edit::one).patch(edit::patch).delete(edit::remove))
         .route("/api/providers/{name}/models", get(providers::models))
         .route("/api/plugins", get(plugins::list))
         .route("/api/plugins/{id}", get(plugins::one))

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::config::{Changes, Config, EffectiveValue, Enabled};
+use serde_json::Value;
+
+use crate::config::{Changes, Config, EffectiveValue, Enabled, Origin};
 use crate::plugins::instances::{Plugins, alike};
 use crate::plugins::manifest::Manifest;
 
@@ -25,11 +27,30 @@ pub struct ProviderView {
     /// The id of the plugin that makes it.
     pub plugin: String,
     /// `true`, `false` or `"auto"`.
-    pub enabled: serde_json::Value,
+    pub enabled: Value,
+    /// Lower is tried first.
+    pub priority: Value,
+    /// Its share under the `weighted` strategy.
+    pub weight: Value,
     /// Counts its changes at run time: for `If-Match`.
     pub version: u64,
+    /// Where the entry as a whole comes from: `runtime`, `file`, `environment` or `default`.
+    pub origin: &'static str,
     /// Every value in force, and where each comes from.
-    pub values: Vec<EffectiveValue>,
+    pub values: Vec<ShownValue>,
+}
+
+/// One value in force.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShownValue {
+    /// As `patchbay provider set` wants it: `priority`, `model`, `extra_headers.x-team`.
+    pub key: String,
+    /// A secret is masked.
+    pub value: Value,
+    /// In words.
+    pub origin: String,
+    /// For programs.
+    pub source: Origin,
 }
 
 impl Shown {
@@ -49,6 +70,13 @@ impl Shown {
         let id = entry.plugin.as_deref().unwrap_or(name);
         let manifest = self.manifests.iter().find(|manifest| alike(manifest.id.as_str(), id));
         let defaults = manifest.map(|manifest| (manifest.id.as_str(), &manifest.config_defaults));
+        let effective = entry.effective(name, defaults);
+        let of = |key: &str| {
+            let found = effective
+                .iter()
+                .find(|value| value.pointer.rsplit_once('/').is_some_and(|(_, last)| last == key));
+            found.map_or(Value::Null, |value| value.value.clone())
+        };
         Some(ProviderView {
             name: name.to_owned(),
             plugin: manifest.map_or_else(|| id.to_owned(), |manifest| manifest.id.to_string()),
@@ -58,7 +86,37 @@ impl Shown {
                 Enabled::Auto => "auto".into(),
             },
             version: self.versions.get(name).copied().unwrap_or_default(),
-            values: entry.effective(name, defaults),
+            priority: of("priority"),
+            weight: of("weight"),
+            origin: origin(&effective),
+            values: effective.into_iter().map(|value| ShownValue::new(name, value)).collect(),
         })
+    }
+}
+
+impl ShownValue {
+    fn new(provider: &str, value: EffectiveValue) -> Self {
+        let EffectiveValue { pointer, value, origin } = value;
+        let within = pointer
+            .strip_prefix("/plugins/")
+            .and_then(|rest| rest.strip_prefix(provider))
+            .unwrap_or(&pointer);
+        let within = within.strip_prefix("/config").filter(|rest| !rest.is_empty()).unwrap_or(within);
+        let key = within.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~");
+        Self { key, value, origin: origin.to_string(), source: origin }
+    }
+}
+
+/// The strongest layer that says anything of it.
+fn origin(values: &[EffectiveValue]) -> &'static str {
+    let any = |is: fn(&Origin) -> bool| values.iter().any(|value| is(&value.origin));
+    if any(|origin| matches!(origin, Origin::Runtime)) {
+        "runtime"
+    } else if any(|origin| matches!(origin, Origin::File { .. })) {
+        "file"
+    } else if any(|origin| matches!(origin, Origin::Environment { .. } | Origin::DotEnv { .. })) {
+        "environment"
+    } else {
+        "default"
     }
 }

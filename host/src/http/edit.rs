@@ -1,0 +1,131 @@
+//! Providers made, shown, changed and removed while the host runs.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::header::{ETAG, IF_MATCH, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::{Map, Value};
+
+use super::body::WholeBody;
+use super::error::ApiError;
+use super::state::AppState;
+use crate::plugins::{EditAction, EditError, ProviderEdit, ProviderView};
+
+/// Makes a provider from an entry as it would stand in the file, with its name beside.
+pub(super) async fn create(
+    State(state): State<AppState>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let mut entry = object(&body)?;
+    let Some(Value::String(name)) = entry.remove("name") else {
+        return Err(bad_request("missing_field", "Missing required field", "`name` must be a string"));
+    };
+    let action = EditAction::Create(entry);
+    edit(&state, ProviderEdit { name: name.clone(), action, expected: None }).await?;
+    let mut response = show(&state, &name)?;
+    *response.status_mut() = StatusCode::CREATED;
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/providers/{name}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// What is configured for one provider, secrets masked, and where each value comes from.
+pub(super) async fn one(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    show(&state, &name)
+}
+
+/// Changes some of it; null takes back what was changed before.
+pub(super) async fn patch(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let action = EditAction::Patch(object(&body)?);
+    edit(&state, ProviderEdit { name: name.clone(), action, expected: expected(&headers)? }).await?;
+    show(&state, &name)
+}
+
+/// Takes one away, for good: one of the file is left out until it is made again.
+pub(super) async fn remove(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let expected = expected(&headers)?;
+    edit(&state, ProviderEdit { name, action: EditAction::Remove, expected }).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn edit(state: &AppState, edit: ProviderEdit) -> Result<u64, ApiError> {
+    state.manager.edit(edit).await.map_err(ApiError::from)
+}
+
+fn show(state: &AppState, name: &str) -> Result<Response, ApiError> {
+    let view = state.manager.provider(name).ok_or_else(|| EditError::Unknown(name.to_owned()))?;
+    let ProviderView { version, .. } = view;
+    let tag = HeaderValue::from_str(&format!("\"{version}\"")).map_err(|_| ApiError::internal())?;
+    Ok(([(ETAG, tag)], Json(view)).into_response())
+}
+
+fn object(body: &Bytes) -> Result<Map<String, Value>, ApiError> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(bad_request("invalid_json", "Invalid JSON", "The body must be a JSON object")),
+        // Without the text itself: there may be a key in it.
+        Err(error) => {
+            let place = format!("The body is not JSON: line {}, column {}", error.line(), error.column());
+            Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "Invalid JSON", place))
+        }
+    }
+}
+
+/// The version that the client has seen, if it cares.
+fn expected(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let value = value.to_str().unwrap_or_default().trim();
+    if value == "*" {
+        return Ok(None);
+    }
+    let number = value.trim_matches('"').parse().ok();
+    let details = "`If-Match` is the version of the provider, as its `ETag` has it: \"3\"";
+    number.map(Some).ok_or_else(|| bad_request("invalid_if_match", "Invalid If-Match", details))
+}
+
+fn bad_request(code: &'static str, error: &'static str, details: &'static str) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, code, error, details)
+}
+
+impl From<EditError> for ApiError {
+    fn from(error: EditError) -> Self {
+        const REFUSED: &str = "Provider not accepted";
+        let details = error.to_string();
+        let (status, code, short) = match error {
+            EditError::Taken(_) => (StatusCode::CONFLICT, "provider_exists", "Provider exists"),
+            EditError::Unknown(_) => (StatusCode::NOT_FOUND, "provider_not_found", "Unknown provider"),
+            EditError::Stale { .. } => {
+                (StatusCode::PRECONDITION_FAILED, "stale_version", "Provider changed meanwhile")
+            }
+            EditError::Configuration(_) => {
+                (StatusCode::CONFLICT, "configuration_invalid", "Configuration cannot be used")
+            }
+            EditError::KeyNeeded => (StatusCode::UNPROCESSABLE_ENTITY, "key_needed", REFUSED),
+            EditError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "entry_invalid", REFUSED),
+            EditError::Refused(problem) => {
+                let details = format!("{}: {}", problem.message, problem.hint);
+                return Self::new(StatusCode::UNPROCESSABLE_ENTITY, problem.code, REFUSED, details);
+            }
+            EditError::NotKept(_) | EditError::NoLoader => {
+                tracing::error!(problem = crate::plugins::problem::chain(&error), "provider not changed");
+                return Self::internal();
+            }
+        };
+        Self::new(status, code, short, details)
+    }
+}
