@@ -186,3 +186,41 @@ async fn a_reload_from_the_command_line_says_what_changed() {
     check(&reload(&[]).await, 1, &["it panicked while it was created"]);
     host.stop().await;
 }
+
+#[test]
+fn the_configuration_is_checked_and_shown_without_a_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    std::fs::create_dir_all(dir.path().join("plugins/custom")).unwrap();
+    libraries::mock().install(&dir.path().join("plugins/custom"), "libmock.so");
+    write(
+        "plugin_config.json",
+        r#"{"sever": {}, "plugins": {"mock": {"priority": "high", "config": {"model": "${NO_SUCH}"}}}}"#,
+    );
+    let expected = ["/sever: unknown key", "/plugins/mock/priority", "NO_SUCH"];
+    check(&run(dir.path(), &["config", "check"]), 78, &expected);
+    check(&run(dir.path(), &["config", "show"]), 78, &expected);
+
+    write(
+        "plugin_config.json",
+        r#"{"plugins": {"mock": {"config": {"api_key": "${KEY}", "reply": "hello"}}}}"#,
+    );
+    write(".env", "KEY=sk-0123456789abcdef\nPORT=8080\n");
+    check(&run(dir.path(), &["config", "check"]), 0, &["nothing to mend, 1 providers"]);
+    let shown = run(dir.path(), &["config", "show"]);
+    check(
+        &shown,
+        0,
+        &["/server/port", "8080", ".env line 2: PORT", "/plugins/mock/config/reply", "sk-***cdef"],
+    );
+    check(&shown, 0, &["/plugins/mock/priority", "999", "default of the plugin mock"]);
+    assert!(!String::from_utf8_lossy(&shown.stdout).contains("0123456789"), "{shown:?}");
+    let json = run(dir.path(), &["config", "show", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let reply =
+        json["values"].as_array().unwrap().iter().find(|it| it["pointer"] == "/plugins/mock/config/reply");
+    assert_eq!(reply.unwrap()["origin"]["layer"], "file");
+    let schema = run(dir.path(), &["config", "schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
+    assert!(schema["properties"]["plugins"].is_object(), "{schema}");
+}

@@ -158,3 +158,43 @@ async fn of_two_changes_to_one_version_one_is_refused() {
     assert_eq!(host.ask("mock", "hi").await.response(), value(&won, "reply")["value"].as_str().unwrap());
     host.stop().await;
 }
+
+/// Each round: a host starts on what the one before left, is changed without pause, and is killed in the middle.
+#[tokio::test]
+async fn a_host_that_is_killed_finds_a_state_that_it_had_acknowledged() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut acknowledged, mut next) = (0_u64, 1_u64);
+    for round in 0..100_u64 {
+        let options = HostOptions::default().custom(&libraries::mock()).provider("mock", json!({}));
+        let host = Host::start(options.env("PATCHBAY_DATA_DIR", data.path().to_str().unwrap())).await;
+        let view = host.get("/api/providers/mock").await.json();
+        let found = view["values"].as_array().unwrap().iter().find(|value| value["key"] == "reply");
+        let found = found.map_or(0, |value| value["value"].as_str().unwrap().parse().unwrap());
+        // What was on its way when the host died may have been kept or not; everything before it was.
+        assert!(
+            found == acknowledged || found + 1 == next,
+            "round {round}: {found}, acknowledged was {acknowledged}"
+        );
+        (acknowledged, next) = (found, found + 1);
+        assert_eq!(view["version"].as_u64().unwrap(), acknowledged, "each change is one version: {view}");
+
+        // A few are waited for, the last one is not: the kill comes at whatever moment of it.
+        for _ in 0..round % 3 {
+            let changed =
+                patch(&host, "mock", None, json!({ "config": { "reply": next.to_string() } })).await;
+            assert_eq!(changed.status, 200, "{}", changed.body);
+            (acknowledged, next) = (next, next + 1);
+        }
+        let body = json!({ "config": { "reply": next.to_string() } }).to_string();
+        let last = host.request(reqwest::Method::PATCH, "/api/providers/mock");
+        let last = last.header("content-type", "application/json").body(body).send();
+        let moment = tokio::time::sleep(std::time::Duration::from_micros(round * 61 % 3000));
+        tokio::select! {
+            answer = last => if answer.is_ok_and(|answer| answer.status() == 200) { acknowledged = next },
+            () = moment => {}
+        }
+        next += 1;
+        // Kills it.
+        drop(host);
+    }
+}

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
-use crate::config::{CommandLineLayer, ConfigProblems, Environment, RuntimeLayer};
+use crate::config::{
+    ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigProblems, Environment, RuntimeLayer,
+};
 use crate::http::{self, AppState, Outcome, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
@@ -26,7 +28,7 @@ use crate::services::http::HttpClient;
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the command line says; what is none is left to the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppOptions {
     /// The configuration file; `plugin_config.json` in the working directory, if it is there.
     pub config_file: Option<PathBuf>,
@@ -64,6 +66,9 @@ pub enum StartError {
         .0.display()
     )]
     Locked(PathBuf),
+    /// What was changed at run time.
+    #[error(transparent)]
+    Changes(#[from] ChangeFileError),
     /// The loader.
     #[error("the loader could not be started")]
     Manager(#[from] ManagerError),
@@ -93,6 +98,33 @@ pub enum DrainOutcome {
     },
 }
 
+/// What a host that starts now would be configured with.
+#[derive(Debug)]
+pub struct Setup {
+    /// Where configuration and libraries come from.
+    pub sources: Sources,
+    /// What is in force.
+    pub config: Config,
+    /// Where the host keeps what it has to remember.
+    pub data_dir: PathBuf,
+}
+
+impl Setup {
+    /// Reads the configuration, and over it what was changed while a host ran.
+    pub fn read(options: &AppOptions) -> Result<Self, StartError> {
+        let here = std::env::current_dir().map_err(StartError::WorkingDirectory)?;
+        let sources = sources(options, &here);
+        // Where the changes are kept is itself configured, though never by them.
+        let config = sources.read_config(&RuntimeLayer::default())?;
+        let data_dir = options.data_dir.as_ref().map(|dir| here.join(dir)).unwrap_or_else(|| {
+            sources.base.join(config.data_dir.as_deref().unwrap_or(Path::new(".patchbay")))
+        });
+        let changes = ChangeFile::within(&data_dir).read()?;
+        let config = sources.read_config(&changes.layer())?;
+        Ok(Self { sources, config, data_dir })
+    }
+}
+
 /// A gateway that serves.
 #[derive(Debug)]
 pub struct App {
@@ -110,14 +142,9 @@ pub struct App {
 impl App {
     /// Reads the configuration, loads the plugins, and listens.
     pub async fn start(options: AppOptions) -> Result<App, StartError> {
-        let here = std::env::current_dir().map_err(StartError::WorkingDirectory)?;
-        let sources = sources(&options, &here);
-        let config = sources.read_config(&RuntimeLayer::default())?;
+        let Setup { sources, config, data_dir } = Setup::read(&options)?;
         let settings = &config.server;
         http::start_check(settings).map_err(|error| StartError::Configuration(error.to_string()))?;
-        let data_dir = options.data_dir.map(|dir| here.join(dir)).unwrap_or_else(|| {
-            sources.base.join(config.data_dir.as_deref().unwrap_or(Path::new(".patchbay")))
-        });
         let lock = lock(&data_dir)?;
 
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());

@@ -7,19 +7,19 @@ use std::process::Command;
 use clap::{CommandFactory as _, Parser as _};
 use patchbay::cli::CommandLine;
 
-use super::{check, finish, mock_host};
+use serde_json::json;
+
+use super::{check, finish};
+use crate::harness::{Host, HostOptions, SECRET, libraries};
 
 /// Examples that no test can run, by how they begin; the other tests here do what they do.
-const NOT_RUN: [(&str, &str); 9] = [
+const NOT_RUN: [(&str, &str); 6] = [
     ("patchbay serve", "goes on until it is told to end"),
     ("patchbay dev", "goes on until it is told to end"),
     ("GROQ_API_KEY=", "goes on until it is told to end"),
     ("ADMIN_TOKEN=", "asks another machine"),
     ("pass show", "needs a store of passwords"),
     ("patchbay plugin install", "needs a library that a reader has built"),
-    ("patchbay provider add", "the routes that change providers come with the stored configuration"),
-    ("patchbay provider s", "the routes that change providers come with the stored configuration"),
-    ("patchbay provider remove", "the routes that change providers come with the stored configuration"),
 ];
 
 /// The examples of a command and of all below it.
@@ -91,7 +91,8 @@ fn every_level_explains_itself() {
 
 #[tokio::test]
 async fn examples_that_a_host_can_serve_are_run() {
-    let host = mock_host().await;
+    let options = HostOptions::default().custom(&libraries::mock()).builtin(&libraries::openai_compatible());
+    let host = Host::start(options.provider("mock", json!({}))).await;
     symlink(env!("CARGO_BIN_EXE_patchbay"), host.dir().join("patchbay")).unwrap();
     std::fs::write(host.dir().join("question.txt"), "why?").unwrap();
     for folder in [".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"] {
@@ -101,12 +102,15 @@ async fn examples_that_a_host_can_serve_are_run() {
         // A conversation needs a terminal.
         !NOT_RUN.iter().any(|(begin, _)| example.starts_with(begin)) && example != "patchbay chat"
     };
-    let (off, on): (Vec<_>, Vec<_>) = all().into_iter().filter(is_run).partition(|it| it.contains("disable"));
+    let takes_away =
+        |it: &String| ["disable", "remove", "enabled=false"].iter().any(|word| it.contains(word));
+    let (mut off, on): (Vec<_>, Vec<_>) = all().into_iter().filter(is_run).partition(takes_away);
+    off.sort_by_key(|it| it.contains("remove"));
     assert!(on.len() > 15, "{on:#?}");
     // What is switched off cannot be asked: last.
     for example in on.iter().chain(&off) {
         let mut shell = Command::new("sh");
-        shell.args(["-c", example]);
+        shell.args(["-c", &format!("LOCAL_KEY={SECRET} {example}")]);
         let output = finish(shell, host.dir(), host.address(), "").await;
         assert_eq!(output.status.code(), Some(0), "{example}: {output:?}");
     }

@@ -14,6 +14,7 @@ mod testing;
 // 2. The subcommands.
 mod chat;
 mod completions;
+mod config;
 mod demo;
 mod dev;
 mod health;
@@ -56,6 +57,7 @@ enum Command {
     Models(models::Models),
     Health(health::Health),
     Demo(demo::Demo),
+    Config(config::ConfigCommand),
     Completions(completions::Completions),
 }
 
@@ -94,6 +96,7 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
         Command::Models(command) => Box::pin(models::run(command)).await,
         Command::Health(command) => Box::pin(health::run(command)).await,
         Command::Demo(command) => Box::pin(demo::run(command)).await,
+        Command::Config(command) => config::run(command, environment),
         Command::Completions(command) => Ok(completions::run(&command)),
     }
 }

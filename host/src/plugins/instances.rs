@@ -109,7 +109,7 @@ fn offered<'a>(
 }
 
 /// `-` and `_` are alike in ids, as cargo has it.
-pub(super) fn alike(a: &str, b: &str) -> bool {
+pub fn alike(a: &str, b: &str) -> bool {
     let same = |byte: u8| if byte == b'_' { b'-' } else { byte };
     a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| same(a) == same(b))
 }

@@ -86,6 +86,7 @@ pub use engine::{EditAction, EditError, ProviderEdit, ProviderView};
 pub use features::{Feature, Features};
 pub use fetch::{Fetch, Incoming, Outgoing};
 pub use instance::{Chunks, Instance};
+pub use instances::alike;
 pub use job::{ChunkBatch, Operation};
 pub use manager::{Manager, ManagerError, ManagerOptions, ReloadOptions, UnknownPlugin};
 pub use problem::{Phase, Problem, Step};
