@@ -1,5 +1,8 @@
 //! What becomes of everything else when a library is refused: nothing.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
 use serde_json::{Value, json};
 
 use crate::broken::{AGAIN, FILE, IN_C, Problem, bytes, host, next};
@@ -96,6 +99,27 @@ async fn folders_and_other_names_are_passed_over() {
     assert_eq!(reason("notes.txt"), "its name does not end in .so, as libraries do here");
     assert_eq!(reason("half.so.part"), "its name is that of a temporary file");
     assert_eq!(list["total_count"], 2, "{list}");
+    host.stop().await;
+}
+
+/// A name that is no text is shown as well as it can be, and hides nothing else.
+#[tokio::test]
+async fn names_that_are_no_text() {
+    let options = HostOptions::default().custom(&libraries::mock()).provider("mock", json!({}));
+    // Neither the data directory's, which the probe has to be told.
+    let host = Host::start(options.env("PATCHBAY_DATA_DIR", OsStr::from_bytes(b"data\xff"))).await;
+    for (name, place) in [(&b"lib\xff.so"[..], "failed"), (b"notes\xff", "ignored")] {
+        let file = host.custom().join(OsStr::from_bytes(name));
+        std::fs::write(&file, "junk").unwrap();
+        let report = host.reload().await;
+        assert_eq!(report["plugins"]["unchanged"], json!(["mock"]), "{report}");
+        let list = host.plugins().await;
+        let entries = if place == "failed" { &report["plugins"]["failed"] } else { &list["ignored"] };
+        let shown = json!(file.to_string_lossy());
+        assert!(entries.as_array().unwrap().iter().any(|it| it["file"] == shown), "{entries}");
+    }
+    assert_eq!(host.plugins().await["total_count"], 2);
+    assert_eq!(host.ask("mock", "hello").await.response(), "You said: hello");
     host.stop().await;
 }
 
