@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
-use crate::config::{CommandLineLayer, ConfigProblems, Environment, RuntimeLayer};
+use crate::config::{CommandLineLayer, ConfigFiles, ConfigProblems, Environment, RuntimeLayer};
 use crate::http::{self, AppState, Outcome, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
@@ -214,6 +214,7 @@ fn sources(options: &AppOptions, here: &Path) -> Sources {
     Sources {
         config_file,
         config_named: options.config_file.is_some(),
+        files: ConfigFiles::default(),
         base,
         plugin_dirs,
         environment: options.environment.clone(),
