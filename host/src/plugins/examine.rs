@@ -1,6 +1,7 @@
 //! Every candidate looked at without running any of it: read, hashed, inspected, its manifest checked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,21 +74,38 @@ struct Stamp {
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
-    /// Whoever may write to the folder may replace the file.
-    folder_mode: u32,
+    /// Whoever may write to a folder may replace the file: the one it was found in, and where a link leads to.
+    folders: (Folder, Option<Folder>),
+}
+
+/// Who may write to a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Folder {
+    mode: u32,
+    owner: (u32, u32),
 }
 
 impl Stamp {
     fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
+        let metadata = fs::metadata(path).ok()?;
+        let is_link = fs::symlink_metadata(path).ok()?.is_symlink();
+        let real = is_link.then(|| fs::canonicalize(path)).transpose().ok()?;
         Some(Self {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-            folder_mode: std::fs::metadata(path.parent()?).ok()?.mode(),
+            folders: (Folder::of(path)?, real.as_deref().and_then(Folder::of)),
         })
+    }
+}
+
+impl Folder {
+    /// The one that a file lies in.
+    fn of(file: &Path) -> Option<Self> {
+        let metadata = fs::metadata(file.parent()?).ok()?;
+        Some(Self { mode: metadata.mode(), owner: (metadata.uid(), metadata.gid()) })
     }
 }
 
@@ -98,7 +116,8 @@ impl Examiner {
 
     /// Looks at every candidate, and forgets the files that are no candidates any more.
     pub(super) fn examine(&mut self, candidates: Vec<Candidate>) -> Vec<Examined> {
-        self.seen.retain(|path, _| candidates.iter().any(|candidate| candidate.path == *path));
+        let there: HashSet<&Path> = candidates.iter().map(|candidate| candidate.path.as_path()).collect();
+        self.seen.retain(|path, _| there.contains(path.as_path()));
         candidates.into_iter().map(|candidate| self.look_at(candidate)).collect()
     }
 
@@ -150,5 +169,31 @@ impl Examiner {
             })
         });
         Content { hash: bytes.hash, size: bytes.bytes.len() as u64, plugin }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn whoever_may_replace_a_file_is_part_of_its_stamp() {
+        let root = tempfile::tempdir().unwrap();
+        let (plugins, store) = (root.path().join("plugins"), root.path().join("store"));
+        fs::create_dir(&plugins).unwrap();
+        fs::create_dir(&store).unwrap();
+        let (file, link) = (store.join("a.so"), plugins.join("a.so"));
+        fs::write(&file, "abc").unwrap();
+        symlink(&file, &link).unwrap();
+        for folder in [&plugins, &store] {
+            fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+            let before = Stamp::of(&link);
+            assert_eq!(before, Stamp::of(&link));
+            fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
+            assert_ne!(before, Stamp::of(&link), "{}", folder.display());
+        }
     }
 }
