@@ -5,9 +5,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use super::discover::{Candidate, DirCategory};
-use super::file::{self, ContentHash, FileContents, FileRules};
+use super::file::{self, ContentHash, FileContents, FileError, FileRules};
 use super::inspect;
 use super::manifest::Manifest;
 use super::platform::Platform;
@@ -63,8 +64,27 @@ impl Examined {
 pub(super) struct Examiner {
     rules: FileRules,
     platform: Platform,
-    seen: HashMap<PathBuf, (Stamp, Arc<Content>)>,
+    seen: HashMap<PathBuf, Seen>,
 }
+
+/// What a look at a file found.
+#[derive(Debug)]
+struct Seen {
+    stamp: Stamp,
+    at: SystemTime,
+    content: Arc<Content>,
+}
+
+impl Seen {
+    /// Whether the file is sure to be what it was. A stamp that was fresh when it was taken proves nothing: what is
+    /// written at the same tick of the clock, or through a mapping that was written to before, leaves it as it is.
+    fn still_holds(&self, now: Option<Stamp>) -> bool {
+        Some(self.stamp) == now && self.stamp.latest().is_some_and(|latest| latest + SETTLED <= self.at)
+    }
+}
+
+/// How old a stamp must be to be relied on; file systems count in steps of up to two seconds.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// What changes whenever a file's content or permissions do. The change time cannot be set by a writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +121,15 @@ impl Stamp {
     }
 }
 
+impl Stamp {
+    /// When anything about the file was last changed; none before 1970.
+    fn latest(&self) -> Option<SystemTime> {
+        let (seconds, nanoseconds) = self.modified.max(self.changed);
+        let since = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
+        SystemTime::UNIX_EPOCH.checked_add(since)
+    }
+}
+
 impl Folder {
     /// The one that a file lies in.
     fn of(file: &Path) -> Option<Self> {
@@ -123,11 +152,11 @@ impl Examiner {
 
     fn look_at(&mut self, candidate: Candidate) -> Examined {
         let Candidate { path, dir, category, .. } = candidate;
-        let stamp = Stamp::of(&path);
-        if let Some((seen, content)) = self.seen.get(&path)
-            && Some(*seen) == stamp
+        let (at, stamp) = (SystemTime::now(), Stamp::of(&path));
+        if let Some(seen) = self.seen.get(&path)
+            && seen.still_holds(stamp)
         {
-            return Examined { path, dir, category, content: Ok(Arc::clone(content)), bytes: None };
+            return Examined { path, dir, category, content: Ok(Arc::clone(&seen.content)), bytes: None };
         }
         match file::read(&path, &self.rules) {
             Err(error) => {
@@ -137,17 +166,23 @@ impl Examiner {
             Ok(bytes) => {
                 let content = Arc::new(self.read(&bytes));
                 if let Some(stamp) = stamp {
-                    self.seen.insert(path.clone(), (stamp, Arc::clone(&content)));
+                    self.seen.insert(path.clone(), Seen { stamp, at, content: Arc::clone(&content) });
                 }
                 Examined { path, dir, category, content: Ok(content), bytes: Some(bytes) }
             }
         }
     }
 
-    /// The bytes of a file again, which must be the ones it was examined by.
-    pub(super) fn read_again(&self, path: &Path, hash: ContentHash) -> Result<FileContents, Problem> {
-        let bytes = file::read(path, &self.rules).map_err(|error| error.problem())?;
-        if bytes.hash == hash { Ok(bytes) } else { Err(file::FileError::Changing.problem()) }
+    /// The bytes of a file again, which must be the ones it was examined by. If not, its stamp has lied, and the
+    /// next look is a thorough one.
+    pub(super) fn read_again(&mut self, path: &Path, hash: ContentHash) -> Result<FileContents, Problem> {
+        let read = file::read(path, &self.rules);
+        let same =
+            read.and_then(|bytes| if bytes.hash == hash { Ok(bytes) } else { Err(FileError::Changing) });
+        same.map_err(|error| {
+            self.seen.remove(path);
+            error.problem()
+        })
     }
 
     fn read(&self, bytes: &FileContents) -> Content {
@@ -174,10 +209,65 @@ impl Examiner {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
+    use std::fs::{File, Permissions};
+    use std::os::fd::AsRawFd as _;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+    use crate::plugins::discover::{self, PluginDir};
+
+    /// A file that is written as linkers do, through memory: what is written there may leave no trace.
+    struct Mapped(*mut u8);
+
+    impl Mapped {
+        fn of(path: &Path) -> Self {
+            let file = File::options().read(true).write(true).open(path).unwrap();
+            let (access, shared) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+            // SAFETY: a new mapping of an open file, which stays there to the end of the process.
+            let start =
+                unsafe { libc::mmap(std::ptr::null_mut(), 4096, access, shared, file.as_raw_fd(), 0) };
+            assert_ne!(start, libc::MAP_FAILED);
+            Self(start.cast())
+        }
+
+        fn write(&self, byte: u8) {
+            // SAFETY: the file has more bytes than this, and nothing else in the process looks at them.
+            unsafe { self.0.add(1000).write_volatile(byte) };
+        }
+    }
+
+    #[test]
+    fn what_leaves_no_trace_is_found_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.so");
+        // Something that begins like a library.
+        let mut bytes = fs::read(std::env::current_exe().unwrap()).unwrap();
+        bytes.truncate(4096);
+        fs::write(&path, bytes).unwrap();
+        let mapped = Mapped::of(&path);
+        mapped.write(1);
+        let mut examiner = Examiner::new(FileRules::default());
+        let hash = |examiner: &mut Examiner| {
+            let dirs = [PluginDir { path: dir.path().to_owned(), category: DirCategory::Custom }];
+            let examined = examiner.examine(discover::scan(&dirs).candidates);
+            examined[0].content.as_ref().unwrap().hash
+        };
+        let one = hash(&mut examiner);
+        mapped.write(2);
+        let two = hash(&mut examiner);
+        assert_ne!(one, two, "a fresh stamp is not relied on");
+
+        // As if some time had gone by.
+        let later = Duration::from_secs(10);
+        examiner.seen.get_mut(&path).unwrap().at += later;
+        assert_eq!(hash(&mut examiner), two);
+        mapped.write(3);
+        let stale = examiner.seen[&path].still_holds(Stamp::of(&path));
+        assert!(examiner.read_again(&path, two).is_err());
+        let three = hash(&mut examiner);
+        assert_ne!(two, three, "a stamp that lied ({stale}) is forgotten");
+        assert!(examiner.read_again(&path, three).is_ok());
+    }
 
     #[test]
     fn whoever_may_replace_a_file_is_part_of_its_stamp() {
