@@ -33,6 +33,9 @@ pub(super) struct Plugin {
     pub(super) keep: Option<&'static str>,
 }
 
+/// How much of what was read is kept for loading it. What is beyond is read once more when it is loaded.
+const HELD_BYTES: usize = 64 << 20;
+
 /// A candidate that was looked at.
 #[derive(Debug)]
 pub(super) struct Examined {
@@ -40,7 +43,7 @@ pub(super) struct Examined {
     pub(super) dir: usize,
     pub(super) category: DirCategory,
     pub(super) content: Result<Arc<Content>, Problem>,
-    /// The bytes, when they were read just now.
+    /// The bytes, when they were read just now, may be loaded, and do not take up too much memory.
     pub(super) bytes: Option<FileContents>,
 }
 
@@ -147,7 +150,17 @@ impl Examiner {
     pub(super) fn examine(&mut self, candidates: Vec<Candidate>) -> Vec<Examined> {
         let there: HashSet<&Path> = candidates.iter().map(|candidate| candidate.path.as_path()).collect();
         self.seen.retain(|path, _| there.contains(path.as_path()));
-        candidates.into_iter().map(|candidate| self.look_at(candidate)).collect()
+        let mut room = HELD_BYTES;
+        let look = |candidate| {
+            let mut file = self.look_at(candidate);
+            let size = file.bytes.as_ref().map_or(0, |bytes| bytes.bytes.len());
+            match room.checked_sub(size) {
+                Some(left) => room = left,
+                None => file.bytes = None,
+            }
+            file
+        };
+        candidates.into_iter().map(look).collect()
     }
 
     fn look_at(&mut self, candidate: Candidate) -> Examined {
@@ -158,17 +171,20 @@ impl Examiner {
         {
             return Examined { path, dir, category, content: Ok(Arc::clone(&seen.content)), bytes: None };
         }
-        match file::read(&path, &self.rules) {
-            Err(error) => {
+        let is_library =
+            |head: &[u8]| inspect::begins_well(head, &self.platform).map_err(|error| error.problem());
+        match file::read_if(&path, &self.rules, is_library) {
+            Err(problem) => {
                 self.seen.remove(&path);
-                Examined { path, dir, category, content: Err(error.problem()), bytes: None }
+                Examined { path, dir, category, content: Err(problem), bytes: None }
             }
             Ok(bytes) => {
                 let content = Arc::new(self.read(&bytes));
                 if let Some(stamp) = stamp {
                     self.seen.insert(path.clone(), Seen { stamp, at, content: Arc::clone(&content) });
                 }
-                Examined { path, dir, category, content: Ok(content), bytes: Some(bytes) }
+                let bytes = content.plugin.is_ok().then_some(bytes);
+                Examined { path, dir, category, content: Ok(content), bytes }
             }
         }
     }
@@ -267,6 +283,33 @@ mod tests {
         let three = hash(&mut examiner);
         assert_ne!(two, three, "a stamp that lied ({stale}) is forgotten");
         assert!(examiner.read_again(&path, three).is_ok());
+    }
+
+    #[test]
+    fn only_what_may_be_loaded_is_held_and_not_all_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let built = std::env::current_exe().unwrap().with_file_name("libmock.so");
+        let put = |name: &str, bytes: &[u8]| {
+            fs::write(dir.path().join(name), bytes).unwrap();
+            File::options().write(true).open(dir.path().join(name)).unwrap().set_len(40 << 20).unwrap();
+        };
+        let library = fs::read(built).unwrap();
+        put("1.so", b"junk");
+        put("2.so", &library[..4096]);
+        put("3.so", &library);
+        put("4.so", &library);
+        let mut examiner = Examiner::new(FileRules::default());
+        let dirs = [PluginDir { path: dir.path().to_owned(), category: DirCategory::Custom }];
+        let mut examined = examiner.examine(discover::scan(&dirs).candidates);
+        let code = |file: &Examined| file.problem().map(|problem| problem.code);
+        assert_eq!(
+            examined.iter().map(code).collect::<Vec<_>>(),
+            [Some("not_a_library"), Some("file_damaged"), None, None]
+        );
+        let held = examined.iter().map(|file| file.bytes.is_some()).collect::<Vec<_>>();
+        assert_eq!(held, [false, false, true, false]);
+        let last = examined.pop().unwrap();
+        assert!(examiner.read_again(&last.path, last.content.unwrap().hash).is_ok());
     }
 
     #[test]
