@@ -1,9 +1,12 @@
 //! What becomes of everything else when a library is refused: nothing.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
 use serde_json::{Value, json};
 
 use crate::broken::{AGAIN, FILE, IN_C, Problem, bytes, host, next};
-use crate::harness::{Host, HostOptions, compile, libraries};
+use crate::harness::{Gate, Host, HostOptions, libraries};
 
 /// A copy that broke off, wherever it did, is never loaded: neither one that ends there nor one with zeros from
 /// there on, which is what a copy that reserves its room first leaves behind.
@@ -99,6 +102,27 @@ async fn folders_and_other_names_are_passed_over() {
     host.stop().await;
 }
 
+/// A name that is no text is shown as well as it can be, and hides nothing else.
+#[tokio::test]
+async fn names_that_are_no_text() {
+    let options = HostOptions::default().custom(&libraries::mock()).provider("mock", json!({}));
+    // Neither the data directory's, which the probe has to be told.
+    let host = Host::start(options.env("PATCHBAY_DATA_DIR", OsStr::from_bytes(b"data\xff"))).await;
+    for (name, place) in [(&b"lib\xff.so"[..], "failed"), (b"notes\xff", "ignored")] {
+        let file = host.custom().join(OsStr::from_bytes(name));
+        std::fs::write(&file, "junk").unwrap();
+        let report = host.reload().await;
+        assert_eq!(report["plugins"]["unchanged"], json!(["mock"]), "{report}");
+        let list = host.plugins().await;
+        let entries = if place == "failed" { &report["plugins"]["failed"] } else { &list["ignored"] };
+        let shown = json!(file.to_string_lossy());
+        assert!(entries.as_array().unwrap().iter().any(|it| it["file"] == shown), "{entries}");
+    }
+    assert_eq!(host.plugins().await["total_count"], 2);
+    assert_eq!(host.ask("mock", "hello").await.response(), "You said: hello");
+    host.stop().await;
+}
+
 /// Where there is nothing to keep, whoever asks is told why there is nothing.
 #[tokio::test]
 async fn a_first_load_that_fails() {
@@ -188,16 +212,14 @@ async fn a_reload_that_takes_long_holds_up_nobody() {
     let options = HostOptions::default().custom(&libraries::mock()).custom(&libraries::chameleon());
     let options = options.provider("mock", json!({})).provider("chameleon", json!({}));
     let host = Host::start(options.section("loader", json!({ "probe_timeout": 60 }))).await;
-    let until = host.dir().join("go on");
-    let Some(waits) = compile("constructor-waits", IN_C, &[&format!("-DUNTIL={until:?}")]) else { return };
+    let Some((waits, gate)) = Gate::new(host.dir(), IN_C) else { return };
     host.install(&waits, FILE);
-    let size = waits.bytes().len().to_string();
     let meanwhile = async {
-        host.logs("library is tried out", &size).await;
+        let held = tokio::task::spawn_blocking(move || gate.reached()).await.unwrap();
         assert_eq!(host.ask("mock", "hello").await.response(), "You said: hello");
         assert_eq!(host.ask("chameleon", "hello").await.response(), "green green green green green");
         assert_eq!(host.plugin("chameleon").await["version"], "1.0.0");
-        std::fs::write(&until, "").unwrap();
+        drop(held);
     };
     // Who asks for a reload while there is one gets the report of a run that saw what he saw.
     let (one, two, ()) = tokio::join!(host.reload(), host.reload(), meanwhile);

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Host, HostOptions, Upstream, libraries};
+use crate::harness::{Host, HostOptions, Upstream, libraries, make_pipe};
 
 async fn generation(host: &Host, provider: &str) -> Value {
     let list = host.get("/api/providers").await.json();
@@ -60,6 +60,38 @@ async fn an_edit_that_cannot_be_used_changes_nothing() {
     assert_eq!(failed["message"], "the provider \"mock\" could not be made: `chunks` must be at least 1");
     assert_eq!(host.ask("mock", "hi").await.response(), "You said: hi");
     assert_eq!(host.ask("two", "hi").await.response(), "two");
+    host.stop().await;
+}
+
+/// Moved away to be written anew, by an editor or by hand: nobody wants to be served by the defaults meanwhile.
+#[tokio::test]
+async fn a_file_that_is_gone_changes_nothing() {
+    let options = HostOptions::default().custom(&libraries::mock()).entry("two", json!({ "plugin": "mock" }));
+    let host = Host::start(options).await;
+    let (file, aside) = (host.dir().join("plugin_config.json"), host.dir().join("aside.json"));
+    let fails = async |what: &str| {
+        let report = host.reload().await;
+        assert_eq!(report["status"], "failed", "{report}");
+        assert!(report["config"]["message"].as_str().unwrap().contains(what), "{report}");
+        assert_eq!(host.ask("two", "hi").await.response(), "You said: hi");
+        assert_eq!(host.ask("mock", "hi").await.status, 404);
+    };
+    std::fs::rename(&file, &aside).unwrap();
+    fails("plugin_config.json: is gone; what serves goes on serving").await;
+    // Nor does a reload wait for somebody to write.
+    make_pipe(&file);
+    fails("plugin_config.json: cannot be read: it is not a regular file").await;
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(host.reload().await["status"], "ok");
+
+    // The same holds for the variables beside it.
+    let dotenv = host.dir().join(".env");
+    std::fs::write(&dotenv, "TWO_MODEL=some\n").unwrap();
+    assert_eq!(host.reload().await["providers"]["updated"], json!(["two"]));
+    std::fs::remove_file(&dotenv).unwrap();
+    fails(".env: is gone").await;
+    make_pipe(&dotenv);
+    fails(".env: cannot be read: it is not a regular file").await;
     host.stop().await;
 }
 

@@ -1,13 +1,10 @@
 //! Swapping while clients are served: nobody notices, nobody waits, nothing is left behind.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
-use std::process::Command;
+use std::fs;
 use std::sync::mpsc;
-use std::time::Duration;
 
+use crate::broken::IN_C;
+use crate::harness::Gate;
 use crate::scenario::host::{Place, chat};
 use crate::scenario::http::Connection;
 use crate::scenario::paint;
@@ -70,42 +67,31 @@ fn no_request_waits_for_a_reload() {
     let mut place = Place::new().unwrap();
     place.install("mock", &paint::built("mock").unwrap()).unwrap();
     let config = place.path().join("plugin_config.json");
-    let host = place.serve(PROGRAM.as_ref()).unwrap();
+    fs::write(&config, r#"{"loader": {"probe_timeout": 60}, "plugins": {"mock": {}}}"#).unwrap();
+    let mut host = place.serve(PROGRAM.as_ref()).unwrap();
 
-    // Configuration from a pipe: the reload stands still until somebody writes.
-    make_pipe(&config);
+    let Some((waits, gate)) = Gate::new(host.place.path(), IN_C) else { return };
+    host.place.install("waits", waits.bytes()).unwrap();
+    fs::write(&config, r#"{"loader": {"probe_timeout": 60}, "plugins": {"other": {"plugin": "mock"}}}"#)
+        .unwrap();
     let (done, report) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| done.send(host.reload()));
-        // Opens only when the host has opened the other end: the reload is under way.
-        let mut writer = loop {
-            match OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&config) {
-                Ok(writer) => break writer,
-                Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ENXIO), "{error}"),
-            }
-            assert!(report.try_recv().is_err(), "the reload did not read its configuration");
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        let held = gate.reached();
         assert_eq!(host.complete("mock", "hello").unwrap(), "You said: hello");
         let mut connection = Connection::open(host.address).unwrap();
         let (status, text) = connection.ask("POST", "/api/chat", &chat("mock", "mock:tokens=2")).unwrap();
         assert_eq!((status, text.as_str()), (200, "word1 word2"));
         assert_eq!(host.ask("GET", "/api/plugins", "").unwrap()["total_count"], 1);
         assert_eq!(host.ask("GET", "/api/providers", "").unwrap()["total_count"], 1);
-        assert!(report.try_recv().is_err(), "the reload did not wait for its configuration");
+        assert!(report.try_recv().is_err(), "the reload did not wait for the library");
 
-        writer.write_all(br#"{"plugins": {"other": {"plugin": "mock"}}}"#).unwrap();
-        drop(writer);
+        drop(held);
         let report = report.recv().unwrap().unwrap();
+        assert_eq!(report["plugins"]["failed"][0]["code"], "not_a_plugin", "{report:#}");
         assert_eq!(report["providers"]["created"][0], "other", "{report:#}");
     });
-    fs::remove_file(&config).unwrap();
     let log = host.log();
     let status = host.stop().unwrap();
     assert!(status.success(), "{status}: {log}");
-}
-
-fn make_pipe(path: &Path) {
-    let made = Command::new("mkfifo").arg(path).status().unwrap();
-    assert!(made.success());
 }

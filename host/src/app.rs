@@ -16,7 +16,8 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
 use crate::config::{
-    ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigProblems, Environment, RuntimeLayer,
+    ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
+    RuntimeLayer,
 };
 use crate::http::{self, AppState, Outcome, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
@@ -241,6 +242,7 @@ fn sources(options: &AppOptions, here: &Path) -> Sources {
     Sources {
         config_file,
         config_named: options.config_file.is_some(),
+        files: ConfigFiles::default(),
         base,
         plugin_dirs,
         environment: options.environment.clone(),

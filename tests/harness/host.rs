@@ -1,5 +1,6 @@
 //! A running host in a folder of its own.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Once;
@@ -20,7 +21,7 @@ pub struct HostOptions {
     custom: Vec<(String, Library)>,
     config: Map<String, Value>,
     arguments: Vec<String>,
-    environment: Vec<(String, String)>,
+    environment: Vec<(String, OsString)>,
     secrets: Vec<String>,
     unprivileged: bool,
 }
@@ -68,8 +69,8 @@ impl HostOptions {
         self
     }
 
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
         self
     }
 
@@ -130,7 +131,7 @@ impl Host {
         arguments.extend(options.arguments.iter().map(String::as_str));
         let mut environment = options.environment;
         // Everything of the host's own, so that a key would be seen if it were ever logged.
-        let level = ("RUST_LOG".to_owned(), "debug,patchbay=trace".to_owned());
+        let level = ("RUST_LOG".to_owned(), "debug,patchbay=trace".into());
         if !environment.iter().any(|(name, _)| name == "RUST_LOG" || name == "LOG_LEVEL") {
             environment.push(level);
         }

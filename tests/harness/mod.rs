@@ -15,6 +15,8 @@
 mod answer;
 // Libraries in C.
 mod compile;
+// A library that waits.
+mod gate;
 // A running host.
 mod host;
 // What the host's process is and says.
@@ -28,6 +30,7 @@ use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Streaming};
 pub use compile::compile;
+pub use gate::{Gate, make_pipe};
 pub use host::{Host, HostOptions};
 pub use libraries::Library;
 pub use upstream::Upstream;

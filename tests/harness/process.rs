@@ -1,5 +1,6 @@
 //! The host's process: started, listened to, ended.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -54,7 +55,7 @@ impl Process {
     pub(super) async fn start(
         dir: &Path,
         arguments: &[&str],
-        environment: &[(String, String)],
+        environment: &[(String, OsString)],
         unprivileged: bool,
     ) -> Result<(Self, String), (ExitStatus, String)> {
         let mut command = if unprivileged { as_nobody(dir) } else { Command::new(BINARY) };

@@ -27,7 +27,7 @@ mod serve;
 use clap::{Parser, Subcommand};
 
 pub use self::failure::Failure;
-use crate::config::Environment;
+use crate::config::{ConfigFiles, Environment};
 use crate::telemetry::log::{LogError, LogOptions};
 
 /// An AI gateway whose providers are plugins, loaded and swapped while it runs
@@ -75,7 +75,8 @@ impl CommandLine {
         };
         let named = hosting.and_then(|hosting| hosting.config_file(environment)).unwrap_or_default();
         // What is wrong with `.env` is told together with what is wrong elsewhere, once the configuration is read.
-        let (environment, _) = environment.with_dotenv(&named.with_file_name(".env"));
+        let (environment, _) =
+            environment.with_dotenv(&named.with_file_name(".env"), &ConfigFiles::default());
         LogOptions::read(|name| environment.text(name).map(str::to_owned))
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::dotenv;
+use super::files::ConfigFiles;
 use super::origin::Origin;
 use super::problem::{ConfigProblem, ENVIRONMENT};
 
@@ -51,16 +52,16 @@ impl Environment {
     }
 
     /// With what the `.env` at `path` says beside it, if there is one. A real variable wins, even an empty one.
-    pub fn with_dotenv(&self, path: &Path) -> (Self, Vec<ConfigProblem>) {
+    pub fn with_dotenv(&self, path: &Path, files: &ConfigFiles) -> (Self, Vec<ConfigProblem>) {
         let file = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return (self.clone(), Vec::new()),
-            Err(error) => {
-                let hint = "make it a text that the host's user may read";
-                let problem = ConfigProblem::new(file, "", format!("cannot be read: {error}"), hint);
-                return (self.clone(), vec![problem]);
-            }
+        let bytes = match files.read(path, false) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return (self.clone(), Vec::new()),
+            Err(problem) => return (self.clone(), vec![problem]),
+        };
+        let Ok(text) = String::from_utf8(bytes) else {
+            let problem = ConfigProblem::new(file, "", "is no text", "write it in UTF-8");
+            return (self.clone(), vec![problem]);
         };
         let (assignments, problems) = dotenv::parse(&file, &text);
         let mut variables: BTreeMap<String, Variable> = assignments
@@ -129,9 +130,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(".env");
         let real = Environment::from_iter([("A", "real"), ("B", "")]);
-        assert_eq!(real.with_dotenv(&path), (real.clone(), vec![]), "there need not be a file");
+        let files = ConfigFiles::default();
+        assert_eq!(real.with_dotenv(&path, &files), (real.clone(), vec![]), "there need not be a file");
         std::fs::write(&path, "A=file\nB=file\nC=file\nD=\n").unwrap();
-        let (both, problems) = real.with_dotenv(&path);
+        let (both, problems) = real.with_dotenv(&path, &files);
         assert!(problems.is_empty());
         assert_eq!(
             [both.text("A"), both.text("B"), both.text("C"), both.text("D")],

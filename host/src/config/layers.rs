@@ -11,6 +11,7 @@ use super::check::Checker;
 use super::describe::{ENTRY, ROOT, Shape};
 use super::entry::ProviderEntry;
 use super::environment::Environment;
+use super::files::ConfigFiles;
 use super::fill::Filler;
 use super::host::Config;
 use super::layered::{Layered, Setting, defaults_of, settings_of};
@@ -54,6 +55,8 @@ pub struct Layers<'a> {
     pub file: &'a Path,
     /// Whether the operator named it.
     pub must_exist: bool,
+    /// Which files have been there before.
+    pub files: &'a ConfigFiles,
     /// The real one.
     pub environment: &'a Environment,
     /// Options.
@@ -68,7 +71,7 @@ impl Layers<'_> {
     /// Reads file and `.env` as they are now. Either everything can be used, or every problem is told.
     pub fn read(&self) -> Result<Config, ConfigProblems> {
         let dotenv = self.file.with_file_name(".env");
-        let (environment, mut problems) = self.environment.with_dotenv(&dotenv);
+        let (environment, mut problems) = self.environment.with_dotenv(&dotenv, self.files);
         let dotenv = dotenv.display().to_string();
         let mut layered = Layered::new();
         layered.lay(defaults_of(&ROOT, ""));
@@ -94,14 +97,11 @@ impl Layers<'_> {
 
     fn file_layer(&self, problems: &mut Vec<ConfigProblem>) -> Vec<Setting> {
         let file = self.file.display().to_string();
-        let bytes = match std::fs::read(self.file) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.must_exist => {
-                return Vec::new();
-            }
-            Err(error) => {
-                let hint = "name a file that the host's user may read";
-                problems.push(ConfigProblem::new(file, "", format!("cannot be read: {error}"), hint));
+        let bytes = match self.files.read(self.file, self.must_exist) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Vec::new(),
+            Err(problem) => {
+                problems.push(problem);
                 return Vec::new();
             }
         };

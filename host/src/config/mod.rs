@@ -7,12 +7,14 @@ mod pointer;
 mod problem;
 mod schema;
 mod syntax;
-// 2. Variables: of the process, of `.env`, and where each goes.
+// 2. The files, whatever lies in their place.
+mod files;
+// 3. Variables: of the process, of `.env`, and where each goes.
 mod dotenv;
 mod environment;
 mod reader;
 mod variables;
-// 3. The layers, laid over each other, and what is left to variables filled in.
+// 4. The layers, laid over each other, and what is left to variables filled in.
 mod fill;
 mod interpolate;
 mod layered;
@@ -20,9 +22,9 @@ mod layers;
 mod origin;
 mod secret;
 mod show;
-// 4. Changes made at run time, as they are kept.
+// 5. Changes made at run time, as they are kept.
 mod changes;
-// 5. Settings as the rest of the host uses them.
+// 6. Settings as the rest of the host uses them.
 mod entry;
 mod host;
 mod provider;
@@ -33,6 +35,7 @@ mod tests;
 pub use changes::{Change, ChangeFile, ChangeFileError, Changes};
 pub use entry::{Enabled, Isolation, ProviderEntry};
 pub use environment::Environment;
+pub use files::ConfigFiles;
 pub use host::{
     BreakerSettings, Config, LimitSettings, LoaderSettings, RoutingSettings, ServerSettings, Strategy,
 };

@@ -36,7 +36,9 @@ pub(super) async fn one(State(state): State<AppState>, PluginId(id): PluginId) -
     state.manager.get(&id).map(|view| Json(view).into_response()).ok_or_else(|| unknown(&id))
 }
 
+/// Nothing else: a misspelt `dry_run` would do what was only to be reported.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReloadQuery {
     #[serde(default)]
     dry_run: bool,
@@ -47,19 +49,23 @@ pub(super) async fn reload_all(
     State(state): State<AppState>,
     query: Result<Query<ReloadQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(ReloadQuery { dry_run }) = query.map_err(|_| {
-        let details = "dry_run must be true or false";
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
-    })?;
+    let Query(ReloadQuery { dry_run }) = query.map_err(|error| invalid_query(&error))?;
     let report = state.manager.reload(ReloadOptions { dry_run, only: None, reason: "api" }).await;
     Ok(Json(&*report).into_response())
 }
+
+/// One plugin is reloaded for real, or not at all.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoQuery {}
 
 /// Loads one plugin anew.
 pub(super) async fn reload(
     State(state): State<AppState>,
     PluginId(id): PluginId,
+    query: Result<Query<NoQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
+    query.map_err(|error| no_query(&error))?;
     answer(state.manager.reload_plugin(&id).await)
 }
 
@@ -81,6 +87,16 @@ pub(super) async fn disable(
 
 fn answer(outcome: Result<Arc<ReloadReport>, UnknownPlugin>) -> Result<Response, ApiError> {
     outcome.map(|report| Json(&*report).into_response()).map_err(|UnknownPlugin(id)| unknown(&id))
+}
+
+fn invalid_query(error: &QueryRejection) -> ApiError {
+    let details = format!("{}; dry_run, which is true or false, is all there is", error.body_text());
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+}
+
+fn no_query(error: &QueryRejection) -> ApiError {
+    let details = format!("{}; a single plugin has no dry run", error.body_text());
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
 }
 
 fn unknown(id: &str) -> ApiError {

@@ -358,6 +358,16 @@ async fn what_goes_wrong_is_said_in_one_shape() {
         ("GET", "/api/plugins/x", "", "", 404, "plugin_not_found", "\"x\""),
         ("GET", "/api/plugins/%ff", "", "", 404, "plugin_not_found", "GET /api/plugins"),
         ("POST", "/api/providers/reload?dry_run=perhaps", "", "", 400, "invalid_query", "true or false"),
+        ("POST", "/api/providers/reload?dryrun=true", "", "", 400, "invalid_query", "unknown field `dryrun`"),
+        (
+            "POST",
+            "/api/plugins/mock/reload?dry_run=true",
+            "",
+            "",
+            400,
+            "invalid_query",
+            "unknown field `dry_run`",
+        ),
         ("GET", "/api/plugins", "x-forwarded-for: 1.2.3.4\r\n", "", 403, "forbidden", "ADMIN_TOKEN"),
         ("POST", "/api/chat", json, HELLO, 429, "rate_limited", "p0: slow down"),
     ] {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -88,6 +88,12 @@ impl FileError {
     }
 }
 
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
+        error.problem()
+    }
+}
+
 impl FileContents {
     pub fn new(bytes: Vec<u8>) -> Self {
         let hash = ContentHash::of(&bytes);
@@ -112,8 +118,20 @@ impl fmt::Display for ContentHash {
     }
 }
 
+/// As much of a file as tells what it is.
+const HEAD: usize = 512;
+
 /// Reads the file behind `path`, following links: what counts is who may change the file that they lead to.
 pub fn read(path: &Path, rules: &FileRules) -> Result<FileContents, FileError> {
+    read_if(path, rules, |_| Ok(()))
+}
+
+/// Like [`read`], but first shows how the file begins: what is not wanted is not read.
+pub fn read_if<E: From<FileError>>(
+    path: &Path,
+    rules: &FileRules,
+    wanted: impl FnOnce(&[u8]) -> Result<(), E>,
+) -> Result<FileContents, E> {
     // Without O_NONBLOCK, opening a named pipe would wait for a writer; regular files do not care.
     let mut file = OpenOptions::new()
         .read(true)
@@ -126,8 +144,9 @@ pub fn read(path: &Path, rules: &FileRules) -> Result<FileContents, FileError> {
         check_permissions(path, &before)?;
     }
     if before.len() > rules.max_bytes {
-        return Err(FileError::TooLarge { size: before.len(), limit: rules.max_bytes });
+        return Err(FileError::TooLarge { size: before.len(), limit: rules.max_bytes }.into());
     }
+    wanted(&read_head(&file).map_err(FileError::Unreadable)?)?;
 
     let bytes = read_bytes(&mut file, before.len())?;
 
@@ -136,7 +155,7 @@ pub fn read(path: &Path, rules: &FileRules) -> Result<FileContents, FileError> {
     let now = fs::metadata(path).map_err(|_| FileError::Changing)?;
     let state = State::of(&before);
     if bytes.len() as u64 != before.len() || State::of(&after) != state || State::of(&now) != state {
-        return Err(FileError::Changing);
+        return Err(FileError::Changing.into());
     }
     Ok(FileContents::new(bytes))
 }
@@ -152,6 +171,13 @@ fn check_permissions(path: &Path, file: &Metadata) -> Result<(), FileError> {
         permissions::check(dir, &fs::metadata(dir).map_err(FileError::Unreadable)?)?;
     }
     Ok(())
+}
+
+fn read_head(file: &File) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; HEAD];
+    let length = file.read_at(&mut head, 0)?;
+    head.truncate(length);
+    Ok(head)
 }
 
 /// One byte more than expected is asked for, so that a growing file is noticed, and never more than that.

@@ -1,9 +1,9 @@
 //! What a reload and `/api/plugins` answer. Field names are contract.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::manifest::{Category, Manifest, PluginId};
 use super::problem::Problem;
@@ -72,6 +72,7 @@ pub struct Reloaded {
 #[derive(Clone, Debug, Serialize)]
 pub struct FailedPlugin {
     /// Where it lies.
+    #[serde(serialize_with = "lossily")]
     pub file: PathBuf,
     /// The plugin, where the manifest could be read.
     pub id: Option<String>,
@@ -212,6 +213,7 @@ pub struct PluginList {
 #[derive(Clone, Debug, Serialize)]
 pub struct IgnoredFile {
     /// Where it lies.
+    #[serde(serialize_with = "lossily")]
     pub file: PathBuf,
     /// Why it was passed over.
     pub reason: String,
@@ -232,6 +234,7 @@ pub struct PluginView {
     pub homepage: Option<String>,
     pub documentation: Option<String>,
     pub license: Option<String>,
+    #[serde(serialize_with = "lossily")]
     pub file: PathBuf,
     pub sha256: Option<String>,
     pub size_bytes: Option<u64>,
@@ -310,6 +313,11 @@ pub struct Load {
     /// `active`, `draining`, `closing`, `unloaded` or `resident`.
     pub state: &'static str,
     pub reason: Option<String>,
+}
+
+/// A file's name may be any bytes; one that is no text must not take the whole answer with it.
+fn lossily<S: Serializer>(file: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&file.display())
 }
 
 impl PluginView {

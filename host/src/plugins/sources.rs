@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::discover::{DirCategory, PluginDir};
-use crate::config::{CommandLineLayer, Config, ConfigProblems, Environment, Layers, RuntimeLayer};
+use crate::config::{
+    CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment, Layers, RuntimeLayer,
+};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +14,8 @@ pub struct Sources {
     pub config_file: PathBuf,
     /// Whether the operator named it, so that it must be there.
     pub config_named: bool,
+    /// Those that have been read since the start, which must be there from then on.
+    pub files: ConfigFiles,
     /// What relative folders are relative to, and where `plugins/` lies.
     pub base: PathBuf,
     /// Folders named on the command line, besides those of the configuration.
@@ -28,6 +32,7 @@ impl Sources {
         let layers = Layers {
             file: &self.config_file,
             must_exist: self.config_named,
+            files: &self.files,
             environment: &self.environment,
             command_line: &self.command_line,
             runtime,

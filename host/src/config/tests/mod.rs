@@ -17,7 +17,9 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-use super::{CommandLineLayer, Config, ConfigProblems, EffectiveValue, Environment, Layers, RuntimeLayer};
+use super::{
+    CommandLineLayer, Config, ConfigFiles, ConfigProblems, EffectiveValue, Environment, Layers, RuntimeLayer,
+};
 
 /// A folder with a configuration, and everything beside it that has a say.
 struct Setup {
@@ -67,6 +69,7 @@ impl Setup {
         let layers = Layers {
             file: &self.path(),
             must_exist: false,
+            files: &ConfigFiles::default(),
             environment: &environment,
             command_line: &self.command_line,
             runtime: &self.runtime,

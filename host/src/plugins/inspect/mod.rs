@@ -144,6 +144,11 @@ pub fn inspect(bytes: &[u8], platform: &Platform) -> Result<Inspection, InspectE
     })
 }
 
+/// Judges by the first bytes alone: a few hundred, or all there are.
+pub fn begins_well(head: &[u8], platform: &Platform) -> Result<(), InspectError> {
+    header::check(head, platform).map(drop)
+}
+
 fn manifest(layout: &Layout<'_>) -> Result<Vec<u8>, InspectError> {
     let sections: Vec<_> =
         layout.sections.iter().filter(|section| section.name == MANIFEST_SECTION.as_bytes()).collect();

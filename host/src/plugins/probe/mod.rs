@@ -8,10 +8,11 @@
 mod child;
 mod script;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{PipeReader, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ const ROOM: usize = 4096;
 /// What the child is told.
 #[derive(Debug, Serialize, Deserialize)]
 struct Question {
-    /// The private copy.
-    path: PathBuf,
+    /// The private copy. Not a path: serde writes only those that are text, and a data directory need not be.
+    path: OsString,
     /// The manifest as it was read from the file.
     manifest: String,
     plugin: String,
@@ -221,7 +222,7 @@ pub(super) async fn probe(
     patience: Duration,
 ) -> Result<Findings, ProbeFault> {
     let question = Question {
-        path: subject.copy.to_owned(),
+        path: subject.copy.as_os_str().to_owned(),
         manifest: subject.manifest.to_owned(),
         plugin: subject.plugin.to_owned(),
         sample_config: subject.sample_config,
