@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::FromRawFd as _;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -143,7 +144,7 @@ type Refused = (Refusal, String);
 async fn try_out(question: &super::Question, lines: &mut Lines) -> Result<Findings, Refused> {
     lines.stage(Stage::Constructors);
     // On a thread of its own that stays, as the generation's would.
-    let path = question.path.clone();
+    let path = PathBuf::from(&question.path);
     let opened = std::thread::spawn(move || Library::open(&path)).join();
     let library = opened
         .map_err(|_| (Refusal::Unloadable, "opening it panicked".to_owned()))?
@@ -229,7 +230,7 @@ async fn start(
         number: 0,
         version: Version::new(0, 0, 0),
         sha256: String::new(),
-        copy: question.path.clone(),
+        copy: PathBuf::from(&question.path),
         keep: (!question.close).then(|| "it asked to stay".to_owned()),
         owns_copy: false,
         main: Handle::current(),
@@ -251,7 +252,7 @@ async fn start(
 
 fn refusal(fault: &LibraryFault) -> Refused {
     let code = match fault {
-        LibraryFault::Open(_) => Refusal::Unloadable,
+        LibraryFault::Open(_) | LibraryFault::NoPlace => Refusal::Unloadable,
         LibraryFault::NoLayout => Refusal::NoLayout,
         LibraryFault::Layout(_) => Refusal::Layout,
         LibraryFault::NoHeader

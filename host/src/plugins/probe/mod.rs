@@ -8,10 +8,11 @@
 mod child;
 mod script;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{PipeReader, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ const ROOM: usize = 4096;
 /// What the child is told.
 #[derive(Debug, Serialize, Deserialize)]
 struct Question {
-    /// The private copy.
-    path: PathBuf,
+    /// The private copy. Not as text: a path may be any bytes.
+    path: OsString,
     /// The manifest as it was read from the file.
     manifest: String,
     plugin: String,
@@ -221,7 +222,7 @@ pub(super) async fn probe(
     patience: Duration,
 ) -> Result<Findings, ProbeFault> {
     let question = Question {
-        path: subject.copy.to_owned(),
+        path: subject.copy.into(),
         manifest: subject.manifest.to_owned(),
         plugin: subject.plugin.to_owned(),
         sample_config: subject.sample_config,
@@ -336,6 +337,20 @@ fn signal_name(signal: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_child_is_told_any_path() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let question = Question {
+            path: OsString::from_vec(b"/data \xff\n/1.so".to_vec()),
+            manifest: String::new(),
+            plugin: String::new(),
+            sample_config: serde_json::Value::Null,
+            close: true,
+        };
+        let asked: Question = serde_json::from_reader(question_file(&question).unwrap()).unwrap();
+        assert_eq!(asked.path, question.path);
+    }
 
     #[test]
     fn lines_are_read_while_somebody_still_holds_the_pipe() {
