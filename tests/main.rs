@@ -22,6 +22,8 @@ mod broken;
 mod refused;
 // 3. Plugins that misbehave while they serve: one request is lost, or one plugin.
 mod containment;
+// What becomes of their libraries.
+mod unloading;
 // 4. Files that change under the host's hands.
 mod files;
 // 5. Configuration that changes, and plugins that are switched off, moved or lost.

@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{debug, error, warn};
 
+use super::library::LibraryFault;
+use super::place::Fate;
 use super::record::{Life, Record};
 use super::runner::Remains;
 
@@ -89,8 +91,12 @@ fn end(thread: JoinHandle<Option<Remains>>, keep: Option<String>, record: &Recor
             reason: format!("{instances} instances and {operations} operations of it were never dropped"),
         };
     }
+    let Some(range) = remains.library.range() else {
+        std::mem::forget(remains);
+        return Life::Resident { reason: LibraryFault::NoPlace.to_string() };
+    };
     step(record, "waiting for threads it started");
-    let threads = super::threads::left_after(remains.library.range(), THREADS_PATIENCE);
+    let threads = super::threads::left_after(range, THREADS_PATIENCE);
     if threads > 0 {
         std::mem::forget(remains);
         let reason = match threads {
@@ -111,15 +117,17 @@ fn end(thread: JoinHandle<Option<Remains>>, keep: Option<String>, record: &Recor
             return Life::Resident { reason: format!("no thread could be started to close it: {error}") };
         }
     };
-    let gone = closed.is_gone();
+    let fate = closed.fate();
     drop(lenders);
-    if gone {
-        Life::Unloaded
-    } else {
-        Life::Resident {
+    match fate {
+        Fate::Gone => Life::Unloaded,
+        Fate::Mapped => Life::Resident {
             reason: "the system's loader kept it mapped: the library, or one it depends on, asked to stay \
                      (NODELETE, thread-local destructors on a thread of its own, or a unique symbol)"
                 .to_owned(),
+        },
+        Fate::Unknown(why) => {
+            Life::Resident { reason: format!("whether it was unmapped could not be verified: {why}") }
         }
     }
 }

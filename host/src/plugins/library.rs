@@ -2,7 +2,7 @@
 
 use std::mem::ManuallyDrop;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
@@ -10,6 +10,8 @@ use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOA
 use abi_stable::{StableAbi, std_types::RStr};
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use patchbay_plugin_api::abi::{PROVIDER_INTERFACE, ProviderInterface, RootRef};
+
+use super::place::{Fate, Place};
 
 /// Opening and closing exclude each other: keys are told apart by address, and an address freed by one close
 /// could otherwise be given to the next library before its keys were looked at.
@@ -19,8 +21,8 @@ static OPEN_OR_CLOSE: Mutex<()> = Mutex::new(());
 #[derive(Debug)]
 pub(super) struct Library {
     handle: ManuallyDrop<Handle>,
-    path: PathBuf,
-    range: Range<usize>,
+    /// None when the loader does not say where it lies.
+    place: Option<Place>,
 }
 
 /// Why a library could not be used.
@@ -29,6 +31,9 @@ pub(super) enum LibraryFault {
     /// `dlopen` refused.
     #[error("the system's loader refused it")]
     Open(#[source] libloading::Error),
+    /// The loader does not say where it lies.
+    #[error("the system's loader does not say where in memory it lies")]
+    NoPlace,
     /// There is no header of abi_stable's.
     #[error("it does not export a Patchbay plugin")]
     NoHeader,
@@ -64,10 +69,14 @@ impl Library {
         let _one_at_a_time = OPEN_OR_CLOSE.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: running the library's constructors is what is wanted; whether they may be run was decided by
         // permissions, trust and probe before.
-        let handle =
-            unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(LibraryFault::Open)?;
-        let range = mapped_range(path).unwrap_or(0..0);
-        Ok(Self { handle: ManuallyDrop::new(handle), path: path.to_owned(), range })
+        let handle = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
+            .map_err(LibraryFault::Open)?
+            .into_raw();
+        // SAFETY: opened a moment ago.
+        let place = unsafe { Place::of(handle) };
+        // SAFETY: as above, and nobody else has it.
+        let handle = ManuallyDrop::new(unsafe { Handle::from_raw(handle) });
+        Ok(Self { handle, place })
     }
 
     /// The header, from this very library: the loader's search also looks into its dependencies.
@@ -81,7 +90,7 @@ impl Library {
                 .map_err(|_| LibraryFault::NoHeader)?
         };
         let address = std::ptr::from_ref(&*header) as usize;
-        if !self.range.is_empty() && !self.range.contains(&address) {
+        if !self.range().ok_or(LibraryFault::NoPlace)?.contains(&address) {
             return Err(LibraryFault::ForeignHeader);
         }
         header.upgrade().map_err(|error| LibraryFault::Header(one_line(&error)))
@@ -119,49 +128,43 @@ impl Library {
         Ok(Exports { root, operations })
     }
 
-    /// Where its code and data lie.
-    pub(super) fn range(&self) -> &Range<usize> {
-        &self.range
+    /// Where its code and data lie, as far as the loader says.
+    pub(super) fn range(&self) -> Option<&Range<usize>> {
+        self.place.as_ref().map(Place::range)
     }
 
     /// Unmaps the library. Nothing of it may be in use: its threads have ended, its objects are dropped. Its
     /// destructors run on this thread, which may itself keep the library mapped until it ends.
     pub(super) fn close(self) -> Closed {
-        let Self { handle, path, range } = self;
+        let Self { handle, place } = self;
         let _one_at_a_time = OPEN_OR_CLOSE.lock().unwrap_or_else(PoisonError::into_inner);
         drop(ManuallyDrop::into_inner(handle));
         // While nothing else can be opened: the addresses may be another library's next, with keys of its own.
-        super::keys::delete_within(&range);
-        Closed { path }
+        if let Some(place) = &place {
+            super::keys::delete_within(place.range());
+        }
+        Closed { place }
     }
 }
 
 /// A library that was closed, and may or may not be gone.
 pub(super) struct Closed {
-    path: PathBuf,
+    place: Option<Place>,
 }
 
 impl Closed {
-    /// Looks whether it is still mapped. The path is never used twice, so what is found is this library.
-    pub(super) fn is_gone(&self) -> bool {
-        mapped_range(&self.path).is_none()
+    /// Looks what became of it.
+    pub(super) fn fate(&self) -> Fate {
+        match &self.place {
+            Some(place) => place.fate(),
+            None => Fate::Unknown(LibraryFault::NoPlace.to_string()),
+        }
     }
 }
 
 fn provider_interface(root: RootRef) -> Result<patchbay_plugin_api::abi::RawInterface, LibraryFault> {
     let (name, version) = PROVIDER_INTERFACE;
     (root.get_interface())(RStr::from_str(name), version).into_option().ok_or(LibraryFault::NoInterface)
-}
-
-/// From the first to the last byte mapped from this file; `None` when nothing is.
-fn mapped_range(path: &Path) -> Option<Range<usize>> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let path = path.to_str()?;
-    let ranges = maps.lines().filter(|line| line.ends_with(path)).filter_map(|line| {
-        let (start, end) = line.split(' ').next()?.split_once('-')?;
-        Some((usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?))
-    });
-    ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).map(|(start, end)| start..end)
 }
 
 /// abi_stable's errors are pages long; the first lines that say something are what a report can hold.

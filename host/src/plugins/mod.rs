@@ -31,6 +31,8 @@ mod interpose;
 mod keys;
 // Threads that a library started by itself.
 mod threads;
+// Where a library lies in memory, and whether it still does.
+mod place;
 // One opened library.
 mod library;
 // How a generation's thread is doing.

@@ -1,12 +1,13 @@
 //! Threads that a library started: while one of them runs, unmapping the library is a crash.
 //!
 //! The host exports its own `pthread_create`, which libraries loaded later bind to. It notes which thread runs
-//! which start routine; by the routine's address a thread is told to be a library's.
+//! which start routine; by the routine's address a thread is told to be a library's. A thread is noted before it
+//! exists: one that has not run its first instruction yet needs its library as much as any other.
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use libc::{pid_t, pthread_attr_t, pthread_t};
@@ -16,21 +17,62 @@ use super::interpose::real;
 type Routine = extern "C" fn(*mut c_void) -> *mut c_void;
 type Create = unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Routine, *mut c_void) -> c_int;
 
-/// Where each thread began. A number that the system uses again is overwritten by the thread that has it now.
-static STARTED: LazyLock<Mutex<HashMap<pid_t, usize>>> = LazyLock::new(Mutex::default);
+/// How many threads are remembered before anybody looks which of them have ended.
+const LOOK_AT: usize = 256;
+
+static THREADS: LazyLock<Mutex<Threads>> = LazyLock::new(Mutex::default);
+
+/// Where each thread began.
+#[derive(Default)]
+struct Threads {
+    /// Those that have no number yet, by the ticket that they were started with.
+    starting: HashMap<u64, usize>,
+    tickets: u64,
+    /// A number that the system uses again is overwritten by the thread that has it now.
+    running: HashMap<pid_t, usize>,
+    /// When there are so many it is time to forget those that have ended.
+    look_at: usize,
+}
+
+impl Threads {
+    fn lock() -> MutexGuard<'static, Self> {
+        THREADS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn announce(&mut self, routine: usize) -> u64 {
+        self.tickets += 1;
+        self.starting.insert(self.tickets, routine);
+        self.tickets
+    }
+
+    fn begin(&mut self, ticket: u64, id: pid_t) {
+        if self.running.len() >= self.look_at.max(LOOK_AT) {
+            self.forget_ended();
+            self.look_at = self.running.len() * 2;
+        }
+        if let Some(routine) = self.starting.remove(&ticket) {
+            self.running.insert(id, routine);
+        }
+    }
+
+    fn forget_ended(&mut self) {
+        self.running.retain(|id, _| is_running(*id));
+    }
+}
 
 /// What a new thread runs first.
 struct Begin {
+    ticket: u64,
     routine: Routine,
     argument: *mut c_void,
 }
 
 extern "C" fn begin(begin: *mut c_void) -> *mut c_void {
     // SAFETY: made by `pthread_create` below from a box, for this thread alone.
-    let Begin { routine, argument } = *unsafe { Box::from_raw(begin.cast::<Begin>()) };
+    let Begin { ticket, routine, argument } = *unsafe { Box::from_raw(begin.cast::<Begin>()) };
     // SAFETY: asks for a number.
     let id = unsafe { libc::gettid() };
-    STARTED.lock().unwrap_or_else(PoisonError::into_inner).insert(id, routine as usize);
+    Threads::lock().begin(ticket, id);
     routine(argument)
 }
 
@@ -49,26 +91,35 @@ pub(super) unsafe extern "C" fn pthread_create(
 ) -> c_int {
     static REAL: OnceLock<usize> = OnceLock::new();
     let Some(create) = real::<Create>(&REAL, c"pthread_create") else { return libc::EAGAIN };
-    let start = Box::into_raw(Box::new(Begin { routine, argument })).cast();
+    let ticket = Threads::lock().announce(routine as usize);
+    let start = Box::into_raw(Box::new(Begin { ticket, routine, argument })).cast();
     // SAFETY: handed on as it came, but for the routine, which takes what is given to it.
     let result = unsafe { create(thread, attributes, begin, start) };
     if result != 0 {
         // SAFETY: no thread was started, so nobody else has the box.
         drop(unsafe { Box::from_raw(start.cast::<Begin>()) });
+        Threads::lock().starting.remove(&ticket);
     }
     result
 }
 
-/// How many threads run that began in this address range. Threads that have ended are forgotten on the way.
+/// How many threads run, or are about to, that began in this address range.
 fn running_within(range: &Range<usize>) -> usize {
-    let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
-    // The host's own threads too: every generation has some, and their numbers are not used again for long.
-    started.retain(|id, _| is_running(*id));
-    started.values().filter(|routine| range.contains(routine)).count()
+    let mut threads = Threads::lock();
+    threads.forget_ended();
+    threads
+        .starting
+        .values()
+        .chain(threads.running.values())
+        .filter(|routine| range.contains(routine))
+        .count()
 }
 
+/// Whoever cannot be asked after is taken to run.
 fn is_running(id: pid_t) -> bool {
-    std::fs::exists(format!("/proc/self/task/{id}")).unwrap_or(true)
+    // SAFETY: signal 0 is sent to nobody: the system only looks whether this process has such a thread.
+    let found = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, 0) };
+    found == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
 }
 
 /// Waits for the library's threads to end, and says how many have not. A plugin whose `Drop` tells its threads to
@@ -104,11 +155,8 @@ mod tests {
         let argument = Box::into_raw(Box::new(receiver)).cast();
         // SAFETY: a place for the result, default attributes, a routine that takes the box.
         assert_eq!(unsafe { pthread_create(&raw mut thread, std::ptr::null(), wait, argument) }, 0);
+        // Whether or not it has run an instruction by now.
         let here = wait as *const () as usize..wait as *const () as usize + 1;
-        // It may take a moment until it has noted itself.
-        while running_within(&here) == 0 {
-            std::thread::yield_now();
-        }
         assert_eq!(left_after(&here, Duration::ZERO), 1);
         drop(sender);
         // SAFETY: the thread is joined once.
@@ -121,7 +169,7 @@ mod tests {
         let number = std::thread::spawn(|| {
             // SAFETY: asks for a number.
             let number = unsafe { libc::gettid() };
-            assert!(STARTED.lock().unwrap().contains_key(&number));
+            assert!(Threads::lock().running.contains_key(&number));
             number
         });
         let number = number.join().unwrap();
@@ -130,6 +178,39 @@ mod tests {
             std::thread::yield_now();
         }
         running_within(&(0..0));
-        assert!(!STARTED.lock().unwrap().contains_key(&number));
+        assert!(!Threads::lock().running.contains_key(&number));
+    }
+
+    #[test]
+    fn a_thread_that_could_not_be_started_is_not_counted() {
+        extern "C" fn never(_: *mut c_void) -> *mut c_void {
+            std::ptr::null_mut()
+        }
+        let mut thread: pthread_t = 0;
+        // SAFETY: the attributes are initialised before they are used, and destroyed once.
+        unsafe {
+            let mut attributes = std::mem::zeroed::<pthread_attr_t>();
+            assert_eq!(libc::pthread_attr_init(&raw mut attributes), 0);
+            // More than there is address space for.
+            assert_eq!(libc::pthread_attr_setstacksize(&raw mut attributes, 1 << 60), 0);
+            assert_ne!(
+                pthread_create(&raw mut thread, &raw const attributes, never, std::ptr::null_mut()),
+                0
+            );
+            libc::pthread_attr_destroy(&raw mut attributes);
+        }
+        let here = never as *const () as usize..never as *const () as usize + 1;
+        assert_eq!(running_within(&here), 0);
+    }
+
+    #[test]
+    fn threads_are_forgotten_also_when_nobody_asks() {
+        let mut threads = Threads::default();
+        // Numbers beyond what the system gives.
+        for id in (1 << 23)..(1 << 23) + 10_000 {
+            let ticket = threads.announce(1);
+            threads.begin(ticket, id);
+        }
+        assert!(threads.running.len() <= LOOK_AT && threads.starting.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::FromRawFd as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -144,8 +144,8 @@ type Refused = (Refusal, String);
 async fn try_out(question: &super::Question, lines: &mut Lines) -> Result<Findings, Refused> {
     lines.stage(Stage::Constructors);
     // On a thread of its own that stays, as the generation's would.
-    let path = question.path.clone();
-    let opened = std::thread::spawn(move || Library::open(Path::new(&path))).join();
+    let path = PathBuf::from(&question.path);
+    let opened = std::thread::spawn(move || Library::open(&path)).join();
     let library = opened
         .map_err(|_| (Refusal::Unloadable, "opening it panicked".to_owned()))?
         .map_err(|fault| refusal(&fault))?;
@@ -252,7 +252,7 @@ async fn start(
 
 fn refusal(fault: &LibraryFault) -> Refused {
     let code = match fault {
-        LibraryFault::Open(_) => Refusal::Unloadable,
+        LibraryFault::Open(_) | LibraryFault::NoPlace => Refusal::Unloadable,
         LibraryFault::NoLayout => Refusal::NoLayout,
         LibraryFault::Layout(_) => Refusal::Layout,
         LibraryFault::NoHeader

@@ -40,7 +40,7 @@ const ROOM: usize = 4096;
 /// What the child is told.
 #[derive(Debug, Serialize, Deserialize)]
 struct Question {
-    /// The private copy. Not a path: serde writes only those that are text, and a data directory need not be.
+    /// The private copy. Not as text: a path may be any bytes.
     path: OsString,
     /// The manifest as it was read from the file.
     manifest: String,
@@ -222,7 +222,7 @@ pub(super) async fn probe(
     patience: Duration,
 ) -> Result<Findings, ProbeFault> {
     let question = Question {
-        path: subject.copy.as_os_str().to_owned(),
+        path: subject.copy.into(),
         manifest: subject.manifest.to_owned(),
         plugin: subject.plugin.to_owned(),
         sample_config: subject.sample_config,
@@ -337,6 +337,20 @@ fn signal_name(signal: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_child_is_told_any_path() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let question = Question {
+            path: OsString::from_vec(b"/data \xff\n/1.so".to_vec()),
+            manifest: String::new(),
+            plugin: String::new(),
+            sample_config: serde_json::Value::Null,
+            close: true,
+        };
+        let asked: Question = serde_json::from_reader(question_file(&question).unwrap()).unwrap();
+        assert_eq!(asked.path, question.path);
+    }
 
     #[test]
     fn lines_are_read_while_somebody_still_holds_the_pipe() {
