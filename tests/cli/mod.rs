@@ -2,7 +2,10 @@
 
 // Every example of every help.
 mod examples;
+// What is saved while `dev` runs.
+mod dev;
 // Crates that `plugin new` makes, built for real.
+mod dev;
 mod new;
 
 use std::path::Path;

@@ -8,11 +8,11 @@ use serde_json::json;
 use super::check;
 use crate::harness::{Host, HostOptions, Library, Upstream};
 
-fn clone() -> PathBuf {
+pub(super) fn clone() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-fn new(dir: &Path, arguments: &[&str], code: i32, expected: &[&str]) {
+pub(super) fn new(dir: &Path, arguments: &[&str], code: i32, expected: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
     command.args(["plugin", "new"]).args(arguments).current_dir(dir).env_clear();
     check(&command.output().unwrap(), code, expected);
@@ -35,7 +35,7 @@ fn cargo(folder: &Path, task: &str) -> PathBuf {
 }
 
 /// Tests and builds it; the library.
-fn build(folder: &Path, name: &str) -> Library {
+pub(super) fn build(folder: &Path, name: &str) -> Library {
     cargo(folder, "test");
     let built = cargo(folder, "build");
     Library::from_file(&built.join(format!("lib{}.so", name.replace('-', "_"))))

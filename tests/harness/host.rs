@@ -24,9 +24,16 @@ pub struct HostOptions {
     environment: Vec<(String, OsString)>,
     secrets: Vec<String>,
     unprivileged: bool,
+    dev: Option<String>,
 }
 
 impl HostOptions {
+    /// Runs `dev` on this crate instead of `serve`.
+    pub fn dev(mut self, folder: &Path) -> Self {
+        self.dev = Some(folder.to_str().unwrap().to_owned());
+        self
+    }
+
     /// Runs as a user that has to be given the right to read a file, also where the tests run as root.
     pub fn unprivileged(mut self) -> Self {
         self.unprivileged = true;
@@ -127,7 +134,10 @@ impl Host {
             }
         }
         write_config(dir.path(), options.config);
-        let mut arguments = vec!["serve", "--port", "0"];
+        let mut arguments = match &options.dev {
+            Some(folder) => vec!["dev", folder, "--port", "0"],
+            None => vec!["serve", "--port", "0"],
+        };
         arguments.extend(options.arguments.iter().map(String::as_str));
         let mut environment = options.environment;
         // Everything of the host's own, so that a key would be seen if it were ever logged.
