@@ -2,11 +2,10 @@
 
 // Every example of every help.
 mod examples;
+// Crates that `plugin new` makes, built for real.
+mod new;
 // What is saved while `dev` runs.
 mod dev;
-// Crates that `plugin new` makes, built for real.
-mod dev;
-mod new;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
