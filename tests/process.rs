@@ -1,5 +1,7 @@
 //! The host as a process: what signals do, who may use its data directory, and what the command line says.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -77,6 +79,30 @@ async fn a_second_signal_ends_at_once() {
     host.signal(libc::SIGTERM);
     host.ends_with(143).await;
     stream.rest().await.expect_err("a stream that was cut does not end cleanly");
+}
+
+/// Whoever may write to it may put libraries of his own in the place of the copies.
+#[tokio::test]
+async fn a_data_directory_of_everybody_is_not_used() {
+    let options = || HostOptions::default().custom(&libraries::mock()).provider("mock", json!({}));
+    let shared = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(shared.path(), Permissions::from_mode(0o777)).unwrap();
+    let (status, said) = Host::refuses(options().env("PATCHBAY_DATA_DIR", shared.path())).await;
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("can be written by other users (mode 0777)"), "{said}");
+
+    let host = Host::start(options()).await;
+    host.install(&libraries::mock().version("9.0.0"), "libmock.so");
+    std::fs::set_permissions(host.dir().join(".patchbay"), Permissions::from_mode(0o770)).unwrap();
+    let report = host.reload().await;
+    let failed = &report["plugins"]["failed"][0];
+    assert_eq!(
+        (&failed["code"], &failed["kept_previous"]),
+        (&json!("cache_writable_by_others"), &json!(true)),
+        "{report}"
+    );
+    assert_eq!(host.ask("mock", "hello").await.response(), "You said: hello");
+    host.stop().await;
 }
 
 #[tokio::test]

@@ -93,9 +93,11 @@ async fn try_out(
     inspection: &Inspection,
     manifest: &Manifest,
 ) -> Result<(), Problem> {
-    let cache = std::env::temp_dir().join(format!("patchbay-check-{}", std::process::id()));
-    let unusable = |source| copy::CopyError::Unusable { dir: cache.clone(), source }.problem();
-    std::fs::DirBuilder::new().mode(0o700).create(&cache).map_err(unusable)?;
+    // As a data directory would be: others may write to the temporary folder itself.
+    let data = std::env::temp_dir().join(format!("patchbay-check-{}", std::process::id()));
+    let unusable = |source| copy::CopyError::Unusable { dir: data.clone(), source }.problem();
+    std::fs::DirBuilder::new().mode(0o700).create(&data).map_err(unusable)?;
+    let cache = data.join("plugins");
     let probed = async {
         let copy = copy::store(&cache, &manifest.id, 0, content).map_err(|error| error.problem())?;
         let mut sample = manifest.config_defaults.clone();
@@ -112,6 +114,6 @@ async fn try_out(
         probed.map(drop).map_err(|fault| fault.problem())
     };
     let outcome = probed.await;
-    std::fs::remove_dir_all(&cache).map_err(unusable)?;
+    std::fs::remove_dir_all(&data).map_err(unusable)?;
     outcome
 }

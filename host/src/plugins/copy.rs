@@ -1,7 +1,7 @@
 //! The host's own copy of a library, which is what gets loaded: overwriting the user's file then hurts nobody,
 //! and every load has a path that the loader has never seen.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -19,10 +19,12 @@ use super::problem::{Problem, Step};
 pub enum CopyError {
     #[error("the plugin cache {} cannot be used", dir.display())]
     Unusable { dir: PathBuf, source: io::Error },
-    #[error("the plugin cache {} belongs to user {owner}, not to the host's user {host}", dir.display())]
+    #[error("the host's folder {} belongs to user {owner}, not to the host's user {host}", dir.display())]
     Owner { dir: PathBuf, owner: u32, host: u32 },
-    #[error("the plugin cache {} can be written by other users (mode {mode:04o})", dir.display())]
+    #[error("the host's folder {} can be written by other users (mode {mode:04o})", dir.display())]
     OthersWrite { dir: PathBuf, mode: u32 },
+    #[error("the host's folder {} is not a folder, or only a link to one", dir.display())]
+    NotAFolder { dir: PathBuf },
     #[error("the plugin cache {} is on a file system mounted noexec, from which nothing can be loaded", dir.display())]
     NoExec { dir: PathBuf },
     #[error("the copy {} already exists", path.display())]
@@ -39,8 +41,12 @@ impl CopyError {
         let (code, hint) = match self {
             Self::Unusable { .. } => ("cache_unusable", "let the host's user write there".to_owned()),
             Self::Owner { dir, host, .. } => ("cache_owner", format!("chown {host} {}", dir.display())),
-            Self::OthersWrite { dir, .. } => {
-                ("cache_writable_by_others", format!("chmod go-w {}", dir.display()))
+            Self::OthersWrite { dir, .. } => (
+                "cache_writable_by_others",
+                format!("chmod go-w {0}, or set PATCHBAY_DATA_DIR to {0}/patchbay, say", dir.display()),
+            ),
+            Self::NotAFolder { .. } => {
+                ("cache_not_a_folder", "remove it: the host makes a folder there".to_owned())
             }
             Self::NoExec { .. } => ("cache_noexec", ELSEWHERE.to_owned()),
             Self::Exists { .. } => {
@@ -53,12 +59,40 @@ impl CopyError {
     }
 }
 
-/// Makes the folder `<data>/plugins` if need be, and finds out at start whether libraries can be loaded from it.
+/// Makes the folder `<data>/plugins` if need be, and finds out whether libraries can be loaded from it and nobody
+/// else can change it.
+///
+/// At start, and before each copy: folders are opened up, and file systems mounted anew, while the host runs.
 pub fn check_cache_dir(dir: &Path) -> Result<(), CopyError> {
     let unusable = |source| CopyError::Unusable { dir: dir.to_owned(), source };
     make_dir(dir).map_err(unusable)?;
-    let folder = File::open(dir).map_err(unusable)?;
-    let metadata = folder.metadata().map_err(unusable)?;
+    // Whoever may write to the data directory may put another folder in the place of this one. It may be reached
+    // through a link, which is the operator's; what the host makes in it may not.
+    if let Some(data) = dir.parent() {
+        check_owner(data, &fs::metadata(data).map_err(unusable)?)?;
+    }
+    let folder = own_folder(dir)?;
+    if is_noexec(&folder).map_err(unusable)? {
+        return Err(CopyError::NoExec { dir: dir.to_owned() });
+    }
+    Ok(())
+}
+
+/// A folder that the host has made, not a link to one.
+fn own_folder(dir: &Path) -> Result<File, CopyError> {
+    let unusable = |source| CopyError::Unusable { dir: dir.to_owned(), source };
+    let real = libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let folder = match OpenOptions::new().read(true).custom_flags(real).open(dir) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTDIR | libc::ELOOP)) => {
+            return Err(CopyError::NotAFolder { dir: dir.to_owned() });
+        }
+        opened => opened.map_err(unusable)?,
+    };
+    check_owner(dir, &folder.metadata().map_err(unusable)?)?;
+    Ok(folder)
+}
+
+fn check_owner(dir: &Path, metadata: &Metadata) -> Result<(), CopyError> {
     let dir = dir.to_owned();
     let (owner, host, mode) = (metadata.uid(), permissions::host_user(), metadata.mode() & 0o7777);
     if owner != host {
@@ -67,9 +101,6 @@ pub fn check_cache_dir(dir: &Path) -> Result<(), CopyError> {
     // Even a private group is too many: nobody has a reason to write here but this process.
     if mode & 0o022 != 0 {
         return Err(CopyError::OthersWrite { dir, mode });
-    }
-    if is_noexec(&folder).map_err(|source| CopyError::Unusable { dir: dir.clone(), source })? {
-        return Err(CopyError::NoExec { dir });
     }
     Ok(())
 }
@@ -83,8 +114,10 @@ pub fn store(
     generation: u64,
     contents: &FileContents,
 ) -> Result<PathBuf, CopyError> {
+    check_cache_dir(cache)?;
     let dir = cache.join(id.as_str());
     make_dir(&dir).map_err(|source| CopyError::Unusable { dir: dir.clone(), source })?;
+    own_folder(&dir)?;
     let path = dir.join(format!("{generation}-{}.so", contents.hash.short()));
 
     // Readable and executable for its owner alone; not even the host writes to it again. `create_new` is O_EXCL,
@@ -204,14 +237,29 @@ mod tests {
     #[test]
     fn a_cache_that_others_can_change_is_refused() {
         let data = tempfile::tempdir().unwrap();
-        let check = |expected: &str| {
-            let problem = check_cache_dir(data.path()).unwrap_err().problem();
-            assert_eq!(problem.message, format!("the plugin cache {} {expected}", data.path().display()));
+        let (cache, elsewhere) = (data.path().join("plugins"), data.path().join("elsewhere"));
+        let (id, contents) = (PluginId::parse("mock").unwrap(), FileContents::new(b"abc".to_vec()));
+        store(&cache, &id, 1, &contents).unwrap();
+        // While the host runs, too.
+        let check = |dir: &Path, expected: &str| {
+            let problem = store(&cache, &id, 2, &contents).unwrap_err().problem();
+            assert_eq!(problem.message, format!("the host's folder {} {expected}", dir.display()));
         };
-        fs::set_permissions(data.path(), fs::Permissions::from_mode(0o770)).unwrap();
-        check("can be written by other users (mode 0770)");
-        fs::set_permissions(data.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-        check("can be written by other users (mode 1777)");
+        for (dir, mode) in
+            [(data.path(), 0o770), (data.path(), 0o1777), (&cache, 0o702), (&cache.join("mock"), 0o720)]
+        {
+            fs::set_permissions(dir, fs::Permissions::from_mode(mode)).unwrap();
+            check(dir, &format!("can be written by other users (mode {mode:04o})"));
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        for dir in [&cache.join("mock"), &cache] {
+            fs::rename(dir, &elsewhere).unwrap();
+            symlink(&elsewhere, dir).unwrap();
+            check(dir, "is not a folder, or only a link to one");
+            fs::remove_file(dir).unwrap();
+            fs::rename(&elsewhere, dir).unwrap();
+        }
+        store(&cache, &id, 2, &contents).unwrap();
         let file = data.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(matches!(check_cache_dir(&file), Err(CopyError::Unusable { .. })));
