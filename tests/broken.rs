@@ -226,7 +226,7 @@ pub(crate) fn bytes(bytes: &[u8]) -> Library {
 
 pub(crate) const AGAIN: &str = "copy it again, to a temporary name first; if that does not help, rebuild it";
 const CDYLIB: &str = "build the plugin with crate-type = [\"cdylib\"] and put its .so file here";
-const EXPORT: &str = "rebuild it with the export macro of patchbay-plugin-api 1.x";
+pub(crate) const EXPORT: &str = "rebuild it with the export macro of patchbay-plugin-api 1.x";
 
 #[tokio::test]
 #[allow(clippy::print_stderr, reason = "a test that did less than it could must say so")]

@@ -2,10 +2,11 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::broken::{AGAIN, FILE, IN_C, Problem, bytes, host, next};
+use crate::broken::{AGAIN, EXPORT, FILE, IN_C, Problem, bytes, host, next};
 use crate::harness::{Gate, Host, HostOptions, libraries};
 
 /// A copy that broke off, wherever it did, is never loaded: neither one that ends there nor one with zeros from
@@ -234,6 +235,54 @@ async fn a_reload_that_takes_long_holds_up_nobody() {
     host.stop().await;
 }
 
+/// A system that makes room for itself says nothing about a library; one that was refused for what it is, is not
+/// tried again for nothing, and whoever knows better is told how to have it tried.
+#[tokio::test]
+async fn a_probe_that_was_killed_is_tried_again() {
+    let options = HostOptions::default().custom(&libraries::mock()).provider("mock", json!({}));
+    let host = Host::start(options.section("loader", json!({ "probe_timeout": 60 }))).await;
+    let Some((waits, gate)) = Gate::new(host.dir(), IN_C) else { return };
+    host.install(&waits, FILE);
+    let (gate, id) = (Arc::new(gate), host.process_id());
+    let held_for = async |act: fn(u32)| {
+        let gate = Arc::clone(&gate);
+        let meanwhile = tokio::task::spawn_blocking(move || {
+            let held = gate.reached();
+            act(id);
+            drop(held);
+        });
+        let (report, meanwhile) = tokio::join!(host.reload(), meanwhile);
+        meanwhile.unwrap();
+        report["plugins"]["failed"][0].clone()
+    };
+    let failed = held_for(kill_children).await;
+    assert_eq!(failed["code"], "probe_killed", "{failed}");
+    assert_eq!(
+        failed["message"],
+        "the probe process was killed (SIGKILL) in the library's constructors, before its header was read"
+    );
+    let failed = held_for(|_| ()).await;
+    assert_eq!((&failed["code"], &failed["hint"]), (&json!("not_a_plugin"), &json!(EXPORT)), "{failed}");
+
+    let report = host.reload().await;
+    let again = "it is not tried again until its file changes: POST /api/plugins/chameleon/reload tries now";
+    assert_eq!(report["plugins"]["failed"][0]["hint"], format!("{EXPORT}; {again}"), "{report}");
+    host.stop().await;
+}
+
+fn kill_children(parent: u32) {
+    let parent = format!("PPid:\t{parent}\n");
+    for entry in std::fs::read_dir("/proc").unwrap().map(Result::unwrap) {
+        // Those that end meanwhile are not meant.
+        let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        if status.contains(&parent) {
+            let child = entry.file_name().to_str().unwrap().parse().unwrap();
+            // SAFETY: a plain system call; the host waits for its children, and this one does not end by itself.
+            assert_eq!(unsafe { libc::kill(child, libc::SIGKILL) }, 0);
+        }
+    }
+}
+
 /// Each try would leave a thread behind, so there is one, until something is different.
 #[tokio::test]
 async fn what_hung_is_not_tried_again_for_nothing() {
@@ -246,6 +295,8 @@ async fn what_hung_is_not_tried_again_for_nothing() {
         assert_eq!(plugin["problem"]["code"], "create_hung", "{plugin}");
         assert_eq!(plugin["draining"].as_array().unwrap().len(), 1, "{plugin}");
     }
+    let hint = host.plugin("chameleon").await["problem"]["hint"].clone();
+    assert!(hint.as_str().unwrap().contains("until its file or the configuration changes"), "{hint}");
     host.configure(json!({ "plugins": { "mock": {}, "chameleon": {} } }));
     let report = host.reload().await;
     assert_eq!(report["status"], "ok", "{report}");

@@ -70,7 +70,7 @@ impl Loader {
 
     /// Has this content not tried again with this configuration.
     pub(super) fn note_hung(&mut self, hash: ContentHash, problem: Problem) {
-        self.hung.insert(hash, problem);
+        self.hung.insert(hash, from_memory(problem, "its file or the configuration changes", "ID"));
     }
 
     /// Another configuration may be one that it can deal with.
@@ -180,7 +180,8 @@ impl Loader {
         probed.map_err(|fault| {
             let problem = fault.problem();
             if fault.speaks_of_the_library() {
-                self.failed.insert(content.hash, problem.clone());
+                let id = plugin.manifest.id.as_str();
+                self.failed.insert(content.hash, from_memory(problem.clone(), "its file changes", id));
             }
             problem
         })
@@ -211,6 +212,15 @@ impl Loader {
             }
         })
     }
+}
+
+/// As a problem is told when nothing was tried: who has mended the cause elsewhere must know what to do.
+fn from_memory(mut problem: Problem, until: &str, id: &str) -> Problem {
+    problem.hint = format!(
+        "{}; it is not tried again until {until}: POST /api/plugins/{id}/reload tries now",
+        problem.hint
+    );
+    problem
 }
 
 fn last_panic(fields: &str) -> String {

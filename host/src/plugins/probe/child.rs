@@ -63,16 +63,17 @@ fn run(parent: u32, seconds: u32) -> i32 {
 
 /// Dies with its parent, leaves no core, and has bounds. False when the parent is gone already.
 fn confine(parent: u32, seconds: u32) -> bool {
-    let limit = |what, value| {
-        let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    let limit = |what, value, most| {
+        let limit = libc::rlimit { rlim_cur: value, rlim_max: most };
         // SAFETY: a valid struct. Failing to lower a limit only means that it is not lowered.
         unsafe { libc::setrlimit(what, &raw const limit) };
     };
-    limit(libc::RLIMIT_CORE, 0);
-    limit(libc::RLIMIT_FSIZE, 0);
-    limit(libc::RLIMIT_NOFILE, 64);
-    limit(libc::RLIMIT_AS, 8 << 30);
-    limit(libc::RLIMIT_CPU, u64::from(seconds) + 1);
+    limit(libc::RLIMIT_CORE, 0, 0);
+    limit(libc::RLIMIT_FSIZE, 0, 0);
+    limit(libc::RLIMIT_NOFILE, 64, 64);
+    limit(libc::RLIMIT_AS, 8 << 30, 8 << 30);
+    // First comes SIGXCPU, which says whose fault it is, and not SIGKILL, which could be anybody's.
+    limit(libc::RLIMIT_CPU, u64::from(seconds) + 1, u64::from(seconds) + 2);
     // SAFETY: plain system calls without pointers.
     unsafe {
         // A write beyond the limit is then an error that a plugin can deal with, not its end.

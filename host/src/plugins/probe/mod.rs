@@ -139,6 +139,14 @@ pub enum ProbeFault {
         /// In which step.
         during: &'static str,
     },
+    /// The child was ended from outside, or before it had begun.
+    #[error("the probe process was killed ({signal}) {during}")]
+    Killed {
+        /// The signal's name.
+        signal: String,
+        /// In which step.
+        during: &'static str,
+    },
     /// The child ended without a verdict.
     #[error("it ended the process (exit status {status}) {during}")]
     Exited {
@@ -168,9 +176,15 @@ pub enum ProbeFault {
 }
 
 impl ProbeFault {
-    /// Whether trying the same bytes again would say the same.
+    /// Whether trying the same bytes again would say the same. Not so where the system was short of something, or
+    /// does not have a library yet that this one needs.
     pub(super) fn speaks_of_the_library(&self) -> bool {
-        !matches!(self, Self::Spawn(_) | Self::NoProbe)
+        let unloadable = Refusal::Unloadable.words().0;
+        match self {
+            Self::Spawn(_) | Self::NoProbe | Self::Killed { .. } => false,
+            Self::Refused { code, .. } => *code != unloadable,
+            Self::Crashed { .. } | Self::Exited { .. } | Self::Hung { .. } => true,
+        }
     }
 
     /// As it is reported.
@@ -180,6 +194,9 @@ impl ProbeFault {
             Self::NoProbe => ("probe_missing", "call patchbay::plugins::probe::run_if_asked first in main"),
             Self::Crashed { .. } => {
                 ("probe_crashed", "run the library's own tests, under a debugger if need be")
+            }
+            Self::Killed { .. } => {
+                ("probe_killed", "see in the system's log whether memory ran out, and reload to try again")
             }
             Self::Exited { .. } => ("probe_exited", "a plugin must not end the process it runs in"),
             Self::Hung { .. } => {
@@ -297,12 +314,19 @@ impl Lines {
 
     fn verdict(&self, status: ExitStatus) -> Result<Findings, ProbeFault> {
         use std::os::unix::process::ExitStatusExt as _;
-        if !self.each().any(|line| matches!(line, Line::Hello(hello) if hello == HELLO)) {
-            return Err(ProbeFault::NoProbe);
-        }
+        let begun = self.each().any(|line| matches!(line, Line::Hello(hello) if hello == HELLO));
         let during = self.stage().during();
-        if let Some(signal) = status.signal() {
-            return Err(ProbeFault::Crashed { signal: signal_name(signal), during });
+        match status.signal() {
+            Some(signal) if !begun => {
+                return Err(ProbeFault::Killed { signal: signal_name(signal), during: "before it began" });
+            }
+            // Nobody crashes of this one: it is how a system that is short of memory makes room.
+            Some(signal @ libc::SIGKILL) => {
+                return Err(ProbeFault::Killed { signal: signal_name(signal), during });
+            }
+            Some(signal) => return Err(ProbeFault::Crashed { signal: signal_name(signal), during }),
+            None if !begun => return Err(ProbeFault::NoProbe),
+            None => {}
         }
         let verdict =
             self.each().find_map(|line| if let Line::Verdict(verdict) = line { Some(verdict) } else { None });
@@ -350,6 +374,40 @@ mod tests {
         };
         let asked: Question = serde_json::from_reader(question_file(&question).unwrap()).unwrap();
         assert_eq!(asked.path, question.path);
+    }
+
+    #[test]
+    fn an_end_from_outside_is_not_the_librarys_fault() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let said = |lines: &[Line]| {
+            let lines = lines.iter().map(|line| serde_json::to_string(line).unwrap() + "\n");
+            Lines(lines.collect::<String>().into_bytes())
+        };
+        let hello = || Line::Hello(HELLO.to_owned());
+        let refused = |code| Line::Verdict(Verdict::Refused { code, message: "so".to_owned() });
+        let (killed, crashed) = (libc::SIGKILL, libc::SIGSEGV);
+        for (lines, status, expected, remembered) in [
+            (said(&[]), killed, "the probe process was killed (SIGKILL) before it began", false),
+            (said(&[]), crashed, "the probe process was killed (SIGSEGV) before it began", false),
+            (said(&[]), 0, "the host's own program did not answer as a probe", false),
+            (
+                said(&[hello(), Line::Stage(Stage::Call)]),
+                killed,
+                "the probe process was killed (SIGKILL) while it answered a first request",
+                false,
+            ),
+            (
+                said(&[hello(), Line::Stage(Stage::Call)]),
+                crashed,
+                "it crashed (SIGSEGV) while it answered a first request",
+                true,
+            ),
+            (said(&[hello(), refused(Refusal::Unloadable)]), 0, "so", false),
+            (said(&[hello(), refused(Refusal::Layout)]), 0, "so", true),
+        ] {
+            let fault = lines.verdict(ExitStatus::from_raw(status)).unwrap_err();
+            assert_eq!((fault.to_string().as_str(), fault.speaks_of_the_library()), (expected, remembered));
+        }
     }
 
     #[test]
