@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{debug, error, warn};
 
-use super::library::LibraryFault;
 use super::place::Fate;
 use super::record::{Life, Record};
 use super::runner::Remains;
@@ -91,12 +90,14 @@ fn end(thread: JoinHandle<Option<Remains>>, keep: Option<String>, record: &Recor
             reason: format!("{instances} instances and {operations} operations of it were never dropped"),
         };
     }
-    let Some(range) = remains.library.range() else {
-        std::mem::forget(remains);
-        return Life::Resident { reason: LibraryFault::NoPlace.to_string() };
-    };
     step(record, "waiting for threads it started");
-    let threads = super::threads::left_after(range, THREADS_PATIENCE);
+    let threads = match remains.library.threads_left(THREADS_PATIENCE) {
+        Ok(threads) => threads,
+        Err(fault) => {
+            std::mem::forget(remains);
+            return Life::Resident { reason: fault.to_string() };
+        }
+    };
     if threads > 0 {
         std::mem::forget(remains);
         let reason = match threads {
@@ -117,6 +118,13 @@ fn end(thread: JoinHandle<Option<Remains>>, keep: Option<String>, record: &Recor
             return Life::Resident { reason: format!("no thread could be started to close it: {error}") };
         }
     };
+    // Too late for this one, if it went; but it is the probe that sees it first, and has such a library kept.
+    if closed.threads_left(THREADS_PATIENCE) > 0 {
+        std::mem::forget(lenders);
+        return Life::Resident {
+            reason: "a thread that its destructors started is still running".to_owned(),
+        };
+    }
     let fate = closed.fate();
     drop(lenders);
     match fate {

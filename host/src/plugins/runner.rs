@@ -27,10 +27,12 @@ use super::job::{ChunkBatch, InstanceId, Job, Operation, Order, Question};
 use super::lend::Lender;
 use super::library::{Exports, Library, LibraryFault};
 use super::pulse::{OnPanic, Pulse};
+use super::threads::Family;
 
 /// What the thread is started with.
 pub(super) struct Start {
     pub(super) path: PathBuf,
+    pub(super) family: Family,
     pub(super) plugin: Arc<str>,
     pub(super) generation: u64,
     pub(super) jobs: mpsc::Receiver<Job>,
@@ -68,9 +70,9 @@ pub(super) struct Remains {
 
 /// The thread's whole life. An error was told through `opened` before.
 pub(super) fn run(start: Start) -> Option<Remains> {
-    let Start { path, plugin, generation, jobs, shared, main, on_panic, opened } = start;
+    let Start { path, family, plugin, generation, jobs, shared, main, on_panic, opened } = start;
     let opening = shared.pulse.enter();
-    let library = match Library::open(&path) {
+    let library = match Library::open(&path, family) {
         Ok(library) => library,
         Err(fault) => {
             drop(opened.send(Err(fault)));
