@@ -40,11 +40,12 @@ pub fn end_process(code: u8) -> ! {
 
 /// Starts the ending and returns at once.
 pub(super) fn begin(ending: Ending) {
-    let record = Arc::clone(&ending.record);
+    let (record, copy) = (Arc::clone(&ending.record), ending.copy.clone());
     step(&record, "waiting for its thread to end");
     let started = std::thread::Builder::new().name("close".to_owned()).spawn(move || finish(ending));
     if let Err(error) = started {
         error!(%error, "no thread to close a plugin's library with");
+        remove(copy);
         record
             .set_life(Life::Resident { reason: format!("no thread could be started to close it: {error}") });
     }
@@ -63,12 +64,15 @@ fn finish(ending: Ending) {
         }
         _ => debug!(generation = record.generation, "plugin library unloaded"),
     }
-    if let Some(copy) = copy
-        && let Err(error) = std::fs::remove_file(&copy)
-    {
-        warn!(%error, path = %copy.display(), "private copy not removed");
-    }
+    remove(copy);
     record.set_life(life);
+}
+
+/// Removes the private copy of a library that nobody will open again. One that is mapped does without its file.
+pub(super) fn remove(copy: Option<PathBuf>) {
+    if let Some(Err(error)) = copy.map(|copy| super::copy::remove(&copy)) {
+        warn!(%error, "private copy not removed");
+    }
 }
 
 fn end(thread: JoinHandle<Option<Remains>>, keep: Option<String>, record: &Record) -> Life {

@@ -99,20 +99,22 @@ impl Generation {
         };
         let thread = std::thread::Builder::new()
             .name(thread_name(&blueprint.plugin, blueprint.number))
-            .spawn(move || runner::run(start))
-            .map_err(StartFault::Thread)?;
+            .spawn(move || runner::run(start));
+        let copy = blueprint.owns_copy.then_some(blueprint.copy);
+        let thread = match thread {
+            Ok(thread) => thread,
+            Err(error) => {
+                close::remove(copy);
+                return Err(StartFault::Thread(error));
+            }
+        };
         let generation = Arc::new(Self {
             plugin: blueprint.plugin,
             record: Arc::clone(&record),
             shared,
             jobs,
             instances: AtomicU64::new(0),
-            ending: Mutex::new(Some(Ending {
-                thread,
-                copy: blueprint.owns_copy.then_some(blueprint.copy),
-                keep: blueprint.keep,
-                record,
-            })),
+            ending: Mutex::new(Some(Ending { thread, copy, keep: blueprint.keep, record })),
         });
         // From here on, an early return drops the generation, which closes whatever was opened.
         match tokio::time::timeout(patience, manifest).await {
