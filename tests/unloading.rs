@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Host, HostOptions, Library, eventually, libraries};
+use crate::harness::{Host, HostOptions, Library, compile, eventually, libraries};
 
 const ONE_THREAD: &str = "a thread that it started is still running";
 
@@ -50,6 +50,22 @@ async fn a_thread_that_has_not_begun_yet_keeps_its_library() {
     .await;
     let resident = plugin["resident"].as_array().unwrap();
     assert!(resident.iter().all(|left| left["reason"] == ONE_THREAD), "{plugin}");
+    assert!(host.is_alive());
+    host.stop().await;
+}
+
+/// A library that the plugin uses starts it, with a routine that is not the plugin's.
+#[tokio::test]
+async fn a_thread_that_a_dependency_starts_keeps_its_library() {
+    let Some(dependency) = compile("starts-threads", "", &[]) else { return };
+    let place = tempfile::tempdir().unwrap();
+    let path = dependency.install(place.path(), "libstarts-threads.so");
+    let library = libraries::chameleon().behaviour("asked_create_borrowed_thread");
+    let mut host = Host::start(options(&library, json!({ "misbehave": path }))).await;
+    for generation in 1..=3 {
+        reload_by_name(&host).await;
+        assert_eq!(ending(&host, generation).await, (json!("resident"), json!(ONE_THREAD)));
+    }
     assert!(host.is_alive());
     host.stop().await;
 }

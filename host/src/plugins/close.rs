@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{debug, error, warn};
 
-use super::library::LibraryFault;
 use super::place::Fate;
 use super::record::{Life, Record};
 use super::runner::Remains;
@@ -41,11 +40,12 @@ pub fn end_process(code: u8) -> ! {
 
 /// Starts the ending and returns at once.
 pub(super) fn begin(ending: Ending) {
-    let record = Arc::clone(&ending.record);
+    let (record, copy) = (Arc::clone(&ending.record), ending.copy.clone());
     step(&record, "waiting for its thread to end");
     let started = std::thread::Builder::new().name("close".to_owned()).spawn(move || finish(ending));
     if let Err(error) = started {
         error!(%error, "no thread to close a plugin's library with");
+        remove(copy);
         record
             .set_life(Life::Resident { reason: format!("no thread could be started to close it: {error}") });
     }
@@ -64,12 +64,15 @@ fn finish(ending: Ending) {
         }
         _ => debug!(generation = record.generation, "plugin library unloaded"),
     }
-    if let Some(copy) = copy
-        && let Err(error) = std::fs::remove_file(&copy)
-    {
-        warn!(%error, path = %copy.display(), "private copy not removed");
-    }
+    remove(copy);
     record.set_life(life);
+}
+
+/// Removes the private copy of a library that nobody will open again. One that is mapped does without its file.
+pub(super) fn remove(copy: Option<PathBuf>) {
+    if let Some(Err(error)) = copy.map(|copy| super::copy::remove(&copy)) {
+        warn!(%error, "private copy not removed");
+    }
 }
 
 fn end(thread: JoinHandle<Option<Remains>>, keep: Option<String>, record: &Record) -> Life {
@@ -91,12 +94,14 @@ fn end(thread: JoinHandle<Option<Remains>>, keep: Option<String>, record: &Recor
             reason: format!("{instances} instances and {operations} operations of it were never dropped"),
         };
     }
-    let Some(range) = remains.library.range() else {
-        std::mem::forget(remains);
-        return Life::Resident { reason: LibraryFault::NoPlace.to_string() };
-    };
     step(record, "waiting for threads it started");
-    let threads = super::threads::left_after(range, THREADS_PATIENCE);
+    let threads = match remains.library.threads_left(THREADS_PATIENCE) {
+        Ok(threads) => threads,
+        Err(fault) => {
+            std::mem::forget(remains);
+            return Life::Resident { reason: fault.to_string() };
+        }
+    };
     if threads > 0 {
         std::mem::forget(remains);
         let reason = match threads {
@@ -117,6 +122,13 @@ fn end(thread: JoinHandle<Option<Remains>>, keep: Option<String>, record: &Recor
             return Life::Resident { reason: format!("no thread could be started to close it: {error}") };
         }
     };
+    // Too late for this one, if it went; but it is the probe that sees it first, and has such a library kept.
+    if closed.threads_left(THREADS_PATIENCE) > 0 {
+        std::mem::forget(lenders);
+        return Life::Resident {
+            reason: "a thread that its destructors started is still running".to_owned(),
+        };
+    }
     let fate = closed.fate();
     drop(lenders);
     match fate {

@@ -20,6 +20,7 @@ use super::library::LibraryFault;
 use super::pulse::OnPanic;
 use super::record::Record;
 use super::runner::{self, Shared, Start};
+use super::threads::Family;
 
 /// How many jobs may wait for a generation's thread; callers beyond it wait for a place.
 const JOBS: usize = 1024;
@@ -32,6 +33,8 @@ pub(super) struct Blueprint {
     pub(super) sha256: String,
     /// The private copy: the file that is mapped.
     pub(super) copy: PathBuf,
+    /// Whose threads are the library's.
+    pub(super) family: Family,
     /// Why it must never be unmapped, if so.
     pub(super) keep: Option<String>,
     /// Removes the copy when it is closed; the probe's is not its own.
@@ -85,6 +88,7 @@ impl Generation {
         let (opened, manifest) = oneshot::channel();
         let start = Start {
             path: blueprint.copy.clone(),
+            family: blueprint.family,
             plugin: Arc::clone(&blueprint.plugin),
             generation: blueprint.number,
             jobs: queue,
@@ -95,20 +99,22 @@ impl Generation {
         };
         let thread = std::thread::Builder::new()
             .name(thread_name(&blueprint.plugin, blueprint.number))
-            .spawn(move || runner::run(start))
-            .map_err(StartFault::Thread)?;
+            .spawn(move || runner::run(start));
+        let copy = blueprint.owns_copy.then_some(blueprint.copy);
+        let thread = match thread {
+            Ok(thread) => thread,
+            Err(error) => {
+                close::remove(copy);
+                return Err(StartFault::Thread(error));
+            }
+        };
         let generation = Arc::new(Self {
             plugin: blueprint.plugin,
             record: Arc::clone(&record),
             shared,
             jobs,
             instances: AtomicU64::new(0),
-            ending: Mutex::new(Some(Ending {
-                thread,
-                copy: blueprint.owns_copy.then_some(blueprint.copy),
-                keep: blueprint.keep,
-                record,
-            })),
+            ending: Mutex::new(Some(Ending { thread, copy, keep: blueprint.keep, record })),
         });
         // From here on, an early return drops the generation, which closes whatever was opened.
         match tokio::time::timeout(patience, manifest).await {

@@ -4,7 +4,7 @@
 //! on the host's main runtime, whose pools all providers share; only its results come to the plugin's thread.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,13 +28,14 @@ use super::pulse::{OnPanic, Pulse};
 use super::slot::Operation;
 use crate::services::redact;
 
-/// What lies behind the [`HostContext`] of one instance. Kept until the generation's thread has ended.
+/// What lies behind the [`HostContext`] of one instance. Kept until the generation's threads have ended, as plugin
+/// code may have copies of the context until then; so it is small, and what is not goes with its [`Tenancy`].
 pub(super) struct Lender {
     pub(super) plugin: Arc<str>,
     pub(super) generation: u64,
     pub(super) provider: String,
-    pub(super) config: Vec<u8>,
-    pub(super) fetch: Arc<dyn Fetch>,
+    /// None once the instance is gone.
+    pub(super) loan: RwLock<Option<Arc<Loan>>>,
     pub(super) main: Handle,
     pub(super) pulse: Arc<Pulse>,
     /// The generation's own.
@@ -43,7 +44,28 @@ pub(super) struct Lender {
     pub(super) on_panic: OnPanic,
 }
 
+/// What an instance has for as long as it lives: its configuration, and the keys with which it asks.
+pub(super) struct Loan {
+    pub(super) config: Vec<u8>,
+    pub(super) fetch: Arc<dyn Fetch>,
+}
+
+/// Held by an instance, and by each of its operations. The last one takes the loan back.
+pub(super) struct Tenancy(pub(super) Arc<Lender>);
+
+impl Drop for Tenancy {
+    fn drop(&mut self) {
+        let loan = self.0.loan.write().unwrap_or_else(PoisonError::into_inner).take();
+        // With the lock free: a configuration may be long.
+        drop(loan);
+    }
+}
+
 impl Lender {
+    pub(super) fn loan(&self) -> Option<Arc<Loan>> {
+        self.loan.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The services, for the plugin's `create`. Valid as long as `self` stays where it is.
     pub(super) fn services(self: &Arc<Self>) -> HostServices {
         HostServices {
@@ -75,6 +97,11 @@ fn wrong_thread() -> ProviderError {
     )
 }
 
+/// Also told to calls of an instance that is gone.
+pub(super) fn removed() -> ProviderError {
+    ProviderError::new(ErrorKind::Cancelled, "the provider was removed")
+}
+
 extern "C" fn http(
     context: HostContext,
     request: HttpRequest,
@@ -83,6 +110,9 @@ extern "C" fn http(
     if std::thread::current().id() != lender.thread {
         return async { RResult::RErr(wrong_thread().into()) }.into_local_ffi();
     }
+    let Some(loan) = lender.loan() else {
+        return async { RResult::RErr(removed().into()) }.into_local_ffi();
+    };
     let outgoing = Outgoing {
         method: request.method.as_str().to_owned(),
         url: request.url.as_str().to_owned(),
@@ -93,7 +123,7 @@ extern "C" fn http(
             .collect(),
         body: Bytes::copy_from_slice(&request.body),
     };
-    let fetching = AbortOnDropHandle::new(lender.main.spawn(lender.fetch.fetch(outgoing)));
+    let fetching = AbortOnDropHandle::new(lender.main.spawn(loan.fetch.fetch(outgoing)));
     let (main, pulse) = (lender.main.clone(), Arc::clone(&lender.pulse));
     let operation = Operation::start(&lender.pulse, async move {
         let incoming = match fetching.await {
@@ -195,8 +225,19 @@ extern "C" fn now(_: HostContext) -> Now {
 extern "C" fn log(context: HostContext, level: u32, message: RStr<'_>, fields: RStr<'_>) {
     let lender = lender(context);
     let (plugin, generation, provider) = (&*lender.plugin, lender.generation, lender.provider.as_str());
+    let Some(loan) = lender.loan() else {
+        // Its keys are forgotten, so they could not be told from what may be shown.
+        warn!(
+            plugin,
+            generation, provider, level, "plugin logged for a removed provider; its words are withheld"
+        );
+        if level == log_level::PANIC {
+            (lender.on_panic)(&lender.pulse, "");
+        }
+        return;
+    };
     // A plugin that is given its key, or is sent it back by upstream, may forget what a log is.
-    let keys = lender.fetch.keys();
+    let keys = loan.fetch.keys();
     let (message, fields) = (redact::hide(message.as_str(), keys), redact::hide(fields.as_str(), keys));
     let fields = &*fields;
     match level {
@@ -219,16 +260,68 @@ extern "C" fn random(_: HostContext, mut buffer: RSliceMut<'_, u8>) {
 }
 
 extern "C" fn config(context: HostContext) -> RVec<u8> {
-    RVec::from(lender(context).config.as_slice())
+    lender(context).loan().map(|loan| RVec::from(loan.config.as_slice())).unwrap_or_default()
 }
 
 extern "C" fn metric(context: HostContext, kind: u32, name: RStr<'_>, labels: RStr<'_>, value: f64) {
     let lender = lender(context);
     let (plugin, provider) = (&*lender.plugin, lender.provider.as_str());
-    let (name, labels) = (name.as_str(), redact::hide(labels.as_str(), lender.fetch.keys()));
+    let Some(loan) = lender.loan() else { return };
+    let (name, labels) = (name.as_str(), redact::hide(labels.as_str(), loan.fetch.keys()));
     debug!(plugin, provider, kind, name, labels = &*labels, value, "plugin metric");
 }
 
 extern "C" fn get_service(_: HostContext, _: RStr<'_>, _: u32) -> ROption<RawInterface> {
     ROption::RNone
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+
+    struct Nothing;
+
+    impl Fetch for Nothing {
+        fn fetch(&self, _: Outgoing) -> BoxFuture<'static, Result<Incoming>> {
+            async { Err(ProviderError::new(ErrorKind::Provider, "there is nothing")) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_lent_goes_with_the_last_use_and_the_context_stays() {
+        let fetch: Arc<dyn Fetch> = Arc::new(Nothing);
+        let lent = Arc::downgrade(&fetch);
+        let lender = Arc::new(Lender {
+            plugin: "mock".into(),
+            generation: 1,
+            provider: "mock".to_owned(),
+            loan: RwLock::new(Some(Arc::new(Loan { config: b"{}".to_vec(), fetch }))),
+            main: Handle::current(),
+            pulse: Arc::default(),
+            thread: std::thread::current().id(),
+            on_panic: Arc::new(|_, _| ()),
+        });
+        let services = lender.services();
+        let instance = std::rc::Rc::new(Tenancy(Arc::clone(&lender)));
+        let operation = std::rc::Rc::clone(&instance);
+        drop(instance);
+        assert_eq!((services.config)(services.context).as_slice(), b"{}");
+        drop(operation);
+        assert!(lent.upgrade().is_none());
+        assert!((services.config)(services.context).is_empty());
+        let request = HttpRequest {
+            call: 0,
+            method: "GET".into(),
+            url: "http://127.0.0.1/".into(),
+            headers: RVec::new(),
+            body: RVec::new(),
+            options: "".into(),
+        };
+        let answer = (services.http)(services.context, request).await.into_result();
+        assert_eq!(answer.map(drop).map_err(ProviderError::from).unwrap_err().kind, ErrorKind::Cancelled);
+        (services.log)(services.context, log_level::PANIC, "late".into(), "{}".into());
+    }
 }

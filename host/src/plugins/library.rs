@@ -4,6 +4,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
 use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL};
@@ -12,6 +13,7 @@ use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use patchbay_plugin_api::abi::{PROVIDER_INTERFACE, ProviderInterface, RootRef};
 
 use super::place::{Fate, Place};
+use super::threads::{self, Family};
 
 /// Opening and closing exclude each other: keys are told apart by address, and an address freed by one close
 /// could otherwise be given to the next library before its keys were looked at.
@@ -23,6 +25,7 @@ pub(super) struct Library {
     handle: ManuallyDrop<Handle>,
     /// None when the loader does not say where it lies.
     place: Option<Place>,
+    family: Family,
 }
 
 /// Why a library could not be used.
@@ -64,8 +67,9 @@ pub(super) struct Exports {
 }
 
 impl Library {
-    /// Maps the file. Its constructors run on this thread, now.
-    pub(super) fn open(path: &Path) -> Result<Self, LibraryFault> {
+    /// Maps the file. Its constructors run on this thread, now, which is of its family from here on.
+    pub(super) fn open(path: &Path, family: Family) -> Result<Self, LibraryFault> {
+        family.join();
         let _one_at_a_time = OPEN_OR_CLOSE.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: running the library's constructors is what is wanted; whether they may be run was decided by
         // permissions, trust and probe before.
@@ -76,7 +80,7 @@ impl Library {
         let place = unsafe { Place::of(handle) };
         // SAFETY: as above, and nobody else has it.
         let handle = ManuallyDrop::new(unsafe { Handle::from_raw(handle) });
-        Ok(Self { handle, place })
+        Ok(Self { handle, place, family })
     }
 
     /// The header, from this very library: the loader's search also looks into its dependencies.
@@ -90,7 +94,7 @@ impl Library {
                 .map_err(|_| LibraryFault::NoHeader)?
         };
         let address = std::ptr::from_ref(&*header) as usize;
-        if !self.range().ok_or(LibraryFault::NoPlace)?.contains(&address) {
+        if !self.range()?.contains(&address) {
             return Err(LibraryFault::ForeignHeader);
         }
         header.upgrade().map_err(|error| LibraryFault::Header(one_line(&error)))
@@ -128,31 +132,44 @@ impl Library {
         Ok(Exports { root, operations })
     }
 
-    /// Where its code and data lie, as far as the loader says.
-    pub(super) fn range(&self) -> Option<&Range<usize>> {
-        self.place.as_ref().map(Place::range)
+    /// Waits for the threads that it started to end, and says how many have not.
+    pub(super) fn threads_left(&self, patience: Duration) -> Result<usize, LibraryFault> {
+        Ok(threads::left_after(self.family, self.range()?, patience))
+    }
+
+    /// Where its code and data lie.
+    fn range(&self) -> Result<&Range<usize>, LibraryFault> {
+        self.place.as_ref().map(Place::range).ok_or(LibraryFault::NoPlace)
     }
 
     /// Unmaps the library. Nothing of it may be in use: its threads have ended, its objects are dropped. Its
-    /// destructors run on this thread, which may itself keep the library mapped until it ends.
+    /// destructors run on this thread, which may itself keep the library mapped until it ends, and is of its family
+    /// from here on.
     pub(super) fn close(self) -> Closed {
-        let Self { handle, place } = self;
+        let Self { handle, place, family } = self;
+        family.join();
         let _one_at_a_time = OPEN_OR_CLOSE.lock().unwrap_or_else(PoisonError::into_inner);
         drop(ManuallyDrop::into_inner(handle));
         // While nothing else can be opened: the addresses may be another library's next, with keys of its own.
         if let Some(place) = &place {
             super::keys::delete_within(place.range());
         }
-        Closed { place }
+        Closed { place, family }
     }
 }
 
 /// A library that was closed, and may or may not be gone.
 pub(super) struct Closed {
     place: Option<Place>,
+    family: Family,
 }
 
 impl Closed {
+    /// Waits for the threads that its destructors started to end, and says how many have not.
+    pub(super) fn threads_left(&self, patience: Duration) -> usize {
+        threads::left_after(self.family, &(0..0), patience)
+    }
+
     /// Looks what became of it.
     pub(super) fn fate(&self) -> Fate {
         match &self.place {

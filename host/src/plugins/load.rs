@@ -130,6 +130,7 @@ impl Loader {
             version: plugin.manifest.version.clone(),
             sha256: content.hash.to_string(),
             copy,
+            family: super::threads::Family::new(),
             keep,
             owns_copy: true,
             main: self.main.clone(),

@@ -10,27 +10,29 @@ use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use abi_stable::std_types::{RSlice, RVec};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use patchbay_plugin_api::abi::{Batch, Call, Instance, InstanceRef, PullStream};
-use patchbay_plugin_api::{ErrorKind, ProviderError, Result};
+use patchbay_plugin_api::{ProviderError, Result};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_util::task::TaskTracker;
 
 use super::job::{ChunkBatch, InstanceId, Job, Operation, Order, Question};
-use super::lend::Lender;
+use super::lend::{Lender, Loan, Tenancy, removed};
 use super::library::{Exports, Library, LibraryFault};
 use super::pulse::{OnPanic, Pulse};
+use super::threads::Family;
 
 /// What the thread is started with.
 pub(super) struct Start {
     pub(super) path: PathBuf,
+    pub(super) family: Family,
     pub(super) plugin: Arc<str>,
     pub(super) generation: u64,
     pub(super) jobs: mpsc::Receiver<Job>,
@@ -68,9 +70,9 @@ pub(super) struct Remains {
 
 /// The thread's whole life. An error was told through `opened` before.
 pub(super) fn run(start: Start) -> Option<Remains> {
-    let Start { path, plugin, generation, jobs, shared, main, on_panic, opened } = start;
+    let Start { path, family, plugin, generation, jobs, shared, main, on_panic, opened } = start;
     let opening = shared.pulse.enter();
-    let library = match Library::open(&path) {
+    let library = match Library::open(&path, family) {
         Ok(library) => library,
         Err(fault) => {
             drop(opened.send(Err(fault)));
@@ -118,7 +120,8 @@ struct Runner {
     shared: Arc<Shared>,
     main: Handle,
     on_panic: OnPanic,
-    instances: RefCell<HashMap<InstanceId, Instance>>,
+    instances: RefCell<HashMap<InstanceId, (Instance, Rc<Tenancy>)>>,
+    /// Of every instance there ever was.
     lenders: RefCell<Vec<Arc<Lender>>>,
     tasks: TaskTracker,
 }
@@ -158,26 +161,28 @@ impl Runner {
 
     /// Makes an instance; answers with its plan.
     fn create(&self, order: Order) -> Result<Option<Vec<u8>>> {
+        let loan = Arc::new(Loan { config: order.config, fetch: order.fetch });
         let lender = Arc::new(Lender {
             plugin: Arc::clone(&self.plugin),
             generation: self.generation,
             provider: order.provider,
-            config: order.config,
-            fetch: order.fetch,
+            loan: RwLock::new(Some(Arc::clone(&loan))),
             main: self.main.clone(),
             pulse: Arc::clone(&self.shared.pulse),
             thread: std::thread::current().id(),
             on_panic: Arc::clone(&self.on_panic),
         });
-        let _inside = self.shared.pulse.enter();
-        let services = lender.services();
-        let config = RSlice::from_slice(&lender.config);
-        let created = (self.exports.root.create())(services, config).into_result();
         self.lenders.borrow_mut().push(Arc::clone(&lender));
+        let services = lender.services();
+        // Taken back on the way out if there is no instance to hold it.
+        let tenancy = Rc::new(Tenancy(lender));
+        let _inside = self.shared.pulse.enter();
+        let config = RSlice::from_slice(&loan.config);
+        let created = (self.exports.root.create())(services, config).into_result();
         let instance = created.map_err(ProviderError::from)?;
         let plan = (self.exports.operations.plan)(instance.as_ref()).into_result();
         self.shared.pulse.live_instances.fetch_add(1, Ordering::Relaxed);
-        self.instances.borrow_mut().insert(order.id, instance);
+        self.instances.borrow_mut().insert(order.id, (instance, tenancy));
         match plan {
             Ok(plan) => Ok(plan.into_option().map(|plan| plan.to_vec())),
             Err(error) => {
@@ -194,7 +199,7 @@ impl Runner {
     }
 
     fn drop_instance(&self, id: InstanceId) {
-        let Some(instance) = self.instances.borrow_mut().remove(&id) else { return };
+        let Some((instance, _tenancy)) = self.instances.borrow_mut().remove(&id) else { return };
         let _inside = self.shared.pulse.enter();
         // SAFETY: the instance was made by this table's `create` on this thread, and is out of the map: this is
         // the only drop.
@@ -204,10 +209,11 @@ impl Runner {
         drop(dropped.into_result().map_err(ProviderError::from));
     }
 
-    fn instance(&self, id: InstanceId) -> Result<InstanceRef> {
+    /// The instance, with what it has been lent: to be held until nothing of the operation is left.
+    fn instance(&self, id: InstanceId) -> Result<(Rc<Tenancy>, InstanceRef)> {
         let instances = self.instances.borrow();
-        let instance = instances.get(&id).map(Instance::as_ref);
-        instance.ok_or_else(|| ProviderError::new(ErrorKind::Cancelled, "the provider was removed"))
+        let (instance, tenancy) = instances.get(&id).ok_or_else(removed)?;
+        Ok((Rc::clone(tenancy), instance.as_ref()))
     }
 
     async fn ask(
@@ -218,7 +224,7 @@ impl Runner {
         mut reply: oneshot::Sender<Result<Bytes>>,
     ) {
         let work = async {
-            let instance = self.instance(instance)?;
+            let (_tenancy, instance) = self.instance(instance)?;
             let operations = &self.exports.operations;
             let ask = match operation {
                 Operation::Complete => operations.complete,
@@ -247,7 +253,7 @@ impl Runner {
         batches: mpsc::Sender<Result<ChunkBatch>>,
     ) {
         let work = async {
-            let instance = self.instance(instance)?;
+            let (_tenancy, instance) = self.instance(instance)?;
             let future = self.inside(|| (self.exports.operations.stream)(instance, call(question)));
             let stream = Watched::new(&self.shared.pulse, future).await.into_result()?;
             let mut stream = pin!(Watched::new(&self.shared.pulse, stream));

@@ -1,12 +1,16 @@
 //! Threads that a library started: while one of them runs, unmapping the library is a crash.
 //!
 //! The host exports its own `pthread_create`, which libraries loaded later bind to. It notes which thread runs
-//! which start routine; by the routine's address a thread is told to be a library's. A thread is noted before it
-//! exists: one that has not run its first instruction yet needs its library as much as any other.
+//! which start routine, and whose thread started it. A thread is a library's when its routine lies in the library,
+//! or when it descends from a thread of the library's generation: a dependency that starts threads does so with a
+//! routine of its own, and calls the library from there. It is noted before it exists: one that has not run its first
+//! instruction yet needs its library as much as any other.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,16 +24,51 @@ type Create = unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Routin
 /// How many threads are remembered before anybody looks which of them have ended.
 const LOOK_AT: usize = 256;
 
+thread_local! {
+    /// Whose this thread is. Constant and without a destructor: it is read on threads of every kind, at any time of
+    /// their lives.
+    static FAMILY: Cell<Option<Family>> = const { Cell::new(None) };
+}
+
+/// The threads of one generation: those that joined, and whatever they have started since. The host's own are in
+/// none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Family(u64);
+
+impl Family {
+    /// One that nobody is in.
+    pub(super) fn new() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Has this thread's descendants counted from now on. Not itself: whoever started it waits for it.
+    pub(super) fn join(self) {
+        FAMILY.set(Some(self));
+    }
+
+    fn of_this_thread() -> Option<Self> {
+        FAMILY.get()
+    }
+}
+
+/// How a thread came to be.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    routine: usize,
+    family: Option<Family>,
+}
+
 static THREADS: LazyLock<Mutex<Threads>> = LazyLock::new(Mutex::default);
 
-/// Where each thread began.
+/// Every thread that was started, until it has ended.
 #[derive(Default)]
 struct Threads {
     /// Those that have no number yet, by the ticket that they were started with.
-    starting: HashMap<u64, usize>,
+    starting: HashMap<u64, Origin>,
     tickets: u64,
     /// A number that the system uses again is overwritten by the thread that has it now.
-    running: HashMap<pid_t, usize>,
+    running: HashMap<pid_t, Origin>,
     /// When there are so many it is time to forget those that have ended.
     look_at: usize,
 }
@@ -39,9 +78,9 @@ impl Threads {
         THREADS.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn announce(&mut self, routine: usize) -> u64 {
+    fn announce(&mut self, origin: Origin) -> u64 {
         self.tickets += 1;
-        self.starting.insert(self.tickets, routine);
+        self.starting.insert(self.tickets, origin);
         self.tickets
     }
 
@@ -50,8 +89,8 @@ impl Threads {
             self.forget_ended();
             self.look_at = self.running.len() * 2;
         }
-        if let Some(routine) = self.starting.remove(&ticket) {
-            self.running.insert(id, routine);
+        if let Some(origin) = self.starting.remove(&ticket) {
+            self.running.insert(id, origin);
         }
     }
 
@@ -63,16 +102,18 @@ impl Threads {
 /// What a new thread runs first.
 struct Begin {
     ticket: u64,
+    family: Option<Family>,
     routine: Routine,
     argument: *mut c_void,
 }
 
 extern "C" fn begin(begin: *mut c_void) -> *mut c_void {
     // SAFETY: made by `pthread_create` below from a box, for this thread alone.
-    let Begin { ticket, routine, argument } = *unsafe { Box::from_raw(begin.cast::<Begin>()) };
+    let Begin { ticket, family, routine, argument } = *unsafe { Box::from_raw(begin.cast::<Begin>()) };
     // SAFETY: asks for a number.
     let id = unsafe { libc::gettid() };
     Threads::lock().begin(ticket, id);
+    FAMILY.set(family);
     routine(argument)
 }
 
@@ -91,8 +132,9 @@ pub(super) unsafe extern "C" fn pthread_create(
 ) -> c_int {
     static REAL: OnceLock<usize> = OnceLock::new();
     let Some(create) = real::<Create>(&REAL, c"pthread_create") else { return libc::EAGAIN };
-    let ticket = Threads::lock().announce(routine as usize);
-    let start = Box::into_raw(Box::new(Begin { ticket, routine, argument })).cast();
+    let family = Family::of_this_thread();
+    let ticket = Threads::lock().announce(Origin { routine: routine as usize, family });
+    let start = Box::into_raw(Box::new(Begin { ticket, family, routine, argument })).cast();
     // SAFETY: handed on as it came, but for the routine, which takes what is given to it.
     let result = unsafe { create(thread, attributes, begin, start) };
     if result != 0 {
@@ -103,16 +145,13 @@ pub(super) unsafe extern "C" fn pthread_create(
     result
 }
 
-/// How many threads run, or are about to, that began in this address range.
-fn running_within(range: &Range<usize>) -> usize {
+/// How many threads run, or are about to, that are of this family or began in this address range.
+fn running(family: Family, range: &Range<usize>) -> usize {
     let mut threads = Threads::lock();
+    // All under one lock: whoever starts another thread while it is ending is seen, or has announced the other.
     threads.forget_ended();
-    threads
-        .starting
-        .values()
-        .chain(threads.running.values())
-        .filter(|routine| range.contains(routine))
-        .count()
+    let origins = threads.starting.values().chain(threads.running.values());
+    origins.filter(|origin| origin.family == Some(family) || range.contains(&origin.routine)).count()
 }
 
 /// Whoever cannot be asked after is taken to run.
@@ -124,10 +163,10 @@ fn is_running(id: pid_t) -> bool {
 
 /// Waits for the library's threads to end, and says how many have not. A plugin whose `Drop` tells its threads to
 /// stop needs a moment for it.
-pub(super) fn left_after(range: &Range<usize>, patience: Duration) -> usize {
+pub(super) fn left_after(family: Family, range: &Range<usize>, patience: Duration) -> usize {
     let begun = Instant::now();
     loop {
-        let left = running_within(range);
+        let left = running(family, range);
         if left == 0 || begun.elapsed() > patience {
             return left;
         }
@@ -157,11 +196,11 @@ mod tests {
         assert_eq!(unsafe { pthread_create(&raw mut thread, std::ptr::null(), wait, argument) }, 0);
         // Whether or not it has run an instruction by now.
         let here = wait as *const () as usize..wait as *const () as usize + 1;
-        assert_eq!(left_after(&here, Duration::ZERO), 1);
+        assert_eq!(left_after(Family::new(), &here, Duration::ZERO), 1);
         drop(sender);
         // SAFETY: the thread is joined once.
         assert_eq!(unsafe { libc::pthread_join(thread, std::ptr::null_mut()) }, 0);
-        assert_eq!(left_after(&here, Duration::from_secs(10)), 0);
+        assert_eq!(left_after(Family::new(), &here, Duration::from_secs(10)), 0);
     }
 
     #[test]
@@ -177,8 +216,25 @@ mod tests {
         while is_running(number) {
             std::thread::yield_now();
         }
-        running_within(&(0..0));
+        running(Family::new(), &(0..0));
         assert!(!Threads::lock().running.contains_key(&number));
+    }
+
+    #[test]
+    fn a_thread_is_known_by_whom_it_descends_from() {
+        let (mine, other) = (Family::new(), Family::new());
+        let (sender, receiver) = mpsc::channel::<()>();
+        let left = |family| running(family, &(0..0));
+        let child = std::thread::spawn(move || {
+            mine.join();
+            // This one ends at once, and its child does not.
+            std::thread::spawn(|| std::thread::spawn(move || receiver.recv().is_err())).join().unwrap()
+        });
+        let grandchild = child.join().unwrap();
+        assert_eq!((left_after(mine, &(0..0), Duration::from_millis(1)) > 0, left(other)), (true, 0));
+        drop(sender);
+        grandchild.join().unwrap();
+        assert_eq!(left_after(mine, &(0..0), Duration::from_secs(10)), 0);
     }
 
     #[test]
@@ -200,7 +256,7 @@ mod tests {
             libc::pthread_attr_destroy(&raw mut attributes);
         }
         let here = never as *const () as usize..never as *const () as usize + 1;
-        assert_eq!(running_within(&here), 0);
+        assert_eq!(running(Family::new(), &here), 0);
     }
 
     #[test]
@@ -208,7 +264,7 @@ mod tests {
         let mut threads = Threads::default();
         // Numbers beyond what the system gives.
         for id in (1 << 23)..(1 << 23) + 10_000 {
-            let ticket = threads.announce(1);
+            let ticket = threads.announce(Origin { routine: 1, family: None });
             threads.begin(ticket, id);
         }
         assert!(threads.running.len() <= LOOK_AT && threads.starting.is_empty());

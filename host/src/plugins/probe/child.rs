@@ -21,6 +21,7 @@ use crate::plugins::library::{Library, LibraryFault};
 use crate::plugins::problem::chain;
 use crate::plugins::pulse::Pulse;
 use crate::plugins::record::Life;
+use crate::plugins::threads::Family;
 
 /// How long the tried request may take before it is cancelled: asserted is only that calls return.
 const HALF_WAY: Duration = Duration::from_millis(50);
@@ -145,8 +146,8 @@ type Refused = (Refusal, String);
 async fn try_out(question: &super::Question, lines: &mut Lines) -> Result<Findings, Refused> {
     lines.stage(Stage::Constructors);
     // On a thread of its own that stays, as the generation's would.
-    let path = PathBuf::from(&question.path);
-    let opened = std::thread::spawn(move || Library::open(&path)).join();
+    let (path, family) = (PathBuf::from(&question.path), Family::new());
+    let opened = std::thread::spawn(move || Library::open(&path, family)).join();
     let library = opened
         .map_err(|_| (Refusal::Unloadable, "opening it panicked".to_owned()))?
         .map_err(|fault| refusal(&fault))?;
@@ -158,9 +159,10 @@ async fn try_out(question: &super::Question, lines: &mut Lines) -> Result<Findin
 
     lines.stage(Stage::Describe);
     let panics: Arc<Mutex<Option<String>>> = Arc::default();
-    let generation = start(question, &panics).await?;
-    // The generation has it open, too.
-    drop(library.close());
+    let generation = start(question, family, &panics).await?;
+    // The generation has it open, too. On a thread of its own again: this one is to stay out of the family.
+    let closed = std::thread::spawn(move || drop(library.close())).join();
+    closed.map_err(|_| (Refusal::Unloadable, "closing it panicked".to_owned()))?;
 
     lines.stage(Stage::Create);
     let config = question.sample_config.to_string().into_bytes();
@@ -223,6 +225,7 @@ async fn dropped(generation: &Generation) {
 
 async fn start(
     question: &super::Question,
+    family: Family,
     panics: &Arc<Mutex<Option<String>>>,
 ) -> Result<Arc<Generation>, Refused> {
     let noted = Arc::clone(panics);
@@ -232,6 +235,7 @@ async fn start(
         version: Version::new(0, 0, 0),
         sha256: String::new(),
         copy: PathBuf::from(&question.path),
+        family,
         keep: (!question.close).then(|| "it asked to stay".to_owned()),
         owns_copy: false,
         main: Handle::current(),

@@ -4,6 +4,7 @@
 //! only when a request's text, or the provider's configuration, holds the word `misbehave`: the probe says no such
 //! thing, so that it is the host that meets it.
 
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
@@ -16,6 +17,8 @@ use crate::{BEHAVIOUR, word};
 
 unsafe extern "C" {
     safe fn _exit(status: i32) -> !;
+    fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
 /// Longer than any test waits.
@@ -67,10 +70,34 @@ pub(crate) fn misbehave(place: Place, asked: bool) -> Result<()> {
 
 /// As [`misbehave`], where there is a host already.
 pub(crate) fn misbehave_with(host: Host, asked: bool) -> Result<()> {
-    if behaviour(asked) == "create_tell" {
-        tell(host);
+    match behaviour(asked).as_str() {
+        "create_tell" => tell(host),
+        "create_borrowed_thread" => borrow_thread(host)?,
+        _ => {}
     }
     misbehave(Place::Create, asked)
+}
+
+/// Runs for ever on a thread that another library starts: the configuration says which.
+fn borrow_thread(host: Host) -> Result<()> {
+    let config: Value = serde_json::from_slice(&host.config()).unwrap_or_default();
+    let path = config["misbehave"].as_str().and_then(|path| CString::new(path).ok());
+    let path = path.ok_or_else(|| ProviderError::invalid_input("the chameleon needs a path"))?;
+    // SAFETY: both names are C strings; the function is one of `tests/plugins/c/starts-threads.c`.
+    unsafe {
+        let start = dlsym(dlopen(path.as_ptr(), 2), c"start_thread".as_ptr());
+        assert!(!start.is_null());
+        let start: extern "C" fn(extern "C" fn()) -> c_int = std::mem::transmute(start);
+        assert_eq!(start(run_for_ever), 0);
+    }
+    Ok(())
+}
+
+/// Comes back to this library's code again and again: it is soon seen when that is gone.
+extern "C" fn run_for_ever() {
+    loop {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Misbehaves around something of the host's that is waited for.
