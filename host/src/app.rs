@@ -194,9 +194,16 @@ impl App {
             let Some(problem) = &plugin.problem else { continue };
             let _ = writeln!(text, "  {} was not used: {}", plugin.file.display(), problem.message);
         }
+        for plugin in plugins.iter().filter(|plugin| plugin.state == PluginState::Unused) {
+            let Some(id) = plugin.id.as_deref().filter(|_| plugin.problem.is_none()) else { continue };
+            let _ = writeln!(
+                text,
+                "  {id:<20} loaded, and no provider uses it: \"{id}\": {{}} under \"plugins\" in plugin_config.json"
+            );
+        }
         if snapshot.by_priority().is_empty() {
-            text.push_str("  no providers yet: put a plugin's library into plugins/custom, then\n");
-            let _ = write!(text, "  curl -X POST http://{}/api/providers/reload", self.address);
+            text.push_str("  no providers yet: put a plugin's library into plugins/custom, name it in plugin_config.json,\n");
+            let _ = write!(text, "  and curl -X POST http://{}/api/providers/reload", self.address);
         } else {
             if snapshot.by_priority().iter().all(|provider| provider.plugin.id == "mock") {
                 text.push_str("  nothing else is configured, so the mock provider answers\n");

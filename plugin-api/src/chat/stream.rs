@@ -40,9 +40,14 @@ impl ChunkStream {
     /// the state to go on with, or none at the end.
     ///
     /// ```
-    /// # use patchbay_plugin_api::{Chunk, ChunkStream};
+    /// # use patchbay_plugin_api::{Chunk, ChunkStream, FinishReason};
     /// let countdown = ChunkStream::unfold(3, async |left| {
-    ///     Ok(if left == 0 { None } else { Some((Chunk::text(format!("{left} ")), left - 1)) })
+    ///     Ok(match left {
+    ///         1.. => Some((Chunk::text(format!("{left} ")), left - 1)),
+    ///         // An answer says why it ended.
+    ///         0 => Some((Chunk::finish(FinishReason::Stop), -1)),
+    ///         _ => None,
+    ///     })
     /// });
     /// ```
     pub fn unfold<S, F>(state: S, step: F) -> Self

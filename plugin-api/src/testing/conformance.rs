@@ -119,7 +119,7 @@ fn streams_say_the_same(subject: &dyn Subject) {
         finished += u32::from(choice["finish_reason"].is_string());
         text += content;
     }
-    assert_eq!(finished, 1, "a stream says once why it ended");
+    assert_eq!(finished, 1, "a stream says once why it ended: with `Chunk::finish(..)` behind its content");
     assert_eq!(text, text_of_answer(subject), "a stream says what a whole answer says");
 }
 

@@ -112,7 +112,25 @@ async fn reload(remote: &Remote, plugin: &PluginId) -> Result<u8, Failure> {
             "the host at {address} does not look there: name the folder that it runs in with --dir"
         )));
     }
+    let (_, plugin) = remote.read::<Installed>(&format!("/api/plugins/{plugin}")).await?;
+    if plugin.state == "unused" {
+        output::note(&format!("no provider uses it yet: {}", new_provider(&plugin.id)));
+    }
     Ok(if report.is_ok() { 0 } else { 1 })
+}
+
+/// As far as it matters here.
+#[derive(Debug, serde::Deserialize)]
+struct Installed {
+    id: String,
+    state: String,
+}
+
+/// How a plugin comes to be used.
+fn new_provider(id: &str) -> String {
+    format!(
+        "patchbay provider add {id} --plugin {id}, or \"{id}\": {{}} under \"plugins\" in plugin_config.json"
+    )
 }
 
 impl Folder {

@@ -9,7 +9,10 @@ use crate::cli::{Failure, output};
 
 /// Remove a provider from a running host
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  patchbay provider remove mock\n\nWhat it has begun is finished.")]
+#[command(
+    after_help = "Example:\n  patchbay provider remove mock\n\nWhat it has begun is finished. The removal is kept, and \
+hides an entry of the configuration file too, until the provider is added again."
+)]
 pub(super) struct Remove {
     /// As `patchbay provider list` shows it
     #[arg(value_name = "NAME")]
@@ -21,7 +24,11 @@ pub(super) struct Remove {
 
 pub(super) async fn run(command: Remove) -> Result<u8, Failure> {
     Remote::new(command.remote)?.send(Method::DELETE, &path(&command.name)).await?;
-    output::line(&format!("removed {}", command.name));
+    let name = &command.name;
+    output::line(&format!(
+        "removed {name}; this is kept, and hides an entry of the file too: `patchbay provider add {name} --plugin ID` \
+         brings it back"
+    ));
     Ok(0)
 }
 

@@ -58,7 +58,7 @@ impl Default for WatchOptions {
     }
 }
 
-/// Files whose content differs from what was last reported, or from what the watcher started with.
+/// Files that were written to, replaced or removed since they were last reported, or since the watcher started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
     /// Absolute, sorted; a removed file is among them.

@@ -62,6 +62,12 @@ pub(super) fn run(command: &New) -> Result<u8, Failure> {
         io::ErrorKind::AlreadyExists => Failure::bad_input(format!("{} is there already", place.display())),
         _ => Failure::failed(format!("{} cannot be written: {error}", place.display())),
     })?;
+    if let Sdk::Published = sdk {
+        output::note(
+            "patchbay-plugin-api is taken from the registry: where it is not to be had, make the crate with --sdk \
+             CLONE/plugin-api",
+        );
+    }
     output::line(&next_steps(&command.name, &place, clone.is_some_and(|clone| clone == here)));
     Ok(0)
 }
@@ -116,7 +122,7 @@ fn next_steps(name: &str, place: &Path, is_in_clone: bool) -> String {
     format!(
         "made {folder}; its code is all in src/lib.rs
 next:
-  (cd {folder} && cargo test)
+  (cd {folder} && cargo test)    the first build takes about a minute
   write \"{name}\": {{}} under \"plugins\" in plugin_config.json
   {dev}
       serves, and swaps it in whenever you save it
