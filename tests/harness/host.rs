@@ -188,8 +188,13 @@ impl Host {
     }
 
     pub async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.post_text(path, &body.to_string()).await
+    }
+
+    /// JSON that has to stay as it is written.
+    pub async fn post_text(&self, path: &str, body: &str) -> Answer {
         let request = self.client.post(self.url(path)).header("content-type", "application/json");
-        self.answer(path, request.body(body.to_string())).await
+        self.answer(path, request.body(body.to_owned())).await
     }
 
     /// Without a body.
@@ -251,10 +256,15 @@ impl Host {
 
     /// Asks this provider, for plain text piece by piece. The answer has begun when this returns.
     pub async fn stream(&self, provider: &str, text: &str) -> Streaming {
-        let request = self.client.post(self.url("/api/chat")).header("content-type", "application/json");
-        let response = request.body(pinned(provider, text).to_string()).send().await;
-        let response = response.unwrap_or_else(|error| self.lost("/api/chat", &error));
-        Streaming::new("/api/chat", response, self.seen.clone())
+        self.open("/api/chat", &pinned(provider, text).to_string()).await
+    }
+
+    /// Posts a body whose answer comes piece by piece. It has begun when this returns.
+    pub async fn open(&self, path: &str, body: &str) -> Streaming {
+        let request = self.client.post(self.url(path)).header("content-type", "application/json");
+        let response = request.body(body.to_owned()).send().await;
+        let response = response.unwrap_or_else(|error| self.lost(path, &error));
+        Streaming::new(path, response, self.seen.clone())
     }
 
     /// Whether it runs.

@@ -24,7 +24,7 @@ mod process;
 // The built libraries, and variants of them.
 pub mod libraries;
 // An upstream for providers with a plan.
-mod upstream;
+pub mod upstream;
 
 use std::time::{Duration, Instant};
 

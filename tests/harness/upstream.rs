@@ -15,6 +15,24 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+/// What `odd` answers: members that nobody knows, and JSON that no library would write this way.
+pub const ODD_WHOLE: &str = r#"{ "id":"o-1","object":"chat.completion" ,"created":1,"model":"odd-2","x_own":{"n":1.50,"b":[ ]},
+  "choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}}],"x":"\u00e9"},"logprobs":null,"finish_reason":"tool_calls"}],
+  "usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4,"x_cached":1e0}}"#;
+
+/// What `odd` streams.
+pub const ODD_CHUNKS: [&str; 3] = [
+    r#"{"id":"o-1","object":"chat.completion.chunk","created":1,"model":"odd-2","choices":[ {"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null} ],"usage":null}"#,
+    r#"{"id":"o-1","object":"chat.completion.chunk","created":1,"model":"odd-2","choices":[{"index":0,"delta":{"content":"\u00e9 a","x":1.50},"finish_reason":null}], "x_own" : {"kept":[ ]}}"#,
+    r#"{"id":"o-1","object":"chat.completion.chunk","created":1,"model":"odd-2","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+];
+
+/// And then this.
+pub const ODD_USAGE: &str = r#"{"id":"o-1","object":"chat.completion.chunk","created":1,"model":"odd-2","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4,"x_cached":1e0}}"#;
+
+/// The vectors, for whatever model.
+pub const ODD_EMBEDDINGS: &str = r#"{"object":"list", "data":[{"object":"embedding","index":0,"embedding":[0.50,-1e-3]}],"model":"embed-2","usage":{"prompt_tokens":2,"total_tokens":2},"x":1}"#;
+
 /// See the module. Ends when it is dropped.
 pub struct Upstream {
     address: String,
@@ -24,6 +42,8 @@ pub struct Upstream {
 
 struct Shared {
     requests: Mutex<Vec<(HeaderMap, Value)>>,
+    /// The bodies as they came.
+    bodies: Mutex<Vec<String>>,
     /// Each permit lets one chunk of one gated stream go.
     gate: Semaphore,
     /// How many streams are open.
@@ -36,10 +56,14 @@ impl Upstream {
         let address = format!("http://{}/v1", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
             requests: Mutex::default(),
+            bodies: Mutex::default(),
             gate: Semaphore::new(0),
             open: watch::Sender::new(0),
         });
-        let router = Router::new().route("/v1/chat/completions", post(chat)).with_state(Arc::clone(&shared));
+        let router = Router::new()
+            .route("/v1/chat/completions", post(chat))
+            .route("/v1/embeddings", post(embeddings))
+            .with_state(Arc::clone(&shared));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, shared, _serving: AbortOnDropHandle::new(serving) }
     }
@@ -54,6 +78,11 @@ impl Upstream {
         self.shared.requests.lock().unwrap().clone()
     }
 
+    /// The bodies so far, byte for byte.
+    pub fn bodies(&self) -> Vec<String> {
+        self.shared.bodies.lock().unwrap().clone()
+    }
+
     /// Lets so many chunks of `gated` streams go.
     pub fn release(&self, chunks: usize) {
         self.shared.gate.add_permits(chunks);
@@ -65,12 +94,25 @@ impl Upstream {
     }
 }
 
+impl Shared {
+    fn note(&self, headers: HeaderMap, body: &Bytes) -> Value {
+        let json: Value = serde_json::from_slice(body).unwrap();
+        self.bodies.lock().unwrap().push(String::from_utf8(body.to_vec()).unwrap());
+        self.requests.lock().unwrap().push((headers, json.clone()));
+        json
+    }
+}
+
+async fn embeddings(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    shared.note(headers, &body);
+    ODD_EMBEDDINGS.into_response()
+}
+
 async fn chat(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    let body: Value = serde_json::from_slice(&body).unwrap();
+    let body = shared.note(headers.clone(), &body);
     let model = body["model"].as_str().unwrap_or_default().to_owned();
     let key =
         headers.get("authorization").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
-    shared.requests.lock().unwrap().push((headers, body.clone()));
     match model.as_str() {
         // As careless as some are: the key comes back in the error.
         "refuses" => {
@@ -82,6 +124,20 @@ async fn chat(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
             (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": { "message": message } }).to_string())
                 .into_response()
         }
+        "limits" => {
+            let body = json!({ "error": { "message": "slow down" } }).to_string();
+            (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], body).into_response()
+        }
+        "objects" => {
+            let body = json!({ "error": { "message": "no such thing" } }).to_string();
+            (StatusCode::BAD_REQUEST, body).into_response()
+        }
+        "odd" if body["stream"] == true => {
+            let events: String = ODD_CHUNKS.iter().map(|chunk| format!("data: {chunk}\r\n\r\n")).collect();
+            let events = format!("{events}data: {ODD_USAGE}\n\ndata: [DONE]\n\n");
+            ([("content-type", "text/event-stream")], events).into_response()
+        }
+        "odd" => ODD_WHOLE.into_response(),
         model if body["stream"] == true => events(shared, model.to_owned()),
         model => whole(model).to_string().into_response(),
     }

@@ -61,6 +61,29 @@ pub struct Answer {
     pub raw: Bytes,
 }
 
+/// A whole answer as upstream wrote it.
+#[derive(Clone, Debug)]
+pub struct RawAnswer {
+    /// Who gave it.
+    pub provider: Arc<Provider>,
+    /// The model really used, as far as known.
+    pub model: String,
+    /// How many providers were asked.
+    pub attempts: usize,
+    /// The JSON.
+    pub raw: Bytes,
+}
+
+/// The model that an answer names. An error where it is not the JSON of an object.
+pub(super) fn model_of(raw: &[u8]) -> Result<Option<String>, ProviderError> {
+    #[derive(Deserialize)]
+    struct Shape<'a> {
+        #[serde(borrow)]
+        model: Option<&'a RawValue>,
+    }
+    read(raw).map(|shape: Shape<'_>| shape.model.take_text())
+}
+
 /// The words of a whole answer, and whose.
 pub(super) fn words_of(raw: &[u8]) -> Result<(String, String), ProviderError> {
     let shape: Shape<'_, WholeChoice<'_>> = read(raw)?;
@@ -96,7 +119,7 @@ impl Facts {
 
 fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ProviderError> {
     serde_json::from_slice(json).map_err(|error| {
-        ProviderError::unreadable("the provider's answer is not the JSON of a chat completion")
+        ProviderError::unreadable("the provider's answer is not the JSON that was asked for")
             .with_detail(error.to_string())
     })
 }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use patchbay_plugin_api::{ErrorKind, ProviderError};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::answer::{self, Answer, Facts};
-use super::request::ChatRequest;
+use super::answer::{self, Answer, Facts, RawAnswer};
+use super::request::{ChatRequest, EmbedRequest};
 use super::select::{Candidate, SelectError, Target, select};
 use super::stream::CommittedAnswer;
+use crate::plugins::Feature;
 use crate::providers::{CallContext, Registry};
 use crate::services::http::HttpClient;
 
@@ -58,9 +60,46 @@ impl Gateway {
         request_id: &Arc<str>,
     ) -> Result<Answer, GatewayError> {
         let began = Instant::now();
-        let mut attempts = self.attempts(request, request_id)?;
+        let mut attempts = self.attempts(request.target(), &request.needs, request_id)?;
         while let Some(candidate) = attempts.next_candidate() {
-            match attempts.complete(&candidate, began).await {
+            match attempts.complete(request, &candidate, began).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => attempts.note(&candidate, error)?,
+            }
+        }
+        Err(attempts.exhausted())
+    }
+
+    /// A whole answer that is passed on as it is. Dropping the future cancels.
+    pub async fn complete_raw(
+        &self,
+        request: &ChatRequest,
+        request_id: &Arc<str>,
+    ) -> Result<RawAnswer, GatewayError> {
+        let mut attempts = self.attempts(request.target(), &request.needs, request_id)?;
+        while let Some(candidate) = attempts.next_candidate() {
+            let body = request.body_for(&candidate.provider.settings, candidate.model.as_deref());
+            let answer = candidate.provider.complete(&body, &attempts.call).await;
+            match answer.and_then(|raw| attempts.raw(&candidate, raw)) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => attempts.note(&candidate, error)?,
+            }
+        }
+        Err(attempts.exhausted())
+    }
+
+    /// Vectors. Dropping the future cancels.
+    pub async fn embed(
+        &self,
+        request: &EmbedRequest,
+        request_id: &Arc<str>,
+    ) -> Result<RawAnswer, GatewayError> {
+        let target = Target { provider: None, model: request.model.as_deref() };
+        let mut attempts = self.attempts(target, &EmbedRequest::NEEDS, request_id)?;
+        while let Some(candidate) = attempts.next_candidate() {
+            let body = request.body_for(candidate.model.as_deref());
+            let answer = candidate.provider.embed(&body, &attempts.call).await;
+            match answer.and_then(|raw| attempts.raw(&candidate, raw)) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => attempts.note(&candidate, error)?,
             }
@@ -74,9 +113,9 @@ impl Gateway {
         request: &ChatRequest,
         request_id: &Arc<str>,
     ) -> Result<CommittedAnswer, GatewayError> {
-        let mut attempts = self.attempts(request, request_id)?;
+        let mut attempts = self.attempts(request.target(), &request.needs, request_id)?;
         while let Some(candidate) = attempts.next_candidate() {
-            match attempts.stream(&candidate).await {
+            match attempts.stream(request, &candidate).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => attempts.note(&candidate, error)?,
             }
@@ -84,35 +123,45 @@ impl Gateway {
         Err(attempts.exhausted())
     }
 
-    fn attempts<'r>(
+    fn attempts(
         &self,
-        request: &'r ChatRequest,
+        target: Target<'_>,
+        needs: &[Feature],
         request_id: &Arc<str>,
-    ) -> Result<Attempts<'r>, SelectError> {
-        let target = Target { provider: request.provider.as_deref(), model: request.model.as_deref() };
+    ) -> Result<Attempts, SelectError> {
         // The snapshot is let go at once: the candidates keep alive what they need.
-        let candidates = select(&self.registry.snapshot(), target, &request.needs)?;
+        let candidates = select(&self.registry.snapshot(), target, needs)?;
         let call = CallContext { http: self.http.clone(), request_id: Arc::clone(request_id) };
-        Ok(Attempts { request, call, candidates: candidates.into_iter(), failed: Vec::new() })
+        Ok(Attempts { call, candidates: candidates.into_iter(), failed: Vec::new() })
+    }
+}
+
+impl ChatRequest {
+    fn target(&self) -> Target<'_> {
+        Target { provider: self.provider.as_deref(), model: self.model.as_deref() }
     }
 }
 
 /// The candidates of one request, and what came of those that were asked.
-struct Attempts<'r> {
-    request: &'r ChatRequest,
+struct Attempts {
     call: CallContext,
     candidates: std::vec::IntoIter<Candidate>,
     failed: Vec<Failed>,
 }
 
-impl Attempts<'_> {
+impl Attempts {
     fn next_candidate(&mut self) -> Option<Candidate> {
         self.candidates.next()
     }
 
-    async fn complete(&self, candidate: &Candidate, began: Instant) -> Result<Answer, ProviderError> {
+    async fn complete(
+        &self,
+        request: &ChatRequest,
+        candidate: &Candidate,
+        began: Instant,
+    ) -> Result<Answer, ProviderError> {
         let provider = Arc::clone(&candidate.provider);
-        let body = self.request.body_for(&provider.settings, candidate.model.as_deref());
+        let body = request.body_for(&provider.settings, candidate.model.as_deref());
         let raw = provider.complete(&body, &self.call).await?;
         let (text, role) = answer::words_of(&raw)?;
         let mut facts = Facts::default();
@@ -130,9 +179,20 @@ impl Attempts<'_> {
         })
     }
 
-    async fn stream(&self, candidate: &Candidate) -> Result<CommittedAnswer, ProviderError> {
+    /// An answer whose words nobody here reads.
+    fn raw(&self, candidate: &Candidate, raw: Bytes) -> Result<RawAnswer, ProviderError> {
+        let model = answer::model_of(&raw)?.or_else(|| candidate.model.clone()).unwrap_or_default();
         let provider = Arc::clone(&candidate.provider);
-        let body = self.request.body_for(&provider.settings, candidate.model.as_deref());
+        Ok(RawAnswer { provider, model, attempts: self.failed.len() + 1, raw })
+    }
+
+    async fn stream(
+        &self,
+        request: &ChatRequest,
+        candidate: &Candidate,
+    ) -> Result<CommittedAnswer, ProviderError> {
+        let provider = Arc::clone(&candidate.provider);
+        let body = request.body_for(&provider.settings, candidate.model.as_deref());
         let stream = provider.stream(&body, &self.call).await?;
         CommittedAnswer::begin(stream, provider, candidate.model.clone(), self.failed.len() + 1).await
     }

@@ -34,21 +34,36 @@ struct Part<'a> {
 
 /// Checks the JSON of `messages`; the error says what is wrong where.
 pub(super) fn check(json: &Bytes) -> Result<Contents, String> {
-    let Ok(messages) = serde_json::from_slice::<Vec<&RawValue>>(json) else {
-        return Err("Messages must be a list".to_owned());
-    };
-    if messages.is_empty() {
-        return Err("Messages must not be empty".to_owned());
-    }
     let mut contents = Contents::default();
-    for (index, message) in messages.into_iter().enumerate() {
+    for (index, message) in list(json)?.into_iter().enumerate() {
         let at = format!("messages[{index}]");
-        let Some(message) = object::<Message<'_>>(message) else {
-            return Err(format!("{at} must be an object with role and content"));
-        };
-        check_one(&message, &at, &mut contents)?;
+        check_one(&object_at(message, &at)?, &at, &mut contents)?;
     }
     Ok(contents)
+}
+
+/// Reads from `messages` only what is decided by; whether the rest is right is for whoever answers to say. What a
+/// client of OpenAI's may send grows faster than this host.
+pub(super) fn look(json: &Bytes) -> Result<Contents, String> {
+    let mut contents = Contents::default();
+    for (index, message) in list(json)?.into_iter().enumerate() {
+        let at = format!("messages[{index}]");
+        let content = object_at(message, &at)?.content;
+        if let Some(parts) = content.filter(|content| content.get().starts_with('[')) {
+            check_parts(parts, &at, &mut contents)?;
+        }
+    }
+    Ok(contents)
+}
+
+fn list(json: &Bytes) -> Result<Vec<&RawValue>, String> {
+    let messages: Vec<&RawValue> =
+        serde_json::from_slice(json).map_err(|_| "Messages must be a list".to_owned())?;
+    if messages.is_empty() { Err("Messages must not be empty".to_owned()) } else { Ok(messages) }
+}
+
+fn object_at<'a>(message: &'a RawValue, at: &str) -> Result<Message<'a>, String> {
+    object(message).ok_or_else(|| format!("{at} must be an object with role and content"))
 }
 
 fn check_one(message: &Message<'_>, at: &str, contents: &mut Contents) -> Result<(), String> {
@@ -114,6 +129,21 @@ mod tests {
         let image =
             r#"[{"role":"user","content":[{"type":"text","text":"x"},{"type":"image_url","image_url":{}}]}]"#;
         assert_eq!(checked(image), Ok(Contents { images: true }));
+    }
+
+    #[test]
+    fn a_look_leaves_to_upstream_what_it_does_not_decide_by() {
+        let looked = |json: &'static str| look(&Bytes::from_static(json.as_bytes()));
+        for json in [
+            r#"[{"role":"function","name":"f","content":"1"},{"role":"assistant","content":null,"audio":{"id":"a"}}]"#,
+            r#"[{"role":"robot"}]"#,
+        ] {
+            assert_eq!(looked(json), Ok(Contents { images: false }), "{json}");
+        }
+        let image = r#"[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]"#;
+        assert_eq!(looked(image), Ok(Contents { images: true }));
+        assert_eq!(looked("[]").unwrap_err(), "Messages must not be empty");
+        assert!(looked(r#"[["user","hi"]]"#).unwrap_err().starts_with("messages[0] must be an object"));
     }
 
     #[test]

@@ -51,8 +51,14 @@ pub struct ChatRequest {
     pub provider: Option<String>,
     /// Whether upstream's own JSON is wanted too.
     pub include_raw: bool,
+    /// Whether the answer is wanted as it is generated. Of OpenAI's surface only.
+    pub stream: bool,
+    /// Whether a stream is to tell what it took. Of OpenAI's surface only.
+    pub include_usage: bool,
     /// What whoever serves it has to support.
     pub needs: Vec<Feature>,
+    /// Whether what the request does not say is filled in.
+    defaults: bool,
     members: Members,
 }
 
@@ -64,7 +70,7 @@ impl ChatRequest {
         let messages = members.get("messages").ok_or(RequestError::Missing("messages"))?;
         let contents = messages::check(messages).map_err(RequestError::Messages)?;
         let needs = needs(&members, contents);
-        let model = text(&members, "model")?.filter(|model| model != "auto");
+        let model = model(&members)?;
         let provider = text(&members, "provider")?;
         if let Some(strategy) = text(&members, "strategy")?
             && strategy != "priority_first"
@@ -78,15 +84,32 @@ impl ChatRequest {
         for name in OURS.into_iter().chain(["stream", "stream_options"]) {
             members.remove(name);
         }
-        Ok(Self { model, provider, include_raw, needs, members })
+        let (stream, include_usage) = (false, false);
+        Ok(Self { model, provider, include_raw, stream, include_usage, needs, defaults: true, members })
     }
 
-    /// The body for one provider: its model, and the defaults of `/api/*` where the request does not say.
+    /// Reads a body of `/v1/chat/completions`. All of its members go on as they came, but for the model.
+    pub fn parse_openai(body: &Bytes) -> Result<Self, RequestError> {
+        let members = Members::parse(body).map_err(|error| RequestError::NotAnObject(error.to_string()))?;
+        let messages = members.get("messages").ok_or(RequestError::Missing("messages"))?;
+        let contents = messages::look(messages).map_err(RequestError::Messages)?;
+        Ok(Self {
+            model: model(&members)?,
+            provider: None,
+            include_raw: false,
+            stream: flag(&members, "stream")?,
+            include_usage: include_usage(&members)?,
+            needs: needs(&members, contents),
+            defaults: false,
+            members,
+        })
+    }
+
+    /// The body for one provider: its model and, for `/api/*`, the defaults where the request does not say.
     pub fn body_for(&self, settings: &ProviderSettings, model: Option<&str>) -> Members {
-        let mut members = self.members.clone();
-        match model {
-            Some(model) => members.set_json("model", model),
-            None => members.remove("model"),
+        let mut members = with_model(&self.members, model);
+        if !self.defaults {
+            return members;
         }
         if !members.has("temperature") {
             members.set_json("temperature", &settings.temperature.unwrap_or(TEMPERATURE));
@@ -96,6 +119,58 @@ impl ChatRequest {
         }
         members
     }
+}
+
+/// A request for embeddings, checked.
+#[derive(Clone, Debug)]
+pub struct EmbedRequest {
+    /// `model` as asked for; none for `auto`.
+    pub model: Option<String>,
+    members: Members,
+}
+
+impl EmbedRequest {
+    /// What whoever serves it has to support.
+    pub const NEEDS: [Feature; 1] = [Feature::Embeddings];
+
+    /// Reads a body of `/v1/embeddings`. All of its members go on as they came, but for the model.
+    pub fn parse(body: &Bytes) -> Result<Self, RequestError> {
+        let members = Members::parse(body).map_err(|error| RequestError::NotAnObject(error.to_string()))?;
+        if !members.has("input") {
+            return Err(RequestError::Missing("input"));
+        }
+        Ok(Self { model: model(&members)?, members })
+    }
+
+    /// The body for one provider: with its model.
+    pub fn body_for(&self, model: Option<&str>) -> Members {
+        with_model(&self.members, model)
+    }
+}
+
+/// The members, which cost next to nothing to clone, with the model that a provider is asked for.
+fn with_model(members: &Members, model: Option<&str>) -> Members {
+    let mut members = members.clone();
+    match model {
+        Some(model) => members.set_json("model", model),
+        None => members.remove("model"),
+    }
+    members
+}
+
+/// The model that is asked for; none for `auto`.
+fn model(members: &Members) -> Result<Option<String>, RequestError> {
+    Ok(text(members, "model")?.filter(|model| model != "auto"))
+}
+
+fn include_usage(members: &Members) -> Result<bool, RequestError> {
+    if !members.has("stream_options") {
+        return Ok(false);
+    }
+    let options = members.get("stream_options").and_then(|json| Members::parse(json).ok());
+    let options =
+        options.ok_or_else(|| RequestError::Field("stream_options must be an object".to_owned()))?;
+    flag(&options, "include_usage")
 }
 
 fn needs(members: &Members, contents: messages::Contents) -> Vec<Feature> {
@@ -212,6 +287,33 @@ mod tests {
         let without = with(r#""model":"auto""#).unwrap();
         assert_eq!(without.model, None);
         assert!(without.body_for(&plain, None).get("model").is_none());
+    }
+
+    #[test]
+    fn of_openais_surface_only_the_model_changes() {
+        let json = r#"{"model":"p/m","messages":[{"role":"robot"}],"temperature":"hot","provider":{"order":["x"]},"n":null,"stream":true,"stream_options":{"include_usage":true}}"#;
+        let request = ChatRequest::parse_openai(&Bytes::from_static(json.as_bytes())).unwrap();
+        assert_eq!((request.model.as_deref(), request.provider.as_deref()), (Some("p/m"), None));
+        assert!(request.stream && request.include_usage);
+        let body = request.body_for(&testing::settings("p"), Some("m")).write();
+        assert_eq!(body, json.replace("p/m", "m"));
+        for (json, expected) in [
+            (r#"{"model":"m"}"#, "messages is required"),
+            (r#"{"messages":[{}],"stream":1}"#, "stream must be true or false"),
+            (r#"{"messages":[{}],"stream_options":1}"#, "stream_options must be an object"),
+        ] {
+            let error = ChatRequest::parse_openai(&Bytes::from_static(json.as_bytes())).unwrap_err();
+            assert_eq!(error.to_string(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn embeddings_need_an_input() {
+        let parse = |json: &'static str| EmbedRequest::parse(&Bytes::from_static(json.as_bytes()));
+        let request = parse(r#"{"input":[[1,2]],"model":"auto","x":1.50}"#).unwrap();
+        assert_eq!(request.model, None);
+        assert_eq!(request.body_for(Some("e")).write(), r#"{"input":[[1,2]],"model":"e","x":1.50}"#);
+        assert_eq!(parse(r#"{"input":null}"#).unwrap_err(), RequestError::Missing("input"));
     }
 
     #[test]

@@ -161,9 +161,7 @@ fn serving_pinned(
 }
 
 fn serving_any(snapshot: &Snapshot, model: Option<&str>) -> Result<Vec<Candidate>, SelectError> {
-    let real: Vec<&Arc<Provider>> =
-        snapshot.by_priority().iter().filter(|provider| !is_mock(provider)).collect();
-    let offered = if real.is_empty() { snapshot.by_priority().iter().collect() } else { real };
+    let offered = offered(snapshot);
     let Some(model) = model else {
         return Ok(offered.into_iter().map(|provider| candidate(provider, None)).collect());
     };
@@ -179,6 +177,13 @@ fn serving_any(snapshot: &Snapshot, model: Option<&str>) -> Result<Vec<Candidate
         }
     }
     Err(unknown_model(snapshot, model))
+}
+
+/// Who may be asked without being named.
+pub(super) fn offered(snapshot: &Snapshot) -> Vec<&Arc<Provider>> {
+    let real: Vec<&Arc<Provider>> =
+        snapshot.by_priority().iter().filter(|provider| !is_mock(provider)).collect();
+    if real.is_empty() { snapshot.by_priority().iter().collect() } else { real }
 }
 
 fn candidate(provider: &Arc<Provider>, model: Option<&str>) -> Candidate {
@@ -211,13 +216,13 @@ fn lists(provider: &Provider, model: &str) -> Listing {
 }
 
 /// The models a provider is known to serve.
-fn models_of(provider: &Provider) -> impl Iterator<Item = &str> {
+pub(super) fn models_of(provider: &Provider) -> impl Iterator<Item = &str> {
     let aliases = provider.plan.iter().flat_map(|plan| plan.model.aliases.keys());
     let settings = &provider.settings;
     settings.models.iter().chain(&settings.model).chain(aliases).map(String::as_str)
 }
 
-fn unknown_model(snapshot: &Snapshot, name: &str) -> SelectError {
+pub(super) fn unknown_model(snapshot: &Snapshot, name: &str) -> SelectError {
     let names = snapshot.by_priority().iter().flat_map(|provider| models_of(provider));
     SelectError::UnknownModel { name: name.to_owned(), near: near(name, names) }
 }

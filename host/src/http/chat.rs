@@ -1,5 +1,6 @@
 //! `/api/chat` and `/api/chat/complete`.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Json;
@@ -17,7 +18,7 @@ use super::error::{ApiError, timestamp};
 use super::frames::{Form, Frames};
 use super::layers::RequestId;
 use super::state::AppState;
-use crate::gateway::{Answer, ChatRequest, Usage};
+use crate::gateway::{Answer, ChatRequest, CommittedAnswer, Usage};
 
 /// The answer as it is generated.
 pub(super) async fn stream(
@@ -32,6 +33,17 @@ pub(super) async fn stream(
     drop(body);
     let form = if wants_events(&headers) { Form::Events } else { Form::Text };
     let answer = state.gateway.stream(&request, &request_id).await?;
+    streamed(answer, form, request_id, connection, version).await
+}
+
+/// The answer to a client that is sent the pieces as they come.
+pub(super) async fn streamed(
+    answer: CommittedAnswer,
+    form: Form,
+    request_id: Arc<str>,
+    connection: Connection,
+    version: Version,
+) -> Result<Response, ApiError> {
     let names = used(answer.provider().name(), answer.model(), answer.attempts);
     let frames = Frames::new(answer, form, request_id);
     let body = if version < Version::HTTP_11 {
@@ -115,7 +127,7 @@ fn wants_events(headers: &HeaderMap) -> bool {
 }
 
 /// Who answered, in headers. A name that cannot stand in a header is left out rather than failing the answer.
-fn used(provider: &str, model: &str, attempts: usize) -> HeaderMap {
+pub(super) fn used(provider: &str, model: &str, attempts: usize) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(3);
     for (name, value) in [("x-patchbay-provider", provider), ("x-patchbay-model", model)] {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {

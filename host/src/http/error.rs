@@ -23,6 +23,23 @@ pub(super) struct ApiError {
     /// What it is this time, and how to mend it.
     details: Cow<'static, str>,
     retry_after: Option<Duration>,
+    /// The member of the request that it is about.
+    param: Option<&'static str>,
+}
+
+/// Whose shape an error has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Own,
+    OpenAi,
+}
+
+impl Dialect {
+    /// Everything below `/v1` is for clients of OpenAI's.
+    pub(super) fn of_path(path: &str) -> Self {
+        let below = path.strip_prefix("/v1").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if below { Self::OpenAi } else { Self::Own }
+    }
 }
 
 /// The documented shape.
@@ -42,7 +59,7 @@ impl ApiError {
         error: &'static str,
         details: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code, error, details: details.into(), retry_after: None }
+        Self { status, code, error, details: details.into(), retry_after: None, param: None }
     }
 
     /// A failure of the host itself. What it was is in the log only.
@@ -72,9 +89,46 @@ impl ApiError {
         serde_json::to_vec(&shape).unwrap_or_default().into()
     }
 
+    /// The error's JSON in OpenAI's shape.
+    pub(super) fn openai_json(&self) -> Bytes {
+        #[derive(Serialize)]
+        struct Outer<'a> {
+            error: Inner<'a>,
+        }
+        #[derive(Serialize)]
+        struct Inner<'a> {
+            message: &'a str,
+            r#type: &'a str,
+            param: Option<&'a str>,
+            code: &'a str,
+        }
+        let error = Inner {
+            message: &self.details,
+            r#type: self.openai_type(),
+            param: self.param,
+            code: if self.status == StatusCode::UNAUTHORIZED { "invalid_api_key" } else { self.code },
+        };
+        // Strings in memory can always be written.
+        serde_json::to_vec(&Outer { error }).unwrap_or_default().into()
+    }
+
+    fn openai_type(&self) -> &'static str {
+        match self.status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "authentication_error",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            // What an upstream did is not this server's failure.
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => "api_error",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        }
+    }
+
     /// Gives the answer that stands for this error its body and headers.
-    pub(super) fn render(self, response: &mut Response, request_id: &str) {
-        let json = self.json(request_id);
+    pub(super) fn render(self, response: &mut Response, dialect: Dialect, request_id: &str) {
+        let json = match dialect {
+            Dialect::Own => self.json(request_id),
+            Dialect::OpenAi => self.openai_json(),
+        };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_LENGTH, json.len().into());
@@ -113,13 +167,18 @@ pub(super) async fn method_not_allowed() -> ApiError {
 
 impl From<RequestError> for ApiError {
     fn from(error: RequestError) -> Self {
+        let param = match error {
+            RequestError::Missing(name) => Some(name),
+            RequestError::Messages(_) => Some("messages"),
+            RequestError::NotAnObject(_) | RequestError::Field(_) => None,
+        };
         let (code, short) = match error {
             RequestError::NotAnObject(_) => ("invalid_json", "Invalid JSON"),
             RequestError::Missing(_) => ("missing_field", "Missing required field"),
             RequestError::Messages(_) => ("invalid_messages", "Invalid messages format"),
             RequestError::Field(_) => ("invalid_field", "Invalid field"),
         };
-        Self::new(StatusCode::BAD_REQUEST, code, short, error.to_string())
+        Self { param, ..Self::new(StatusCode::BAD_REQUEST, code, short, error.to_string()) }
     }
 }
 
@@ -137,7 +196,8 @@ impl From<SelectError> for ApiError {
             }
             SelectError::UnknownModel { near, .. } => {
                 details.push_str(&meant(&near));
-                Self::new(StatusCode::NOT_FOUND, "model_not_found", "Unknown model", details)
+                let error = Self::new(StatusCode::NOT_FOUND, "model_not_found", "Unknown model", details);
+                Self { param: Some("model"), ..error }
             }
             SelectError::NothingAvailable { passed } => {
                 let reasons: Vec<String> = passed.iter().map(ToString::to_string).collect();
@@ -195,4 +255,21 @@ impl ApiError {
 /// Rounded up: who comes a moment too early is refused again.
 fn whole_seconds(wait: Duration) -> HeaderValue {
     HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_below_v1_is_openais() {
+        for (path, dialect) in [
+            ("/v1", Dialect::OpenAi),
+            ("/v1/models/a/b", Dialect::OpenAi),
+            ("/v10/models", Dialect::Own),
+            ("/api/v1/", Dialect::Own),
+        ] {
+            assert_eq!(Dialect::of_path(path), dialect, "{path}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::stream;
+use memchr::memchr2;
 use patchbay_plugin_api::ProviderError;
 use serde::Serialize;
 use tokio::time::timeout;
@@ -35,6 +36,11 @@ pub(super) enum Form {
     Text,
     /// Events. A cut answer ends with an event that says so.
     Events,
+    /// Upstream's own chunks, as OpenAI sends them. A cut answer ends with such an event, and then abnormally.
+    Chunks {
+        /// Whether the client wants to be told what it took.
+        usage: bool,
+    },
 }
 
 /// The pieces of an answer.
@@ -42,12 +48,14 @@ pub(super) struct Frames {
     answer: CommittedAnswer,
     form: Form,
     request_id: Arc<str>,
+    /// An error that the client was told, and has yet to be cut off for.
+    told: Option<ProviderError>,
     ended: bool,
 }
 
 impl Frames {
     pub(super) fn new(answer: CommittedAnswer, form: Form, request_id: Arc<str>) -> Self {
-        Self { answer, form, request_id, ended: false }
+        Self { answer, form, request_id, told: None, ended: false }
     }
 
     /// The body that sends the pieces as they come; pulled by the client's reading.
@@ -81,10 +89,14 @@ impl Frames {
 
     /// The next piece. An error ends the answer, and is for the caller to show.
     async fn next(&mut self) -> Option<Result<Bytes, ProviderError>> {
+        if let Some(error) = self.told.take() {
+            self.ended = true;
+            return Some(Err(error));
+        }
         while !self.ended {
             let item = match timeout(KEEP_ALIVE, self.answer.next()).await {
                 Ok(item) => item,
-                Err(_) if self.form == Form::Events => {
+                Err(_) if self.form != Form::Text => {
                     return Some(Ok(Bytes::from_static(b": keep-alive\n\n")));
                 }
                 Err(_) => continue,
@@ -92,13 +104,19 @@ impl Frames {
             let frame = match (item, self.form) {
                 (Some(Ok(chunks)), Form::Text) => text(&chunks),
                 (Some(Ok(chunks)), Form::Events) => events(&chunks),
+                (Some(Ok(chunks)), Form::Chunks { usage }) => forwarded(&chunks, usage),
                 (None, Form::Text) => return None,
                 (None, Form::Events) => self.done(),
+                (None, Form::Chunks { .. }) => {
+                    self.ended = true;
+                    Bytes::from_static(b"data: [DONE]\n\n")
+                }
                 (Some(Err(error)), Form::Text) => {
                     self.ended = true;
                     return Some(Err(error));
                 }
                 (Some(Err(error)), Form::Events) => self.failed(&error),
+                (Some(Err(error)), Form::Chunks { .. }) => self.cut_off(error),
             };
             if !frame.is_empty() {
                 return Some(Ok(frame));
@@ -135,6 +153,15 @@ impl Frames {
         let error = ApiError::of_provider(self.answer.provider().name(), error);
         let mut out = BytesMut::new();
         put_event(&mut out, "error", &error.json(&self.request_id));
+        out.freeze()
+    }
+
+    /// Tells the error; the next piece is the cut.
+    fn cut_off(&mut self, error: ProviderError) -> Bytes {
+        let shown = ApiError::of_provider(self.answer.provider().name(), &error).openai_json();
+        self.told = Some(error);
+        let mut out = BytesMut::new();
+        put_data(&mut out, &shown);
         out.freeze()
     }
 }
@@ -188,6 +215,33 @@ fn events(chunks: &[Chunk]) -> Bytes {
     out.freeze()
 }
 
+/// Chunks as they came. Token counts that only this host asked for stay here.
+fn forwarded(chunks: &[Chunk], usage: bool) -> Bytes {
+    let wanted = || chunks.iter().filter(|chunk| usage || !chunk.is_only_usage());
+    let mut out = BytesMut::with_capacity(wanted().map(|chunk| chunk.json.len() + 8).sum());
+    for chunk in wanted() {
+        put_data(&mut out, &chunk.json);
+    }
+    out.freeze()
+}
+
+/// Data may have come in several lines, and is only whole when it goes out in as many.
+fn put_data(out: &mut BytesMut, json: &[u8]) {
+    let mut rest = json;
+    while let Some(end) = memchr2(b'\n', b'\r', rest) {
+        put_line(out, &rest[..end]);
+        rest = &rest[end + 1..];
+    }
+    put_line(out, rest);
+    out.put_u8(b'\n');
+}
+
+fn put_line(out: &mut BytesMut, line: &[u8]) {
+    out.put_slice(b"data: ");
+    out.put_slice(line);
+    out.put_u8(b'\n');
+}
+
 /// JSON of this host has no line ends in it, so one line of data will do.
 fn put_event(out: &mut BytesMut, name: &str, json: &[u8]) {
     out.put_slice(b"event: ");
@@ -201,7 +255,25 @@ impl Form {
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; charset=utf-8",
-            Self::Events => "text/event-stream",
+            Self::Events | Self::Chunks { .. } => "text/event-stream",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_goes_out_in_the_lines_it_came_in() {
+        for (json, expected) in [
+            ("{\"a\": 1.50}", "data: {\"a\": 1.50}\n\n"),
+            ("{\n\"a\":1}", "data: {\ndata: \"a\":1}\n\n"),
+            ("{\r\n}", "data: {\ndata: \ndata: }\n\n"),
+        ] {
+            let mut out = BytesMut::new();
+            put_data(&mut out, json.as_bytes());
+            assert_eq!(out, expected, "{json:?}");
         }
     }
 }

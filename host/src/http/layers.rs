@@ -15,7 +15,7 @@ use http::header::{
 use http::{HeaderName, HeaderValue};
 use tracing::error;
 
-use super::error::ApiError;
+use super::error::{ApiError, Dialect};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -28,9 +28,10 @@ pub(super) async fn identify(mut request: Request, next: Next) -> Response {
     let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| is_sane(id));
     let id: Arc<str> = given.map_or_else(new_id, Into::into);
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    let dialect = Dialect::of_path(request.uri().path());
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        error.render(&mut response, &id);
+        error.render(&mut response, dialect, &id);
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);

@@ -16,6 +16,7 @@ mod frames;
 mod chat;
 mod edit;
 mod health;
+mod openai;
 mod plugins;
 mod providers;
 
@@ -33,6 +34,10 @@ pub fn router(state: AppState) -> Router {
     let application = Router::new()
         .route("/api/chat", post(chat::stream))
         .route("/api/chat/complete", post(chat::complete))
+        .route("/v1/chat/completions", post(openai::chat))
+        .route("/v1/embeddings", post(openai::embeddings))
+        .route("/v1/models", get(openai::models))
+        .route("/v1/models/{*id}", get(openai::model))
         .route("/api/health", get(health::overview))
         .route("/api/providers", get(providers::list))
         .route_layer(from_fn_with_state(state.clone(), access::application));

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::answer::{AnswerStream, Source};
-use super::plan::{PlannedChat, Streamed};
+use super::plan::{Planned, Streamed};
 use super::{Chunk, Members, Provider, whole};
 use crate::plugins::{Feature, Operation};
 use crate::services::http::HttpClient;
@@ -35,11 +35,30 @@ struct Models {
 impl Provider {
     /// Asks for a whole answer, a `chat.completion` in JSON. Dropping the future cancels.
     pub async fn complete(&self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
+        self.whole(self.ask_whole(body, call)).await
+    }
+
+    /// Vectors, in the shape of OpenAI's embeddings API: upstream's own bytes where there is a plan.
+    pub async fn embed(&self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
+        self.whole(async {
+            if let Some(planned) = Planned::embeddings(self.plan.as_ref(), &self.settings) {
+                return planned.embed(body, call).await;
+            }
+            let answer = self.instance.ask(Operation::Embed, body.write(), &call.request_id).await;
+            answer.map_err(|error| self.cleaned(error))
+        })
+        .await
+    }
+
+    /// Waits for an answer that comes in one piece, and counts it.
+    async fn whole(
+        &self,
+        asked: impl Future<Output = Result<Bytes, ProviderError>>,
+    ) -> Result<Bytes, ProviderError> {
         let under_way = self.begin();
-        let limit = self.settings.timeout;
         let answer = tokio::select! {
             biased;
-            answer = within(limit, "no answer", self.ask_whole(body, call)) => answer,
+            answer = within(self.settings.timeout, "no answer", asked) => answer,
             error = under_way.overdue() => Err(error),
         };
         self.counters.record(answer.as_ref().map(|_| ()));
@@ -79,7 +98,7 @@ impl Provider {
     }
 
     async fn ask_whole(&self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
-        if let Some(planned) = PlannedChat::of(self.plan.as_ref(), &self.settings) {
+        if let Some(planned) = Planned::chat(self.plan.as_ref(), &self.settings) {
             return planned.complete(body, call).await;
         }
         let mut body = body.clone();
@@ -94,7 +113,7 @@ impl Provider {
             let answer = self.ask_whole(body, call).await?;
             return Ok(Source::Whole(Some(only_chunk(whole::as_chunk(&answer)?))));
         }
-        if let Some(planned) = PlannedChat::of(self.plan.as_ref(), &self.settings) {
+        if let Some(planned) = Planned::chat(self.plan.as_ref(), &self.settings) {
             return Ok(match planned.stream(body, call).await? {
                 Streamed::Chunks(stream) => Source::Plan(stream),
                 Streamed::Whole(json) => Source::Whole(Some(only_chunk(json))),

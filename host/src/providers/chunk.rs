@@ -27,6 +27,17 @@ impl Chunk {
     pub fn has_ending(&self) -> bool {
         self.flags & (chunk_flags::FINISH | chunk_flags::USAGE) != 0
     }
+
+    /// Whether it carries token counts and nothing else: no choice at all.
+    pub fn is_only_usage(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Shape {
+            choices: Option<Vec<IgnoredAny>>,
+        }
+        self.flags & (chunk_flags::USAGE | chunk_flags::CONTENT | chunk_flags::FINISH) == chunk_flags::USAGE
+            && serde_json::from_slice(&self.json)
+                .is_ok_and(|shape: Shape| shape.choices.is_none_or(|choices| choices.is_empty()))
+    }
 }
 
 /// What an upstream's event turned out to be.
@@ -177,6 +188,20 @@ mod tests {
         check(r#"{"choices":[],"usage":{"total_tokens":1}}"#, false, false, true);
         check(r#"{"choices":[{"delta":null},{"delta":{"content":"b"}}],"error":null}"#, true, false, false);
         check(r#"{"id":"x"}"#, false, false, false);
+    }
+
+    #[test]
+    fn a_chunk_of_token_counts_alone_has_no_choice() {
+        for (json, expected) in [
+            (r#"{"choices":[],"usage":{"total_tokens":1}}"#, true),
+            (r#"{"usage":{"total_tokens":1}}"#, true),
+            (r#"{"choices":[{"delta":{"role":"assistant"}}],"usage":{"total_tokens":1}}"#, false),
+            (r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"total_tokens":1}}"#, false),
+            (r#"{"choices":[]}"#, false),
+        ] {
+            let Seen::Chunk(flags) = look(json.as_bytes()).unwrap() else { panic!("{json} is an error") };
+            assert_eq!(Chunk { json: json.into(), flags }.is_only_usage(), expected, "{json}");
+        }
     }
 
     #[test]

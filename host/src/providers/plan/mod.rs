@@ -28,9 +28,9 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// A plan at work for one provider.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PlannedChat<'a> {
+pub(super) struct Planned<'a> {
     plan: &'a Plan,
-    chat: &'a Endpoint,
+    endpoint: &'a Endpoint,
     settings: &'a Arc<ProviderSettings>,
 }
 
@@ -43,11 +43,34 @@ pub(super) enum Streamed {
     Whole(Bytes),
 }
 
-impl<'a> PlannedChat<'a> {
+impl<'a> Planned<'a> {
     /// The plan, if it covers chat and is one this host can follow.
-    pub(super) fn of(plan: Option<&'a Plan>, settings: &'a Arc<ProviderSettings>) -> Option<Self> {
-        let plan = plan.filter(|plan| plan.version == 1 && plan.dialect == "openai")?;
-        Some(Self { plan, chat: plan.chat.as_ref()?, settings })
+    pub(super) fn chat(plan: Option<&'a Plan>, settings: &'a Arc<ProviderSettings>) -> Option<Self> {
+        let plan = plan.filter(|plan| can_follow(plan))?;
+        Some(Self { plan, endpoint: plan.chat.as_ref()?, settings })
+    }
+
+    /// The plan, if it covers embeddings and is one this host can follow.
+    pub(super) fn embeddings(plan: Option<&'a Plan>, settings: &'a Arc<ProviderSettings>) -> Option<Self> {
+        let plan = plan.filter(|plan| can_follow(plan))?;
+        Some(Self { plan, endpoint: plan.embeddings.as_ref()?, settings })
+    }
+
+    /// Asks for vectors; what comes back is upstream's own bytes.
+    pub(super) async fn embed(self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
+        #[derive(Deserialize)]
+        struct Shape<'a> {
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
+            data: Option<Vec<IgnoredAny>>,
+        }
+        let response = self.send(request::whole(self.plan, body), "application/json", call).await?;
+        let answer = response.body.collect(MAX_ANSWER_BYTES).await?;
+        match serde_json::from_slice(&answer) {
+            Ok(Shape { error: Some(error), .. }) => Err(failure::of_error_member(error, &self.settings.keys)),
+            Ok(Shape { data: Some(_), .. }) => Ok(answer),
+            _ => Err(ProviderError::unreadable("the provider's answer holds no embeddings")),
+        }
     }
 
     /// Asks for a whole answer; what comes back is upstream's own bytes.
@@ -73,7 +96,7 @@ impl<'a> PlannedChat<'a> {
     async fn send(self, body: Bytes, accept: &str, call: &CallContext) -> Result<Response, ProviderError> {
         let request = Request {
             method: Method::POST,
-            url: self.chat.url.clone(),
+            url: self.endpoint.url.clone(),
             headers: self.headers(accept),
             body,
             key: self.settings.keys.first().cloned(),
@@ -119,6 +142,10 @@ impl<'a> PlannedChat<'a> {
             _ => Err(ProviderError::unreadable("the provider's answer holds no choices")),
         }
     }
+}
+
+fn can_follow(plan: &Plan) -> bool {
+    plan.version == 1 && plan.dialect == "openai"
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -1,0 +1,86 @@
+//! The models that can be asked for, by the names that requests may use.
+
+use super::select::{SelectError, models_of, offered, unknown_model};
+use crate::providers::{Provider, Snapshot};
+
+/// A name that a request may have in `model`, and who answers to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedModel {
+    /// `provider/model`, or the model alone.
+    pub id: String,
+    /// The provider's name.
+    pub provider: String,
+}
+
+/// All names, by the providers' priority. A model stands there alone only where it means one provider.
+pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
+    let mut listed: Vec<ListedModel> = Vec::new();
+    for provider in snapshot.by_priority() {
+        for model in models_of(provider) {
+            let name = provider.name();
+            let pinned = ListedModel { id: format!("{name}/{model}"), provider: name.to_owned() };
+            // The default may be in the list too.
+            if listed.contains(&pinned) {
+                continue;
+            }
+            listed.push(pinned);
+            if only_server(snapshot, model) == Some(name) {
+                listed.push(ListedModel { id: model.to_owned(), provider: name.to_owned() });
+            }
+        }
+    }
+    listed
+}
+
+/// The model of this name. The error has the names that may have been meant.
+pub fn find_model(snapshot: &Snapshot, id: &str) -> Result<ListedModel, SelectError> {
+    let found = list_models(snapshot).into_iter().find(|listed| listed.id == id);
+    found.ok_or_else(|| unknown_model(snapshot, id))
+}
+
+/// The one provider that a request for this model goes to.
+fn only_server<'s>(snapshot: &'s Snapshot, model: &str) -> Option<&'s str> {
+    let is_pin = model.split_once('/').is_some_and(|(first, _)| snapshot.get(first).is_some());
+    let serves = |provider: &&Provider| models_of(provider).any(|known| known == model);
+    let mut serving = offered(snapshot).into_iter().map(AsRef::as_ref).filter(serves);
+    let only = serving.next()?;
+    (!is_pin && model != "auto" && serving.next().is_none()).then(|| only.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn snapshot(providers: &[(&str, i32, &[&str])]) -> Snapshot {
+        let providers = providers.iter().map(|(name, priority, models)| {
+            let mut settings = testing::settings(name);
+            (settings.priority, settings.model) = (*priority, None);
+            settings.models = models.iter().map(|model| (*model).to_owned()).collect();
+            if *name == "mock" {
+                settings.plugin = "mock".to_owned();
+            }
+            testing::provider(settings, None)
+        });
+        Snapshot::new(1, providers.collect())
+    }
+
+    #[test]
+    fn a_model_stands_alone_where_it_means_one_provider() {
+        let snapshot = snapshot(&[
+            ("a", 1, &["x", "both", "b/y", "x"]),
+            ("b", 2, &["both", "vendor/z"]),
+            ("mock", 999, &["m"]),
+        ]);
+        let ids: Vec<String> = list_models(&snapshot).into_iter().map(|listed| listed.id).collect();
+        assert_eq!(ids, ["a/x", "x", "a/both", "a/b/y", "b/both", "b/vendor/z", "vendor/z", "mock/m"]);
+        assert_eq!(find_model(&snapshot, "vendor/z").unwrap().provider, "b");
+        assert!(matches!(find_model(&snapshot, "both"), Err(SelectError::UnknownModel { .. })));
+    }
+
+    #[test]
+    fn the_mock_stands_alone_where_it_is_alone() {
+        let ids = list_models(&snapshot(&[("mock", 999, &["m"])]));
+        assert_eq!(ids.iter().map(|listed| listed.id.as_str()).collect::<Vec<_>>(), ["mock/m", "m"]);
+    }
+}

@@ -1,0 +1,92 @@
+//! `/v1`: OpenAI's surface, for clients made for OpenAI's.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, State};
+use axum::response::{IntoResponse as _, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Version};
+use serde::Serialize;
+
+use super::body::WholeBody;
+use super::chat::{streamed, used};
+use super::connection::Connection;
+use super::error::{ApiError, not_found};
+use super::frames::Form;
+use super::layers::RequestId;
+use super::state::AppState;
+use crate::gateway::{ChatRequest, EmbedRequest, ListedModel, RawAnswer, find_model, list_models};
+
+/// An answer, whole or as it is generated: upstream's bytes either way.
+pub(super) async fn chat(
+    State(state): State<AppState>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(connection): Extension<Connection>,
+    version: Version,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let request = ChatRequest::parse_openai(&body)?;
+    drop(body);
+    if !request.stream {
+        return Ok(whole(state.gateway.complete_raw(&request, &request_id).await?));
+    }
+    let answer = state.gateway.stream(&request, &request_id).await?;
+    let form = Form::Chunks { usage: request.include_usage };
+    streamed(answer, form, request_id, connection, version).await
+}
+
+/// Vectors.
+pub(super) async fn embeddings(
+    State(state): State<AppState>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let request = EmbedRequest::parse(&body)?;
+    Ok(whole(state.gateway.embed(&request, &request_id).await?))
+}
+
+/// All names that requests may have in `model`.
+pub(super) async fn models(State(state): State<AppState>) -> Response {
+    let listed = list_models(&state.registry.snapshot());
+    Json(List { object: "list", data: listed.iter().map(Model::of).collect() }).into_response()
+}
+
+/// One of them. Its name may have slashes in it.
+pub(super) async fn model(
+    State(state): State<AppState>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    // What is no text names nothing.
+    let Ok(Path(id)) = path else { return Err(not_found().await) };
+    let listed = find_model(&state.registry.snapshot(), &id)?;
+    Ok(Json(Model::of(&listed)).into_response())
+}
+
+fn whole(answer: RawAnswer) -> Response {
+    let names = used(answer.provider.name(), &answer.model, answer.attempts);
+    let mut response = Response::new(answer.raw.into());
+    response.headers_mut().extend(names);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    object: &'static str,
+    data: Vec<Model<'a>>,
+}
+
+#[derive(Serialize)]
+struct Model<'a> {
+    id: &'a str,
+    object: &'static str,
+    /// Clients insist on a number, and nobody here knows it.
+    created: u64,
+    owned_by: &'a str,
+}
+
+impl<'a> Model<'a> {
+    fn of(listed: &'a ListedModel) -> Self {
+        Self { id: &listed.id, object: "model", created: 0, owned_by: &listed.provider }
+    }
+}
