@@ -233,6 +233,16 @@ fn the_configuration_is_checked_and_shown_without_a_host() {
     );
     write(".env", "KEY=sk-0123456789abcdef\nPORT=8080\n");
     check(&run(dir.path(), &["config", "check"]), 0, &["nothing to mend, 1 providers"]);
+    std::fs::create_dir(dir.path().join(".patchbay")).unwrap();
+    write(
+        ".patchbay/providers.json",
+        r#"{"providers": {"gone": {"version": 1, "entry": null}, "x": {"version": 1, "entry": {"plugin": "mokc"}}}}"#,
+    );
+    let remarks = [
+        "the provider \"x\" needs the plugin \"mokc\", and no library here holds it",
+        "the provider \"gone\" was removed while a host ran",
+    ];
+    check(&run(dir.path(), &["config", "check"]), 0, &remarks);
     let shown = run(dir.path(), &["config", "show"]);
     check(
         &shown,

@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, output};
 use crate::app::{AppOptions, Setup};
-use crate::config::{self, Environment};
+use crate::config::{self, Enabled, Environment};
+use crate::plugins::alike;
 
 /// Look at the configuration, without a running host
 #[derive(Debug, Args)]
@@ -74,7 +75,27 @@ fn check(command: Check, environment: Environment) -> Result<u8, Failure> {
     let setup = command.place.read(environment)?;
     let entries = setup.config.plugins.len();
     output::line(&format!("{}: nothing to mend, {entries} providers", setup.sources.config_file.display()));
+    remarks(&setup).iter().for_each(|remark| output::note(remark));
     Ok(0)
+}
+
+/// What is no mistake, and may still be a surprise.
+fn remarks(setup: &Setup) -> Vec<String> {
+    let plugins = show::defaults(setup);
+    let entries = setup.config.plugins.iter().filter(|(_, entry)| entry.enabled == Enabled::Yes);
+    let named = entries.map(|(name, entry)| (name, entry.plugin.as_deref().unwrap_or(name)));
+    let missing = named.filter(|(_, id)| !plugins.keys().any(|known| alike(known, id)));
+    let missing = missing.map(|(name, id)| {
+        format!("note: the provider \"{name}\" needs the plugin \"{id}\", and no library here holds it")
+    });
+    let removed = setup.config.removed.iter().map(|name| {
+        format!(
+            "note: the provider \"{name}\" was removed while a host ran, whatever the file says: `patchbay provider \
+             add {name} --plugin ID` brings it back"
+        )
+    });
+    let checked = "note: what plugins check themselves is said by `patchbay reload --dry-run`".to_owned();
+    missing.chain(removed).chain([checked]).collect()
 }
 
 impl Place {

@@ -59,7 +59,7 @@ fn effective(setup: &Setup) -> Vec<EffectiveValue> {
 }
 
 /// What the plugins that a host would find have for defaults. The first folder wins, as it does for the host.
-fn defaults(setup: &Setup) -> BTreeMap<String, Map<String, Value>> {
+pub(super) fn defaults(setup: &Setup) -> BTreeMap<String, Map<String, Value>> {
     let scan = discover::scan(&setup.sources.dirs(&setup.config.plugin_dirs));
     let mut defaults = BTreeMap::new();
     for manifest in scan.candidates.iter().filter_map(|candidate| plugins::read_manifest(&candidate.path)) {

@@ -212,7 +212,8 @@ fn tell(report: &ReloadReport, reason: &str) {
         dry_run = report.dry_run,
         status = ?report.status,
         generation = report.generation,
-        duration_ms = report.duration_ms,
+        // What is below a microsecond is noise.
+        duration_ms = (report.duration_ms * 1e3).round() / 1e3,
         loaded = plugins.loaded.len(),
         reloaded = plugins.reloaded.len(),
         unchanged = plugins.unchanged.len(),
