@@ -38,8 +38,13 @@ pub enum RequestError {
     #[error("{0}")]
     Messages(String),
     /// Another member is not what it must be.
-    #[error("{0}")]
-    Field(String),
+    #[error("{name} {problem}")]
+    Field {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// A request for chat, checked.
@@ -75,9 +80,7 @@ impl ChatRequest {
         if let Some(strategy) = text(&members, "strategy")?
             && strategy != "priority_first"
         {
-            return Err(RequestError::Field(format!(
-                "strategy: {strategy:?} is not known; known: priority_first"
-            )));
+            return Err(field("strategy", format!("{strategy:?} is not known; known: priority_first")));
         }
         let include_raw = flag(&members, "include_raw")?;
         read_numbers(&mut members)?;
@@ -168,8 +171,7 @@ fn include_usage(members: &Members) -> Result<bool, RequestError> {
         return Ok(false);
     }
     let options = members.get("stream_options").and_then(|json| Members::parse(json).ok());
-    let options =
-        options.ok_or_else(|| RequestError::Field("stream_options must be an object".to_owned()))?;
+    let options = options.ok_or_else(|| field("stream_options", "must be an object"))?;
     flag(&options, "include_usage")
 }
 
@@ -192,13 +194,16 @@ fn needs(members: &Members, contents: messages::Contents) -> Vec<Feature> {
     wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature).collect()
 }
 
+fn field(name: &'static str, problem: impl Into<String>) -> RequestError {
+    RequestError::Field { name, problem: problem.into() }
+}
+
 /// A member that is text; absent, `null` and empty are the same.
 fn text(members: &Members, name: &'static str) -> Result<Option<String>, RequestError> {
     let Some(json) = members.get(name) else { return Ok(None) };
-    let value: Option<String> =
-        serde_json::from_slice(json).map_err(|_| RequestError::Field(format!("{name} must be a string")))?;
+    let value: Option<String> = serde_json::from_slice(json).map_err(|_| field(name, "must be a string"))?;
     if value.as_ref().is_some_and(|value| value.len() > MAX_NAME_BYTES) {
-        return Err(RequestError::Field(format!("{name} is longer than {MAX_NAME_BYTES} bytes")));
+        return Err(field(name, format!("is longer than {MAX_NAME_BYTES} bytes")));
     }
     Ok(value.filter(|value| !value.is_empty()))
 }
@@ -207,7 +212,7 @@ fn flag(members: &Members, name: &'static str) -> Result<bool, RequestError> {
     match members.get(name).map(Bytes::as_ref) {
         None | Some(b"null" | b"false" | br#""false""#) => Ok(false),
         Some(b"true" | br#""true""#) => Ok(true),
-        Some(_) => Err(RequestError::Field(format!("{name} must be true or false"))),
+        Some(_) => Err(field(name, "must be true or false")),
     }
 }
 
@@ -222,7 +227,7 @@ fn read_numbers(members: &mut Members) -> Result<(), RequestError> {
         let quoted =
             serde_json::from_slice::<String>(json).ok().map(|text| Bytes::from(text.trim().to_owned()));
         let digits = quoted.as_ref().unwrap_or(json);
-        check_number(name, digits).map_err(|what| RequestError::Field(format!("{name} must be {what}")))?;
+        check_number(name, digits).map_err(|what| field(name, format!("must be {what}")))?;
         if let Some(digits) = quoted {
             members.set(name, digits);
         }
@@ -336,9 +341,9 @@ mod tests {
             (r#""max_tokens":-3"#, "max_tokens must be at least 1"),
             (r#""model":7"#, "model must be a string"),
             (r#""include_raw":"yes""#, "include_raw must be true or false"),
-            (r#""strategy":"dice""#, "strategy: \"dice\" is not known; known: priority_first"),
+            (r#""strategy":"dice""#, "strategy \"dice\" is not known; known: priority_first"),
         ] {
-            assert_eq!(with(members).unwrap_err(), RequestError::Field(expected.to_owned()), "{members}");
+            assert_eq!(with(members).unwrap_err().to_string(), expected, "{members}");
         }
     }
 
