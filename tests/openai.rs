@@ -203,6 +203,7 @@ async fn every_failure_below_v1_has_openais_shape() {
         ("size", json(&long), 413, "invalid_request_error", "body_too_large"),
         ("no JSON", json("{"), 400, "invalid_request_error", "invalid_json"),
         ("no messages", json("{}"), 400, "invalid_request_error", "missing_field"),
+        ("a field", json(&asking("odd", r#","stream":1"#)), 400, "invalid_request_error", "invalid_field"),
         ("messages", json(r#"{"messages":[]}"#), 400, "invalid_request_error", "invalid_messages"),
         (
             "a form",
@@ -238,6 +239,55 @@ async fn a_missing_token_is_an_authentication_error() {
     assert_eq!(error(&answer), (401, json!("authentication_error"), json!("invalid_api_key")));
     assert_eq!(host.answer("/v1/models", asked(Some("wrong"))).await.status, 401);
     assert_eq!(host.answer("/v1/models", asked(Some(token))).await.status, 200);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn who_fails_before_the_first_token_is_followed_by_the_next() {
+    let upstream = Upstream::start().await;
+    let entry = |priority: u32, base_url: &str| {
+        let config = json!({ "base_url": base_url, "model": "odd", "priority": priority, "models": ["odd"] });
+        json!({ "plugin": "openai-compatible", "config": config })
+    };
+    let options = HostOptions::default().builtin(&libraries::openai_compatible());
+    // Nothing listens there.
+    let options = options.entry("down", entry(1, "http://127.0.0.1:1/v1"));
+    let host = Host::start(options.entry("up", entry(2, upstream.base_url()))).await;
+    let embedding = r#"{"model":"odd","input":"a"}"#.to_owned();
+    for (path, body) in
+        [(CHAT, asking("odd", "")), (CHAT, asking("odd", r#","stream":true"#)), ("/v1/embeddings", embedding)]
+    {
+        let answer = host.post_text(path, &body).await;
+        assert_eq!((answer.status, answer.header("x-patchbay-provider")), (200, Some("up")), "{body}");
+        assert_eq!(answer.header("x-patchbay-attempts"), Some("2"), "{body}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_no_embeddings_is_not_asked_for_any() {
+    let library = libraries::mock().manifest(|manifest| {
+        manifest["supported_features"].as_array_mut().unwrap().retain(|feature| feature != "embeddings");
+    });
+    let options = HostOptions::default().custom(&library).provider("mock", json!({}));
+    let host = Host::start(options).await;
+    let answer = host.post_json("/v1/embeddings", &json!({ "input": "a" })).await;
+    assert_eq!(error(&answer), (503, json!("server_error"), json!("no_providers_available")));
+    assert!(answer.body.contains("does not support embeddings"), "{}", answer.body);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn chunks_are_not_held_back_and_upstream_is_left_with_the_client() {
+    let upstream = Upstream::start().await;
+    let host = host(&upstream).await;
+    upstream.release(1);
+    let mut stream = host.open(CHAT, &asking("open/gated", r#","stream":true"#)).await;
+    let first = stream.next().await.unwrap().unwrap();
+    assert!(first.contains(r#""content":"a""#) && first.ends_with("\n\n"), "{first}");
+    upstream.open_streams(1).await;
+    drop(stream);
+    upstream.open_streams(0).await;
     host.stop().await;
 }
 

@@ -74,14 +74,26 @@ pub struct RawAnswer {
     pub raw: Bytes,
 }
 
-/// The model that an answer names. An error where it is not the JSON of an object.
-pub(super) fn model_of(raw: &[u8]) -> Result<Option<String>, ProviderError> {
+/// The model that a list of vectors names. An error where there is no list.
+pub(super) fn model_of_vectors(raw: &[u8]) -> Result<Option<String>, ProviderError> {
     #[derive(Deserialize)]
     struct Shape<'a> {
         #[serde(borrow)]
         model: Option<&'a RawValue>,
+        data: Option<First<IgnoredAny>>,
     }
-    read(raw).map(|shape: Shape<'_>| shape.model.take_text())
+    let shape: Shape<'_> = read(raw)?;
+    shape.data.ok_or_else(|| ProviderError::unreadable("the provider's answer holds no embeddings"))?;
+    Ok(shape.model.take_text())
+}
+
+/// The model that a whole answer names. An error where it answers nothing.
+pub(super) fn model_of_choices(raw: &[u8]) -> Result<Option<String>, ProviderError> {
+    let shape: Shape<'_, IgnoredAny> = read(raw)?;
+    match shape.choices {
+        Some(First(Some(_))) => Ok(shape.model.take_text()),
+        _ => Err(ProviderError::unreadable("the provider's answer holds no choices")),
+    }
 }
 
 /// The words of a whole answer, and whose.
@@ -292,5 +304,17 @@ mod tests {
         let tools = br#"{"choices":[{"message":{"content":null,"tool_calls":[]}}]}"#;
         assert_eq!(words_of(tools).unwrap().0, "");
         assert!(words_of(br#"{"choices":[]}"#).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_is_passed_on_is_one() {
+        let model = |raw| model_of_choices(raw).map_err(|error| error.message);
+        assert_eq!(model(br#"{"choices":[{"x":1}],"model":"m"}"#), Ok(Some("m".to_owned())));
+        assert_eq!(model(br#"{"choices":[{}],"model":7}"#), Ok(None));
+        for raw in [r#"{"choices":[]}"#, r#"{"model":"m"}"#, "[]", ""] {
+            assert!(model(raw.as_bytes()).is_err(), "{raw}");
+        }
+        assert_eq!(model_of_vectors(br#"{"data":[],"model":"m"}"#).unwrap().as_deref(), Some("m"));
+        assert!(model_of_vectors(br#"{"model":"m"}"#).is_err());
     }
 }

@@ -80,7 +80,7 @@ impl Gateway {
         while let Some(candidate) = attempts.next_candidate() {
             let body = request.body_for(&candidate.provider.settings, candidate.model.as_deref());
             let answer = candidate.provider.complete(&body, &attempts.call).await;
-            match answer.and_then(|raw| attempts.raw(&candidate, raw)) {
+            match answer.and_then(|raw| attempts.raw(&candidate, raw, answer::model_of_choices)) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => attempts.note(&candidate, error)?,
             }
@@ -99,7 +99,7 @@ impl Gateway {
         while let Some(candidate) = attempts.next_candidate() {
             let body = request.body_for(candidate.model.as_deref());
             let answer = candidate.provider.embed(&body, &attempts.call).await;
-            match answer.and_then(|raw| attempts.raw(&candidate, raw)) {
+            match answer.and_then(|raw| attempts.raw(&candidate, raw, answer::model_of_vectors)) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => attempts.note(&candidate, error)?,
             }
@@ -180,8 +180,13 @@ impl Attempts {
     }
 
     /// An answer whose words nobody here reads.
-    fn raw(&self, candidate: &Candidate, raw: Bytes) -> Result<RawAnswer, ProviderError> {
-        let model = answer::model_of(&raw)?.or_else(|| candidate.model.clone()).unwrap_or_default();
+    fn raw(
+        &self,
+        candidate: &Candidate,
+        raw: Bytes,
+        model_of: fn(&[u8]) -> Result<Option<String>, ProviderError>,
+    ) -> Result<RawAnswer, ProviderError> {
+        let model = model_of(&raw)?.or_else(|| candidate.model.clone()).unwrap_or_default();
         let provider = Arc::clone(&candidate.provider);
         Ok(RawAnswer { provider, model, attempts: self.failed.len() + 1, raw })
     }

@@ -168,15 +168,15 @@ pub(super) async fn method_not_allowed() -> ApiError {
 impl From<RequestError> for ApiError {
     fn from(error: RequestError) -> Self {
         let param = match error {
-            RequestError::Missing(name) => Some(name),
+            RequestError::Missing(name) | RequestError::Field { name, .. } => Some(name),
             RequestError::Messages(_) => Some("messages"),
-            RequestError::NotAnObject(_) | RequestError::Field(_) => None,
+            RequestError::NotAnObject(_) => None,
         };
         let (code, short) = match error {
             RequestError::NotAnObject(_) => ("invalid_json", "Invalid JSON"),
             RequestError::Missing(_) => ("missing_field", "Missing required field"),
             RequestError::Messages(_) => ("invalid_messages", "Invalid messages format"),
-            RequestError::Field(_) => ("invalid_field", "Invalid field"),
+            RequestError::Field { .. } => ("invalid_field", "Invalid field"),
         };
         Self { param, ..Self::new(StatusCode::BAD_REQUEST, code, short, error.to_string()) }
     }

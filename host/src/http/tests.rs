@@ -272,6 +272,23 @@ async fn http_1_0_gets_a_whole_answer_or_an_error() {
 }
 
 #[tokio::test]
+async fn http_1_0_gets_openais_chunks_whole_or_an_error() {
+    let body = HELLO.replacen('{', r#"{"stream":true,"#, 1);
+    let old = format!(
+        "POST /v1/chat/completions HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let got = Got::parse(&Host::of(&[&good().await]).await.raw(&old).await);
+    assert_eq!(got.status, 200);
+    assert!(got.body.starts_with("data: {") && got.body.ends_with("}\n\ndata: [DONE]\n\n"), "{got:?}");
+
+    let cut = Upstream::streaming(&[&testing::chunk("cut he")], false).await;
+    let got = Got::parse(&Host::of(&[&cut]).await.raw(&old).await);
+    let json = got.json();
+    assert_eq!((got.status, &json["error"]["code"]), (502, &Value::from("broken_stream")), "{got:?}");
+}
+
+#[tokio::test]
 async fn events_on_request() {
     let upstream = good().await;
     let lines = "content-type: application/json\r\naccept: application/json, text/event-stream;q=0.9\r\n";
