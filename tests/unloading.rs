@@ -70,6 +70,19 @@ async fn a_thread_that_a_dependency_starts_keeps_its_library() {
     host.stop().await;
 }
 
+/// Its function is called on threads that the C library starts without anybody's seeing it.
+#[tokio::test]
+async fn a_timer_that_calls_a_function_keeps_its_library() {
+    let library = libraries::chameleon().behaviour("asked_create_timer");
+    let mut host = Host::start(options(&library, json!({ "misbehave": true }))).await;
+    for generation in 1..=3 {
+        reload_by_name(&host).await;
+        assert_eq!(ending(&host, generation).await, (json!("resident"), json!(ONE_THREAD)));
+    }
+    assert!(host.is_alive());
+    host.stop().await;
+}
+
 /// Two generations: one that leaves nothing behind is unmapped, and one that leaves a thread is not. `between` is done
 /// to the host's folder while the first serves.
 async fn check_endings(data_dir: &str, between: impl FnOnce(&Path)) {

@@ -1,4 +1,4 @@
-//! The host stands in front of three functions of the C library, for the libraries it loads. This finds the ones
+//! The host stands in front of four functions of the C library, for the libraries it loads. This finds the ones
 //! behind.
 
 use std::ffi::CStr;

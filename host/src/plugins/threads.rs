@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use libc::{pid_t, pthread_attr_t, pthread_t};
+use libc::{clockid_t, pid_t, pthread_attr_t, pthread_t, sigevent, timer_t};
 
 use super::interpose::real;
 
 type Routine = extern "C" fn(*mut c_void) -> *mut c_void;
 type Create = unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Routine, *mut c_void) -> c_int;
+type CreateTimer = unsafe extern "C" fn(clockid_t, *mut sigevent, *mut timer_t) -> c_int;
 
 /// How many threads are remembered before anybody looks which of them have ended.
 const LOOK_AT: usize = 256;
@@ -140,6 +141,34 @@ pub(super) unsafe extern "C" fn pthread_create(
     if result != 0 {
         // SAFETY: no thread was started, so nobody else has the box.
         drop(unsafe { Box::from_raw(start.cast::<Begin>()) });
+        Threads::lock().starting.remove(&ticket);
+    }
+    result
+}
+
+/// Notes a timer that calls a function, and is otherwise the C library's. The function runs on threads that the C
+/// library makes by itself, and also when the timer was deleted a moment ago: such a timer counts as a thread that
+/// never ends.
+///
+/// # Safety
+///
+/// As for `timer_create`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) unsafe extern "C" fn timer_create(
+    clock: clockid_t,
+    event: *mut sigevent,
+    timer: *mut timer_t,
+) -> c_int {
+    static REAL: OnceLock<usize> = OnceLock::new();
+    let Some(create) = real::<CreateTimer>(&REAL, c"timer_create") else { return -1 };
+    // SAFETY: callers give an event or nothing.
+    let calls = unsafe { event.as_ref() }.is_some_and(|event| event.sigev_notify == libc::SIGEV_THREAD);
+    let origin = Origin { routine: 0, family: Family::of_this_thread() };
+    let ticket = calls.then(|| Threads::lock().announce(origin));
+    // SAFETY: handed on as it came.
+    let result = unsafe { create(clock, event, timer) };
+    if let (true, Some(ticket)) = (result != 0, ticket) {
         Threads::lock().starting.remove(&ticket);
     }
     result

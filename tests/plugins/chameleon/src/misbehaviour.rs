@@ -18,6 +18,8 @@ use crate::{BEHAVIOUR, word};
 unsafe extern "C" {
     safe fn _exit(status: i32) -> !;
     fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
+    fn timer_create(clock: c_int, event: *mut Event, timer: *mut usize) -> c_int;
+    fn timer_settime(timer: usize, flags: c_int, times: *const [usize; 4], old: *mut c_void) -> c_int;
     fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
@@ -62,6 +64,7 @@ pub(crate) fn misbehave(place: Place, asked: bool) -> Result<()> {
         Some("exit") => _exit(0),
         Some("block") => std::thread::sleep(FOR_EVER),
         Some("spin") => while std::hint::black_box(true) {},
+        Some("timer") => set_timer(),
         Some("thread") => drop(std::thread::spawn(|| std::thread::sleep(FOR_EVER))),
         _ => {}
     }
@@ -91,6 +94,32 @@ fn borrow_thread(host: Host) -> Result<()> {
         assert_eq!(start(run_for_ever), 0);
     }
     Ok(())
+}
+
+/// The C library's `struct sigevent`, on 64-bit systems.
+#[repr(C)]
+struct Event {
+    value: usize,
+    signal: c_int,
+    notify: c_int,
+    function: extern "C" fn(usize),
+    attributes: usize,
+    rest: [usize; 4],
+}
+
+/// Has the C library call this library's code again and again.
+fn set_timer() {
+    const ON_A_THREAD: c_int = 2;
+    extern "C" fn tick(_: usize) {}
+    let mut event =
+        Event { value: 0, signal: 0, notify: ON_A_THREAD, function: tick, attributes: 0, rest: [0; 4] };
+    let mut timer = 0;
+    // SAFETY: both structures are as the C library has them, and the function takes what it is given.
+    unsafe {
+        assert_eq!(timer_create(0, &raw mut event, &raw mut timer), 0);
+        // Each millisecond, from the first on.
+        assert_eq!(timer_settime(timer, 0, &[0, 1_000_000, 0, 1_000_000], std::ptr::null_mut()), 0);
+    }
 }
 
 /// Comes back to this library's code again and again: it is soon seen when that is gone.
