@@ -157,3 +157,18 @@ async fn a_reload_reads_dotenv_again_and_tells_every_problem() {
     assert_eq!(host.ask("two", "hi").await.response(), "from the file");
     host.stop().await;
 }
+
+#[tokio::test]
+async fn what_needs_a_restart_is_said() {
+    let options = HostOptions::default().custom(&libraries::mock()).provider("mock", json!({}));
+    let host = Host::start(options).await;
+    assert_eq!(host.reload().await.get("needs_restart"), None);
+    host.configure(json!({ "server": { "max_body_bytes": 1000 }, "loader": { "stall_limit": 3 }, "plugins": { "mock": {} } }));
+    let report = host.reload().await;
+    assert_eq!(
+        (&report["status"], &report["needs_restart"]),
+        (&json!("ok"), &json!(["server", "loader"])),
+        "{report}"
+    );
+    host.stop().await;
+}

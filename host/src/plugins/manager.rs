@@ -125,6 +125,7 @@ impl Manager {
             plugins: std::collections::BTreeMap::new(),
             published: 0,
             config: None,
+            first: None,
             changes,
             change_file,
             shown: Arc::clone(&shown),

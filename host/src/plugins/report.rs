@@ -25,6 +25,9 @@ pub struct ReloadReport {
     pub plugins: PluginChanges,
     /// What became of the providers.
     pub providers: ProviderChanges,
+    /// Sections of the configuration that have changed since the host was started, and are read only then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs_restart: Vec<&'static str>,
     /// Why the configuration could not be used; then nothing else was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigFailure>,
@@ -184,6 +187,7 @@ impl ReloadReport {
             duration_ms: 0.0,
             plugins: PluginChanges::default(),
             providers: ProviderChanges::default(),
+            needs_restart: Vec::new(),
             config: Some(ConfigFailure {
                 message: failure.to_string(),
                 hint: hint.to_owned(),

@@ -62,6 +62,8 @@ pub(super) struct Engine {
     pub(super) published: u64,
     /// What was configured when the providers of now were made.
     pub(super) config: Option<Arc<Config>>,
+    /// What was configured when the host was started: some of it is read only then.
+    pub(super) first: Option<Arc<Config>>,
     /// What was changed at run time.
     pub(super) changes: Changes,
     /// Where that is kept.
@@ -86,6 +88,8 @@ struct Run {
     reasons: BTreeMap<String, String>,
     /// The state and problem of every examined file, by its index.
     outcomes: BTreeMap<usize, (PluginState, Option<Problem>)>,
+    /// Sections that the host does not read again.
+    needs_restart: Vec<&'static str>,
     /// Why plugins could not make a provider, be it one that the generation before makes.
     refused: BTreeMap<PluginId, Problem>,
 }
@@ -126,13 +130,13 @@ impl Engine {
                 return self.finish(Run::default(), options, begun, Some(failure));
             }
         };
+        let mut run = Run { needs_restart: self.needs_restart(&config), ..Run::default() };
         if self.config.as_ref().is_none_or(|before| before.plugins != config.plugins) {
             self.loader.forget_hung();
         }
         let scan = discover::scan(&self.sources.dirs(&config.plugin_dirs));
         let (candidates, scan) = (scan.candidates, Scan { candidates: Vec::new(), ..scan });
         let mut examined = self.examiner.examine(candidates);
-        let mut run = Run::default();
         let unreadable = Unreadable::of(&examined, &scan);
         let winners = self.choose_files(&examined, &unreadable, &mut run);
         self.note_problems(&examined, &scan, options, &mut run);
@@ -160,6 +164,14 @@ impl Engine {
         }
     }
 
+    fn needs_restart(&mut self, config: &Arc<Config>) -> Vec<&'static str> {
+        let first = self.first.get_or_insert_with(|| Arc::clone(config));
+        // A secret prints the same whatever it is; but that one is not in the file.
+        let server = format!("{:?}", first.server) != format!("{:?}", config.server);
+        let changed = [(server, "server"), (first.loader != config.loader, "loader")];
+        changed.into_iter().filter_map(|(changed, section)| changed.then_some(section)).collect()
+    }
+
     /// Draws the sum, and tells the log.
     fn finish(
         &self,
@@ -175,6 +187,7 @@ impl Engine {
             duration_ms: begun.elapsed().as_secs_f64() * 1e3,
             plugins: run.plugins,
             providers: run.providers,
+            needs_restart: run.needs_restart,
             config,
         };
         if report.failures() > 0 {
@@ -192,6 +205,9 @@ fn tell(report: &ReloadReport, reason: &str) {
         for ConfigProblem { file, pointer, reason: problem, hint } in &config.problems {
             error!(file, pointer, problem, hint, "configuration problem");
         }
+    }
+    if !report.needs_restart.is_empty() {
+        warn!(sections = ?report.needs_restart, "configuration changed in sections that are read only at start");
     }
     for failed in &report.plugins.failed {
         // `message` is the name of the line's own text.
