@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -70,9 +69,16 @@ async fn copy_slowly(bytes: &[u8], to: &Path, mut meanwhile: impl AsyncFnMut()) 
 async fn a_file_that_is_written_slowly_counts_when_it_is_whole() {
     let host = host(true).await;
     let file = host.custom().join(FILE);
-    copy_slowly(red().bytes(), &file, async || {
-        // Longer than the watcher needs to believe that it was the last piece.
-        tokio::time::sleep(Duration::from_millis(150)).await;
+    let bytes = red().bytes().to_vec();
+    let refusals = || host.log().matches("plugin refused").count();
+    let mut refused = refusals();
+    copy_slowly(&bytes, &file, async || {
+        if fs::metadata(&file).unwrap().len() == bytes.len() as u64 {
+            return;
+        }
+        // The watcher believes that this was the last piece.
+        eventually("half a file to be refused", async || (refusals() > refused).then_some(())).await;
+        refused = refusals();
         assert_eq!(colour(&host).await, "green");
     })
     .await;
