@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::harness::{Host, HostOptions, Library, Upstream, eventually, libraries};
+use crate::harness::{Host, HostOptions, Library, Streaming, Upstream, eventually, libraries};
 
 /// Runs the binary to its end, in this folder, which is also where it puts what is temporary.
 fn run(dir: &Path, arguments: &[&str]) -> Output {
@@ -49,14 +49,20 @@ async fn a_hang_up_reloads() {
     host.stop().await;
 }
 
-#[tokio::test]
-async fn a_stream_finishes_before_the_host_ends() {
-    let upstream = Upstream::start().await;
-    let host = gated_host(&upstream).await;
+/// A host that was asked to end after the first of three pieces.
+async fn asked_to_end_mid_stream(upstream: &Upstream) -> (Host, Streaming) {
+    let host = gated_host(upstream).await;
     upstream.release(1);
     let mut stream = host.stream("up", "hi").await;
     assert_eq!(stream.next().await.unwrap().as_deref(), Some("a"));
     host.signal(libc::SIGTERM);
+    (host, stream)
+}
+
+#[tokio::test]
+async fn a_stream_finishes_before_the_host_ends() {
+    let upstream = Upstream::start().await;
+    let (host, stream) = asked_to_end_mid_stream(&upstream).await;
     let address = host.address().trim_start_matches("http://").to_owned();
     eventually("the door to close", async || {
         tokio::net::TcpStream::connect(&address).await.is_err().then_some(())
@@ -70,11 +76,7 @@ async fn a_stream_finishes_before_the_host_ends() {
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let upstream = Upstream::start().await;
-    let host = gated_host(&upstream).await;
-    upstream.release(1);
-    let mut stream = host.stream("up", "hi").await;
-    assert_eq!(stream.next().await.unwrap().as_deref(), Some("a"));
-    host.signal(libc::SIGTERM);
+    let (host, stream) = asked_to_end_mid_stream(&upstream).await;
     eventually("the drain to begin", async || host.log().contains("draining").then_some(())).await;
     host.signal(libc::SIGTERM);
     host.ends_with(143).await;
