@@ -45,11 +45,7 @@ pub(super) const PATH: &str = "/api/health";
 pub(super) async fn run(command: Health) -> Result<u8, Failure> {
     let remote = Remote::new(command.remote)?;
     let (status, body, overview) = remote.read_any::<Overview>(PATH).await?;
-    if command.json {
-        output::json(&body);
-    } else {
-        output::line(&overview.render(Paint::for_stdout()));
-    }
+    output::answer(command.json, &body, |paint| overview.render(paint));
     Ok(if status == StatusCode::OK { 0 } else { 1 })
 }
 

@@ -25,6 +25,15 @@ pub(super) fn json(body: &[u8]) {
     line(String::from_utf8_lossy(body).trim_end());
 }
 
+/// What a host has answered with: as it is for a program, or as a person likes to read it.
+pub(super) fn answer(as_json: bool, body: &[u8], readable: impl FnOnce(Paint) -> String) {
+    if as_json {
+        json(body);
+    } else {
+        line(&readable(Paint::for_stdout()));
+    }
+}
+
 /// Something for the person who is watching.
 pub(super) fn note(text: &str) {
     write(&mut io::stderr().lock(), text);

@@ -53,11 +53,7 @@ struct Problem {
 
 pub(super) async fn run(command: List) -> Result<u8, Failure> {
     let (body, plugins) = Remote::new(command.remote)?.read::<Plugins>("/api/plugins").await?;
-    if command.json {
-        output::json(&body);
-    } else {
-        output::line(&plugins.render(Paint::for_stdout()));
-    }
+    output::answer(command.json, &body, |paint| plugins.render(paint));
     Ok(0)
 }
 

@@ -49,11 +49,7 @@ struct Provider {
 
 pub(super) async fn run(command: List) -> Result<u8, Failure> {
     let (body, providers) = Remote::new(command.remote)?.read::<Providers>("/api/providers").await?;
-    if command.json {
-        output::json(&body);
-    } else {
-        output::line(&providers.render(Paint::for_stdout()));
-    }
+    output::answer(command.json, &body, |paint| providers.render(paint));
     Ok(0)
 }
 

@@ -53,11 +53,7 @@ struct Entry {
 
 pub(super) async fn run(command: Show) -> Result<u8, Failure> {
     let (body, shown) = Remote::new(command.remote)?.read::<Shown>(&path(&command.name)).await?;
-    if command.json {
-        output::json(&body);
-    } else {
-        output::line(&shown.render(Paint::for_stdout()));
-    }
+    output::answer(command.json, &body, |paint| shown.render(paint));
     Ok(0)
 }
 
