@@ -6,22 +6,26 @@
 //! boundary, as the child may do whatever the host's user may.
 
 mod child;
+mod fault;
+mod lines;
 mod script;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{PipeReader, Read as _, Seek as _, Write as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _};
+use std::io::{Seek as _, Write as _};
+use std::os::fd::FromRawFd as _;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-use super::problem::{Problem, Step};
+use fault::Refusal;
+use lines::Lines;
 
 pub use child::run_if_asked;
+pub use fault::ProbeFault;
 
 /// This very program, also when its file was replaced since it was started.
 pub const PROGRAM: &str = "/proc/self/exe";
@@ -67,19 +71,6 @@ pub(super) struct Findings {
     pub(super) keep: Option<String>,
 }
 
-/// Why the child refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Refusal {
-    Unloadable,
-    NotAPlugin,
-    NoLayout,
-    Layout,
-    ManifestDiffers,
-    Panicked,
-    Stuck,
-}
-
 /// The steps of the child. Their words are what a report says when the child died in one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -120,107 +111,6 @@ enum Line {
     Hello(String),
     Stage(Stage),
     Verdict(Verdict),
-}
-
-/// Why a library was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeFault {
-    /// The child could not be started.
-    #[error("the probe process could not be started")]
-    Spawn(#[source] std::io::Error),
-    /// This program has no probe in it.
-    #[error("the host's own program did not answer as a probe")]
-    NoProbe,
-    /// The child died of a signal.
-    #[error("it crashed ({signal}) {during}")]
-    Crashed {
-        /// The signal's name.
-        signal: String,
-        /// In which step.
-        during: &'static str,
-    },
-    /// The child was ended from outside, or before it had begun.
-    #[error("the probe process was killed ({signal}) {during}")]
-    Killed {
-        /// The signal's name.
-        signal: String,
-        /// In which step.
-        during: &'static str,
-    },
-    /// The child ended without a verdict.
-    #[error("it ended the process (exit status {status}) {during}")]
-    Exited {
-        /// The exit code.
-        status: i32,
-        /// In which step.
-        during: &'static str,
-    },
-    /// The child took too long.
-    #[error("it did not return within {patience:?} {during}")]
-    Hung {
-        /// How long was waited.
-        patience: Duration,
-        /// In which step.
-        during: &'static str,
-    },
-    /// The child came to a verdict.
-    #[error("{message}")]
-    Refused {
-        /// Machine-readable.
-        code: &'static str,
-        /// The child's words.
-        message: String,
-        /// How to mend it.
-        hint: &'static str,
-    },
-}
-
-impl ProbeFault {
-    /// Whether trying the same bytes again would say the same. Not so where the system was short of something, or
-    /// does not have a library yet that this one needs.
-    pub(super) fn speaks_of_the_library(&self) -> bool {
-        let unloadable = Refusal::Unloadable.words().0;
-        match self {
-            Self::Spawn(_) | Self::NoProbe | Self::Killed { .. } => false,
-            Self::Refused { code, .. } => *code != unloadable,
-            Self::Crashed { .. } | Self::Exited { .. } | Self::Hung { .. } => true,
-        }
-    }
-
-    /// As it is reported.
-    pub(super) fn problem(&self) -> Problem {
-        let (code, hint) = match self {
-            Self::Spawn(_) => ("probe_not_started", "give the host's user room for another process"),
-            Self::NoProbe => ("probe_missing", "call patchbay::plugins::probe::run_if_asked first in main"),
-            Self::Crashed { .. } => {
-                ("probe_crashed", "run the library's own tests, under a debugger if need be")
-            }
-            Self::Killed { .. } => {
-                ("probe_killed", "see in the system's log whether memory ran out, and reload to try again")
-            }
-            Self::Exited { .. } => ("probe_exited", "a plugin must not end the process it runs in"),
-            Self::Hung { .. } => {
-                ("probe_hung", "a plugin must not block or spin: wait through the host's services")
-            }
-            Self::Refused { code, hint, .. } => (*code, *hint),
-        };
-        Problem::new(Step::Probe, code, self, hint)
-    }
-}
-
-impl Refusal {
-    fn words(self) -> (&'static str, &'static str) {
-        const REBUILD: &str = "rebuild it with the export macro of patchbay-plugin-api 1.x";
-        match self {
-            Self::Unloadable => ("not_loadable", "ldd FILE shows what it needs and does not find"),
-            Self::NotAPlugin => ("not_a_plugin", REBUILD),
-            Self::NoLayout => ("no_layout", REBUILD),
-            Self::Layout => ("layout_differs", REBUILD),
-            Self::ManifestDiffers => ("manifest_differs", REBUILD),
-            Self::Panicked => ("panicked", "mend the panic; the host's log has its place in the source"),
-            Self::Stuck => ("not_dropped", "a plugin must let go of everything when its provider is dropped"),
-        }
-    }
 }
 
 /// What to try out.
@@ -284,80 +174,6 @@ fn question_file(question: &Question) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// The child's lines, as far as they came.
-#[derive(Default)]
-struct Lines(Vec<u8>);
-
-impl Lines {
-    /// What is there now. Not to the end of the pipe: a process that the plugin started may hold it open.
-    fn read(from: &mut PipeReader) -> std::io::Result<Self> {
-        // SAFETY: a plain system call on a descriptor that is open.
-        if unsafe { libc::fcntl(from.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) } == -1 {
-            return Err(std::io::Error::last_os_error());
-        }
-        let mut lines = Vec::new();
-        match from.take(ROOM as u64).read_to_end(&mut lines) {
-            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(Self(lines)),
-        }
-    }
-
-    fn each(&self) -> impl Iterator<Item = Line> {
-        self.0.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
-    }
-
-    fn stage(&self) -> Stage {
-        let stages =
-            self.each().filter_map(|line| if let Line::Stage(stage) = line { Some(stage) } else { None });
-        stages.last().unwrap_or(Stage::Starting)
-    }
-
-    fn verdict(&self, status: ExitStatus) -> Result<Findings, ProbeFault> {
-        use std::os::unix::process::ExitStatusExt as _;
-        let begun = self.each().any(|line| matches!(line, Line::Hello(hello) if hello == HELLO));
-        let during = self.stage().during();
-        match status.signal() {
-            Some(signal) if !begun => {
-                return Err(ProbeFault::Killed { signal: signal_name(signal), during: "before it began" });
-            }
-            // Nobody crashes of this one: it is how a system that is short of memory makes room.
-            Some(signal @ libc::SIGKILL) => {
-                return Err(ProbeFault::Killed { signal: signal_name(signal), during });
-            }
-            Some(signal) => return Err(ProbeFault::Crashed { signal: signal_name(signal), during }),
-            None if !begun => return Err(ProbeFault::NoProbe),
-            None => {}
-        }
-        let verdict =
-            self.each().find_map(|line| if let Line::Verdict(verdict) = line { Some(verdict) } else { None });
-        match verdict {
-            Some(Verdict::Good(findings)) if status.success() => Ok(findings),
-            Some(Verdict::Refused { code, message }) => {
-                let (code, hint) = code.words();
-                Err(ProbeFault::Refused { code, message, hint })
-            }
-            _ => Err(ProbeFault::Exited { status: status.code().unwrap_or(-1), during }),
-        }
-    }
-}
-
-fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        libc::SIGSEGV => "SIGSEGV",
-        libc::SIGBUS => "SIGBUS",
-        libc::SIGABRT => "SIGABRT",
-        libc::SIGILL => "SIGILL",
-        libc::SIGFPE => "SIGFPE",
-        libc::SIGKILL => "SIGKILL",
-        libc::SIGTERM => "SIGTERM",
-        libc::SIGXCPU => "SIGXCPU",
-        libc::SIGTRAP => "SIGTRAP",
-        libc::SIGSYS => "SIGSYS",
-        other => return format!("signal {other}"),
-    };
-    name.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,49 +190,5 @@ mod tests {
         };
         let asked: Question = serde_json::from_reader(question_file(&question).unwrap()).unwrap();
         assert_eq!(asked.path, question.path);
-    }
-
-    #[test]
-    fn an_end_from_outside_is_not_the_librarys_fault() {
-        use std::os::unix::process::ExitStatusExt as _;
-        let said = |lines: &[Line]| {
-            let lines = lines.iter().map(|line| serde_json::to_string(line).unwrap() + "\n");
-            Lines(lines.collect::<String>().into_bytes())
-        };
-        let hello = || Line::Hello(HELLO.to_owned());
-        let refused = |code| Line::Verdict(Verdict::Refused { code, message: "so".to_owned() });
-        let (killed, crashed) = (libc::SIGKILL, libc::SIGSEGV);
-        for (lines, status, expected, remembered) in [
-            (said(&[]), killed, "the probe process was killed (SIGKILL) before it began", false),
-            (said(&[]), crashed, "the probe process was killed (SIGSEGV) before it began", false),
-            (said(&[]), 0, "the host's own program did not answer as a probe", false),
-            (
-                said(&[hello(), Line::Stage(Stage::Call)]),
-                killed,
-                "the probe process was killed (SIGKILL) while it answered a first request",
-                false,
-            ),
-            (
-                said(&[hello(), Line::Stage(Stage::Call)]),
-                crashed,
-                "it crashed (SIGSEGV) while it answered a first request",
-                true,
-            ),
-            (said(&[hello(), refused(Refusal::Unloadable)]), 0, "so", false),
-            (said(&[hello(), refused(Refusal::Layout)]), 0, "so", true),
-        ] {
-            let fault = lines.verdict(ExitStatus::from_raw(status)).unwrap_err();
-            assert_eq!((fault.to_string().as_str(), fault.speaks_of_the_library()), (expected, remembered));
-        }
-    }
-
-    #[test]
-    fn lines_are_read_while_somebody_still_holds_the_pipe() {
-        let (mut output, mut held) = std::io::pipe().unwrap();
-        held.write_all(b"{\"stage\":\"call\"}\n{\"sta").unwrap();
-        assert_eq!(Lines::read(&mut output).unwrap().stage(), Stage::Call);
-        assert_eq!(Lines::read(&mut output).unwrap().stage(), Stage::Starting);
-        drop(held);
-        assert_eq!(Lines::read(&mut output).unwrap().stage(), Stage::Starting);
     }
 }
