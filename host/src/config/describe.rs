@@ -143,8 +143,8 @@ pub(super) static ROOT: Section = closed(&[
         "[]",
         "Folders with plugins besides plugins/custom and plugins/builtin; relative to this file's folder.",
     ),
-    section("routing", &ROUTING, "Which provider serves a request."),
-    section("limits", &LIMITS, "How much is served."),
+    section("routing", &ROUTING, "Which provider serves a request. Not acted on yet."),
+    section("limits", &LIMITS, "How much is served. Not acted on yet."),
     section("loader", &LOADER, "How libraries are loaded and watched over. Times are in seconds."),
     Key { name: "plugins", shape: Shape::Providers(&ENTRY), default: None, about: "The providers, by name." },
 ]);
@@ -164,7 +164,7 @@ static SERVER: Section = closed(&[
         "trusted_proxies",
         Shape::List(&Shape::IpAddress),
         "[]",
-        "Addresses of proxies whose forwarding headers count.",
+        "Addresses of proxies whose forwarding headers count. Not acted on yet.",
     ),
 ]);
 
@@ -240,7 +240,7 @@ pub(super) static ENTRY: Section = closed(&[
         "weight",
         Shape::Whole { least: 0, most: u32::MAX as i64 },
         "1",
-        "Share under the weighted strategy.",
+        "Share under the weighted strategy. Not acted on yet.",
     ),
     key("isolation", Shape::OneOf(&["in_process"]), "\"in_process\"", "Where the plugin's code runs."),
     section("config", &CONFIG, "For host and plugin; keys that the host does not know go to the plugin."),
@@ -252,7 +252,12 @@ pub(super) static CONFIG: Section = Section {
     keys: &[
         key("name", Shape::Text, "null", "The name for people."),
         key("api_key", Shape::Secret, "null", "The key, best as \"${VARIABLE}\"."),
-        key("api_keys", Shape::List(&Shape::Secret), "[]", "Several keys, used in turn."),
+        key(
+            "api_keys",
+            Shape::List(&Shape::Secret),
+            "[]",
+            "Several keys, for use in turn. Only the first is used yet.",
+        ),
         key("api_key_env", Shape::Text, "null", "The variable that holds the key."),
         key("base_url", Shape::Text, "null", "Where the API begins."),
         key("model", Shape::Text, "null", "The model of requests to /api/* that name none."),
@@ -272,11 +277,11 @@ pub(super) static CONFIG: Section = Section {
             "retry_attempts",
             Shape::Whole { least: 0, most: 100 },
             "null",
-            "How often a request that failed for a passing reason is tried again.",
+            "How often a request that failed for a passing reason is tried again. Not acted on yet.",
         ),
         key("extra_headers", Shape::Map(&Shape::Text), "{}", "Sent with every request upstream."),
         key("models", Shape::List(&Shape::Text), "[]", "The models it serves, where it is not to be asked."),
-        key("pricing", Shape::Map(&Shape::Section(&PRICE)), "{}", "What its models cost."),
+        key("pricing", Shape::Map(&Shape::Section(&PRICE)), "{}", "What its models cost. Not acted on yet."),
     ],
 };
 
