@@ -28,14 +28,14 @@ impl Subject for Loaded {
             conformance::Operation::Health => Operation::Health,
             conformance::Operation::Credentials => Operation::Credentials,
         };
-        let asked = self.provider.instance.ask(operation, Bytes::copy_from_slice(body), "conformance");
+        let asked = self.provider.instance.ask(operation, Bytes::copy_from_slice(body), "conformance", None);
         Ok(self.runtime.block_on(asked)?.to_vec())
     }
 
     fn stream(&self, body: &[u8], batches: usize) -> Result<Streamed> {
         self.runtime.block_on(async {
             let mut chunks =
-                self.provider.instance.stream(Bytes::copy_from_slice(body), "conformance").await?;
+                self.provider.instance.stream(Bytes::copy_from_slice(body), "conformance", None).await?;
             let mut streamed = Streamed::default();
             while streamed.batches < batches {
                 let Some(batch) = chunks.next().await else {

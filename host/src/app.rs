@@ -22,7 +22,7 @@ use crate::config::{
 use crate::http::{self, AppState, Outcome, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
-use crate::providers::Registry;
+use crate::providers::{Registry, keep_checking};
 use crate::services::http::HttpClient;
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
@@ -136,6 +136,7 @@ pub struct App {
     shutdown: CancellationToken,
     server: JoinHandle<Outcome>,
     _watching: Option<AbortOnDropHandle<()>>,
+    checking: AbortOnDropHandle<()>,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
 }
@@ -172,7 +173,18 @@ impl App {
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(server.run(http::router(state), shutdown.clone(), options.drain_timeout));
         readiness.ready();
-        Ok(App { address, manager, registry, readiness, shutdown, server, _watching: watching, _lock: lock })
+        let checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&registry))));
+        Ok(App {
+            address,
+            manager,
+            registry,
+            readiness,
+            shutdown,
+            server,
+            _watching: watching,
+            checking,
+            _lock: lock,
+        })
     }
 
     /// Where it listens.
@@ -225,8 +237,9 @@ impl App {
 
     /// Takes no more requests, waits for those under way, and unloads.
     pub async fn drain(self) -> DrainOutcome {
-        let Self { manager, registry, readiness, shutdown, server, .. } = self;
+        let Self { manager, registry, readiness, shutdown, server, checking, .. } = self;
         readiness.draining();
+        drop(checking);
         shutdown.cancel();
         let outcome = server.await.unwrap_or_else(|error| {
             error!(%error, "the server ended unexpectedly");

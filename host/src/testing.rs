@@ -12,9 +12,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::config::ProviderSettings;
+use crate::config::{BreakerSettings, ProviderSettings};
 use crate::plugins::{Features, Instance};
-use crate::providers::{Counters, PluginRef, Provider};
+use crate::providers::{Counters, KeyRing, PluginRef, Provider, Rules, Snapshot, Standing};
 
 /// What a scripted upstream does, in order; at the end of the script it closes the connection.
 #[derive(Clone, Debug)]
@@ -93,6 +93,30 @@ impl Upstream {
         upstream
     }
 
+    /// Answers this to whoever brings the key, and a status to everybody else.
+    pub(crate) async fn by_key(key: &str, answer: String, status: &str) -> Self {
+        let (bearer, refusal) = (format!("authorization: Bearer {key}\r\n"), refusal(status));
+        Self::start(
+            move |request| if request.contains(&bearer) { json_answer(&answer) } else { refusal.clone() },
+        )
+        .await
+    }
+
+    /// Fails so many times, then answers this.
+    pub(crate) async fn failing_first(times: usize, answer: String) -> Self {
+        Self::failing_first_with(times, "503 X", answer).await
+    }
+
+    /// Answers so many times with a status and headers, then this.
+    pub(crate) async fn failing_first_with(times: usize, status: &str, answer: String) -> Self {
+        let (refusal, failed) = (refusal(status), AtomicUsize::new(0));
+        Self::start(move |_| {
+            let fails = failed.fetch_add(1, Ordering::SeqCst) < times;
+            if fails { refusal.clone() } else { json_answer(&answer) }
+        })
+        .await
+    }
+
     /// The requests so far, heads and bodies.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
@@ -118,6 +142,15 @@ pub(crate) fn head(status: u16, content_type: &str, length: usize) -> Vec<u8> {
         "HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     )
     .into()
+}
+
+fn json_answer(answer: &str) -> Vec<Step> {
+    vec![Step::Send(head(200, "application/json", answer.len())), Step::Send(answer.into())]
+}
+
+/// A status, with whatever headers stand behind it.
+fn refusal(status: &str) -> Vec<Step> {
+    vec![Step::Send(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").into())]
 }
 
 async fn play(socket: &mut TcpStream, steps: Vec<Step>, gone: &AtomicBool) {
@@ -208,6 +241,8 @@ pub(crate) fn settings(name: &str) -> ProviderSettings {
         connect_timeout: Duration::from_secs(2),
         chunk_timeout: Duration::from_secs(5),
         total_timeout: None,
+        retry_attempts: 0,
+        max_concurrent: None,
         allow_http: false,
         extra_headers: BTreeMap::new(),
         plugin_config: serde_json::Map::new(),
@@ -243,6 +278,8 @@ pub(crate) fn provider_with(
     features: Features,
 ) -> Arc<Provider> {
     Arc::new(Provider {
+        keys: KeyRing::new(&settings.keys, None),
+        standing: Standing::new(&BreakerSettings::default()),
         plugin: PluginRef {
             id: settings.plugin.clone(),
             version: semver::Version::new(1, 0, 0),
@@ -254,4 +291,9 @@ pub(crate) fn provider_with(
         counters: Arc::new(Counters::default()),
         instance: Instance::detached(),
     })
+}
+
+/// All of these providers, under the rules that hold without configuration.
+pub(crate) fn snapshot(providers: Vec<Arc<Provider>>) -> Snapshot {
+    Snapshot::new(1, providers, Rules::default())
 }

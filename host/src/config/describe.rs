@@ -111,8 +111,7 @@ impl Shape {
 }
 
 /// The names of the ways to choose a provider.
-pub(super) const STRATEGIES: &[&str] =
-    &["priority_first", "round_robin", "weighted", "least_latency", "lowest_cost"];
+pub(super) const STRATEGIES: &[&str] = &["priority_first", "round_robin", "weighted", "least_latency"];
 
 const COUNT: Shape = Shape::Whole { least: 1, most: u32::MAX as i64 };
 
@@ -143,7 +142,8 @@ pub(super) static ROOT: Section = closed(&[
         "[]",
         "Folders with plugins besides plugins/custom and plugins/builtin; relative to this file's folder.",
     ),
-    section("routing", &ROUTING, "Which provider serves a request. Not acted on yet."),
+    section("routing", &ROUTING, "Which provider serves a request, and what happens when one fails."),
+    section("health", &HEALTH, "How providers are checked while nobody asks them. Times are in seconds."),
     section("limits", &LIMITS, "How much is served. Not acted on yet."),
     section("loader", &LOADER, "How libraries are loaded and watched over. Times are in seconds."),
     Key { name: "plugins", shape: Shape::Providers(&ENTRY), default: None, about: "The providers, by name." },
@@ -182,13 +182,46 @@ static ROUTING: Section = closed(&[
         "{}",
         "For a model, the models to try in its place, in order, as \"provider/model\".",
     ),
+    section("retries", &RETRIES, "How long, and how often, it goes on trying. Times are in seconds."),
     section("breaker", &BREAKER, "When a failing provider is left alone for a while."),
 ]);
 
+static RETRIES: Section = closed(&[
+    key(
+        "deadline",
+        Shape::Seconds,
+        "120",
+        "No try but the first goes on for longer, counted from the request's arrival.",
+    ),
+    key(
+        "longest_wait",
+        Shape::Seconds,
+        "5",
+        "A provider that wants to be left alone for longer is not waited for.",
+    ),
+    key(
+        "budget",
+        Shape::Number { least: 0.0, most: 10.0 },
+        "0.2",
+        "Second tries at one provider, for each request it gets: an outage is not made worse.",
+    ),
+]);
+
 static BREAKER: Section = closed(&[
-    key("failures", COUNT, "5", "So many failures within the window open it."),
+    key("failures", COUNT, "5", "So many failures in a row, within the window, open it."),
     key("window", Shape::Seconds, "30", "In seconds."),
     key("open_for", Shape::Seconds, "15", "Seconds until the provider is tried again."),
+]);
+
+static HEALTH: Section = closed(&[
+    key(
+        "interval",
+        Shape::Seconds,
+        "30",
+        "Between two checks of a provider that served nothing in between; null is without checks.",
+    ),
+    key("timeout", Shape::Seconds, "10", "A check may take this long."),
+    key("concurrency", COUNT, "8", "Checks at one time."),
 ]);
 
 static LIMITS: Section = closed(&[
@@ -240,7 +273,7 @@ pub(super) static ENTRY: Section = closed(&[
         "weight",
         Shape::Whole { least: 0, most: u32::MAX as i64 },
         "1",
-        "Share under the weighted strategy. Not acted on yet.",
+        "Share under the weighted strategy; 0 is only asked when the others fail.",
     ),
     key("isolation", Shape::OneOf(&["in_process"]), "\"in_process\"", "Where the plugin's code runs."),
     section("config", &CONFIG, "For host and plugin; keys that the host does not know go to the plugin."),
@@ -256,7 +289,7 @@ pub(super) static CONFIG: Section = Section {
             "api_keys",
             Shape::List(&Shape::Secret),
             "[]",
-            "Several keys, for use in turn. Only the first is used yet.",
+            "Several keys: the next one is used when upstream limits or refuses one.",
         ),
         key("api_key_env", Shape::Text, "null", "The variable that holds the key."),
         key("base_url", Shape::Text, "null", "Where the API begins."),
@@ -276,8 +309,14 @@ pub(super) static CONFIG: Section = Section {
         key(
             "retry_attempts",
             Shape::Whole { least: 0, most: 100 },
+            "3",
+            "How often a request that failed for a passing reason is tried again here, after the others were tried.",
+        ),
+        key(
+            "max_concurrent",
+            COUNT,
             "null",
-            "How often a request that failed for a passing reason is tried again. Not acted on yet.",
+            "Requests at one time; more go to others. null is without a limit.",
         ),
         key("extra_headers", Shape::Map(&Shape::Text), "{}", "Sent with every request upstream."),
         key("models", Shape::List(&Shape::Text), "[]", "The models it serves, where it is not to be asked."),

@@ -27,6 +27,8 @@ pub struct Config {
     pub plugin_dirs: Vec<PathBuf>,
     /// Which provider serves a request.
     pub routing: RoutingSettings,
+    /// How providers are checked while nobody asks them.
+    pub health: HealthSettings,
     /// How much is served.
     pub limits: LimitSettings,
     /// How libraries are loaded and watched over.
@@ -71,8 +73,21 @@ pub struct RoutingSettings {
     pub fallback: bool,
     /// For a model, the models to try in its place.
     pub chains: BTreeMap<String, Vec<String>>,
+    /// How long, and how often, it goes on trying.
+    pub retries: RetrySettings,
     /// When a failing provider is left alone.
     pub breaker: BreakerSettings,
+}
+
+/// How long, and how often, a request goes on being tried. Times are in seconds.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct RetrySettings {
+    /// No try but the first goes on for longer, counted from the request's arrival.
+    pub deadline: f64,
+    /// A provider that wants to be left alone for longer is not waited for.
+    pub longest_wait: f64,
+    /// Second tries at one provider, for each request it gets.
+    pub budget: f64,
 }
 
 /// How the providers that could serve are ordered.
@@ -85,21 +100,50 @@ pub enum Strategy {
     RoundRobin,
     /// By their weight.
     Weighted,
-    /// The quickest first.
+    /// The quicker of two first.
     LeastLatency,
-    /// The cheapest first.
-    LowestCost,
+}
+
+impl Strategy {
+    /// The word for it in configuration, requests and answers.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::PriorityFirst => "priority_first",
+            Self::RoundRobin => "round_robin",
+            Self::Weighted => "weighted",
+            Self::LeastLatency => "least_latency",
+        }
+    }
+
+    /// The strategy of this name.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|strategy| strategy.word() == word)
+    }
+
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::PriorityFirst, Self::RoundRobin, Self::Weighted, Self::LeastLatency];
 }
 
 /// The circuit breaker. Times are in seconds.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct BreakerSettings {
-    /// So many failures within the window open it.
+    /// So many failures in a row, within the window, open it.
     pub failures: u32,
     /// See `failures`.
     pub window: f64,
     /// How long it stays open.
     pub open_for: f64,
+}
+
+/// The `health` section. Times are in seconds.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct HealthSettings {
+    /// Between two checks of a provider that served nothing in between; none is without checks.
+    pub interval: Option<f64>,
+    /// A check may take this long.
+    pub timeout: f64,
+    /// Checks at one time.
+    pub concurrency: usize,
 }
 
 /// The `limits` section; none is without a limit.
@@ -130,6 +174,32 @@ pub struct LoaderSettings {
     pub panic_window: f64,
     /// A replaced generation may finish what it had begun for this long; without a bound by default.
     pub drain_timeout: Option<f64>,
+}
+
+/// What holds until the first configuration is in force. A test compares it with the description.
+impl Default for RoutingSettings {
+    fn default() -> Self {
+        Self {
+            default_strategy: Strategy::PriorityFirst,
+            fallback: true,
+            chains: BTreeMap::new(),
+            retries: RetrySettings { deadline: 120.0, longest_wait: 5.0, budget: 0.2 },
+            breaker: BreakerSettings::default(),
+        }
+    }
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self { failures: 5, window: 30.0, open_for: 15.0 }
+    }
+}
+
+/// What holds until the first configuration is in force. A test compares it with the description.
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self { interval: Some(30.0), timeout: 10.0, concurrency: 8 }
+    }
 }
 
 /// For tests and benchmarks that load libraries without a configuration. A test compares it with the description.
@@ -180,6 +250,7 @@ impl Config {
             server: ServerSettings { admin_token: admin_token.map(Into::into), ..server },
             plugin_dirs: typed(layered, "/plugin_dirs", problems)?,
             routing: typed(layered, "/routing", problems)?,
+            health: typed(layered, "/health", problems)?,
             limits: typed(layered, "/limits", problems)?,
             loader: typed(layered, "/loader", problems)?,
             data_dir: environment.path("PATCHBAY_DATA_DIR"),

@@ -37,7 +37,8 @@ pub use entry::{Enabled, Isolation, ProviderEntry};
 pub use environment::Environment;
 pub use files::ConfigFiles;
 pub use host::{
-    BreakerSettings, Config, LimitSettings, LoaderSettings, RoutingSettings, ServerSettings, Strategy,
+    BreakerSettings, Config, HealthSettings, LimitSettings, LoaderSettings, RetrySettings, RoutingSettings,
+    ServerSettings, Strategy,
 };
 pub use layers::{CommandLineLayer, Layers, RuntimeLayer, runtime_problems};
 pub use origin::{EffectiveValue, Origin};

@@ -46,6 +46,10 @@ pub struct ProviderSettings {
     pub chunk_timeout: Duration,
     /// A whole stream within this time.
     pub total_timeout: Option<Duration>,
+    /// How often a request that failed for a passing reason is tried again here.
+    pub retry_attempts: u32,
+    /// Requests at one time; none is without a limit.
+    pub max_concurrent: Option<u64>,
     /// Whether plain http is allowed beyond loopback.
     pub allow_http: bool,
     /// Headers added to every request upstream.
@@ -85,6 +89,8 @@ struct HostKeys {
     connect_timeout: Option<f64>,
     chunk_timeout: Option<f64>,
     total_timeout: Option<f64>,
+    retry_attempts: Option<u32>,
+    max_concurrent: Option<u64>,
     #[serde(default)]
     allow_http: bool,
     #[serde(default)]
@@ -141,6 +147,8 @@ impl ProviderSettings {
                 .unwrap_or(Duration::from_secs(5)),
             chunk_timeout: seconds("chunk_timeout", host.chunk_timeout)?.unwrap_or(Duration::from_secs(60)),
             total_timeout: seconds("total_timeout", host.total_timeout)?,
+            retry_attempts: host.retry_attempts.unwrap_or(3),
+            max_concurrent: host.max_concurrent,
             allow_http: host.allow_http,
             extra_headers: host.extra_headers,
             plugin_config,
@@ -184,6 +192,8 @@ impl ProviderSettings {
             connect_timeout,
             chunk_timeout,
             total_timeout,
+            retry_attempts,
+            max_concurrent,
             allow_http,
             extra_headers,
             plugin_config,
@@ -196,6 +206,8 @@ impl ProviderSettings {
                 connect_timeout,
                 chunk_timeout,
                 total_timeout,
+                retry_attempts,
+                max_concurrent,
                 allow_http,
                 extra_headers,
                 plugin_config,

@@ -78,7 +78,7 @@ pub const VARIABLES: &[Variable] = &[
         "<NAME>_API_KEYS",
         Some("/config/api_keys"),
         "",
-        "Several keys, with commas in between, for use in turn. Only the first is used yet.",
+        "Several keys, with commas in between: the next one is used when upstream limits or refuses one.",
     ),
     variable(
         "<NAME>_BASE_URL",
@@ -97,7 +97,7 @@ pub const VARIABLES: &[Variable] = &[
         "<NAME>_RETRY_ATTEMPTS",
         Some("/config/retry_attempts"),
         "3",
-        "How often a request that failed for a passing reason is tried again. Not acted on yet.",
+        "How often a request that failed for a passing reason is tried again.",
     ),
     variable(
         "PATCHBAY__<SECTION>__<KEY>",

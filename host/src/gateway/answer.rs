@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::providers::Provider;
+use super::Served;
 
 /// Token counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -44,12 +43,8 @@ pub struct Facts {
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Who gave it.
-    pub provider: Arc<Provider>,
-    /// The model really used, as far as known.
-    pub model: String,
-    /// How many providers were asked.
-    pub attempts: usize,
-    /// How long it took, from the first of them on.
+    pub served: Served,
+    /// How long it took, all tries together.
     pub latency: Duration,
     /// Its words; empty when it is all tool calls.
     pub text: String,
@@ -65,11 +60,7 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct RawAnswer {
     /// Who gave it.
-    pub provider: Arc<Provider>,
-    /// The model really used, as far as known.
-    pub model: String,
-    /// How many providers were asked.
-    pub attempts: usize,
+    pub served: Served,
     /// The JSON.
     pub raw: Bytes,
 }

@@ -1,212 +1,155 @@
-//! Asking the candidates, one after the other, until one of them answers.
+//! Asking the candidates until one of them answers: the next key, the next provider, and then, after a while, those
+//! again that failed for a passing reason.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use patchbay_plugin_api::{ErrorKind, ProviderError};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::answer::{self, Answer, Facts, RawAnswer};
-use super::request::{ChatRequest, EmbedRequest};
-use super::select::{Candidate, SelectError, Target, select};
-use super::stream::CommittedAnswer;
+use super::dice::Dice;
+use super::select::{Candidate, Found, Next, Passed, Queue, Reason, SelectError};
+use super::{Failed, GatewayError, Served};
+use crate::config::{RetrySettings, RoutingSettings};
 use crate::plugins::Feature;
-use crate::providers::{CallContext, Registry};
-use crate::services::http::HttpClient;
+use crate::providers::{Admission, CallContext, Refusal};
 
-/// Serves requests from whatever providers there are at that moment. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Gateway {
-    registry: Arc<Registry>,
-    http: HttpClient,
-}
+/// The wait before the first second try; doubled each time, up to the longest.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
-/// A provider that was asked in vain.
-#[derive(Clone, Debug)]
-pub struct Failed {
-    /// Its name.
-    pub provider: String,
-    /// What it said.
-    pub error: ProviderError,
-}
-
-/// Why a request was not served.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// Nobody was asked.
-    #[error(transparent)]
-    Select(#[from] SelectError),
-    /// Everybody who was asked failed: the last of them decides what to say, those before it are in `earlier`.
-    #[error("{} failed", last.provider)]
-    Failed {
-        /// Who failed last.
-        last: Failed,
-        /// Who failed before.
-        earlier: Vec<Failed>,
-    },
-}
-
-impl Gateway {
-    /// A gateway to the providers of a registry.
-    pub fn new(registry: Arc<Registry>, http: HttpClient) -> Self {
-        Self { registry, http }
-    }
-
-    /// A whole answer. Dropping the future cancels.
-    pub async fn complete(
-        &self,
-        request: &ChatRequest,
-        request_id: &Arc<str>,
-    ) -> Result<Answer, GatewayError> {
-        let began = Instant::now();
-        let mut attempts = self.attempts(request.target(), &request.needs, request_id)?;
-        while let Some(candidate) = attempts.next_candidate() {
-            match attempts.complete(request, &candidate, began).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => attempts.note(&candidate, error)?,
-            }
-        }
-        Err(attempts.exhausted())
-    }
-
-    /// A whole answer that is passed on as it is. Dropping the future cancels.
-    pub async fn complete_raw(
-        &self,
-        request: &ChatRequest,
-        request_id: &Arc<str>,
-    ) -> Result<RawAnswer, GatewayError> {
-        let mut attempts = self.attempts(request.target(), &request.needs, request_id)?;
-        while let Some(candidate) = attempts.next_candidate() {
-            let body = request.body_for(&candidate.provider.settings, candidate.model.as_deref());
-            let answer = candidate.provider.complete(&body, &attempts.call).await;
-            match answer.and_then(|raw| attempts.raw(&candidate, raw, answer::model_of_choices)) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => attempts.note(&candidate, error)?,
-            }
-        }
-        Err(attempts.exhausted())
-    }
-
-    /// Vectors. Dropping the future cancels.
-    pub async fn embed(
-        &self,
-        request: &EmbedRequest,
-        request_id: &Arc<str>,
-    ) -> Result<RawAnswer, GatewayError> {
-        let target = Target { provider: None, model: request.model.as_deref() };
-        let mut attempts = self.attempts(target, &EmbedRequest::NEEDS, request_id)?;
-        while let Some(candidate) = attempts.next_candidate() {
-            let body = request.body_for(candidate.model.as_deref());
-            let answer = candidate.provider.embed(&body, &attempts.call).await;
-            match answer.and_then(|raw| attempts.raw(&candidate, raw, answer::model_of_vectors)) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => attempts.note(&candidate, error)?,
-            }
-        }
-        Err(attempts.exhausted())
-    }
-
-    /// An answer that has begun. Dropping the future, or the answer, cancels.
-    pub async fn stream(
-        &self,
-        request: &ChatRequest,
-        request_id: &Arc<str>,
-    ) -> Result<CommittedAnswer, GatewayError> {
-        let mut attempts = self.attempts(request.target(), &request.needs, request_id)?;
-        while let Some(candidate) = attempts.next_candidate() {
-            match attempts.stream(request, &candidate).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => attempts.note(&candidate, error)?,
-            }
-        }
-        Err(attempts.exhausted())
-    }
-
-    fn attempts(
-        &self,
-        target: Target<'_>,
-        needs: &[Feature],
-        request_id: &Arc<str>,
-    ) -> Result<Attempts, SelectError> {
-        // The snapshot is let go at once: the candidates keep alive what they need.
-        let candidates = select(&self.registry.snapshot(), target, needs)?;
-        let call = CallContext { http: self.http.clone(), request_id: Arc::clone(request_id) };
-        Ok(Attempts { call, candidates: candidates.into_iter(), failed: Vec::new() })
-    }
-}
-
-impl ChatRequest {
-    fn target(&self) -> Target<'_> {
-        Target { provider: self.provider.as_deref(), model: self.model.as_deref() }
-    }
-}
+/// So many of those who did not serve are named in the explanation of who did.
+const MOST_EXPLAINED: usize = 8;
 
 /// The candidates of one request, and what came of those that were asked.
-struct Attempts {
-    call: CallContext,
-    candidates: std::vec::IntoIter<Candidate>,
+pub(super) struct Attempts<'r> {
+    pub(super) call: CallContext,
+    needs: &'r [Feature],
+    queue: Queue,
+    dice: Dice,
+    fallback: bool,
+    retries: RetrySettings,
+    deadline: Instant,
+    passed: Vec<(Candidate, Reason)>,
     failed: Vec<Failed>,
+    /// To be asked next: the same provider, with its next key.
+    again: Option<Tried>,
+    /// To be asked once everybody else was.
+    later: Vec<Later>,
 }
 
-impl Attempts {
-    fn next_candidate(&mut self) -> Option<Candidate> {
-        self.candidates.next()
-    }
+/// Somebody who is asked, or was.
+#[derive(Clone, Debug)]
+pub(super) struct Tried {
+    pub(super) candidate: Candidate,
+    /// How often it was asked again after a wait.
+    rounds: u32,
+    /// How many keys were tried in this round.
+    keys: usize,
+}
 
-    async fn complete(
-        &self,
-        request: &ChatRequest,
-        candidate: &Candidate,
+#[derive(Debug)]
+struct Later {
+    tried: Tried,
+    at: Instant,
+}
+
+impl<'r> Attempts<'r> {
+    pub(super) fn new(
+        call: CallContext,
+        needs: &'r [Feature],
+        queue: Queue,
+        dice: Dice,
+        routing: &RoutingSettings,
         began: Instant,
-    ) -> Result<Answer, ProviderError> {
-        let provider = Arc::clone(&candidate.provider);
-        let body = request.body_for(&provider.settings, candidate.model.as_deref());
-        let raw = provider.complete(&body, &self.call).await?;
-        let (text, role) = answer::words_of(&raw)?;
-        let mut facts = Facts::default();
-        facts.add(&raw);
-        let model = facts.model.clone().or_else(|| candidate.model.clone()).unwrap_or_default();
-        Ok(Answer {
-            provider,
-            model,
-            attempts: self.failed.len() + 1,
-            latency: began.elapsed(),
-            text,
-            role,
-            facts,
-            raw,
-        })
+    ) -> Self {
+        let retries = routing.retries.clone();
+        let deadline = began + Duration::from_secs_f64(retries.deadline);
+        let (passed, failed, later) = (Vec::new(), Vec::new(), Vec::new());
+        let fallback = routing.fallback;
+        Self { call, needs, queue, dice, fallback, retries, deadline, passed, failed, again: None, later }
     }
 
-    /// An answer whose words nobody here reads.
-    fn raw(
-        &self,
-        candidate: &Candidate,
-        raw: Bytes,
-        model_of: fn(&[u8]) -> Result<Option<String>, ProviderError>,
-    ) -> Result<RawAnswer, ProviderError> {
-        let model = model_of(&raw)?.or_else(|| candidate.model.clone()).unwrap_or_default();
-        let provider = Arc::clone(&candidate.provider);
-        Ok(RawAnswer { provider, model, attempts: self.failed.len() + 1, raw })
+    /// Who is asked next, let in already. None when there is nobody, or nobody worth waiting for.
+    pub(super) async fn next(&mut self) -> Option<(Tried, Admission)> {
+        if let Some(tried) = self.again.take()
+            && let Ok(admission) = tried.candidate.provider.admit(Instant::now())
+        {
+            return Some((tried, admission));
+        }
+        if self.fallback || self.failed.is_empty() {
+            while let Some(next) = self.queue.next(self.needs, Instant::now(), &mut || self.dice.roll()) {
+                match next {
+                    Next::Passed(candidate, reason) => self.pass(candidate, reason),
+                    Next::Candidate(candidate) => match candidate.provider.admit(Instant::now()) {
+                        Ok(admission) => {
+                            candidate.provider.standing.budget.pay_in(self.retries.budget);
+                            return Some((Tried { candidate, rounds: 0, keys: 1 }, admission));
+                        }
+                        Err(refusal) => self.pass(candidate, Reason::Refused(refusal)),
+                    },
+                }
+            }
+        }
+        self.wait_for_one().await
     }
 
-    async fn stream(
-        &self,
-        request: &ChatRequest,
-        candidate: &Candidate,
-    ) -> Result<CommittedAnswer, ProviderError> {
-        let provider = Arc::clone(&candidate.provider);
-        let body = request.body_for(&provider.settings, candidate.model.as_deref());
-        let stream = provider.stream(&body, &self.call).await?;
-        CommittedAnswer::begin(stream, provider, candidate.model.clone(), self.failed.len() + 1).await
+    /// Everybody had a turn: whoever can be asked again first.
+    async fn wait_for_one(&mut self) -> Option<(Tried, Admission)> {
+        loop {
+            let soonest = (0..self.later.len()).min_by_key(|place| self.later[*place].at)?;
+            let Later { mut tried, at } = self.later.swap_remove(soonest);
+            let longest = Instant::now() + Duration::from_secs_f64(self.retries.longest_wait);
+            if at > longest || at >= self.deadline {
+                return None;
+            }
+            let provider = Arc::clone(&tried.candidate.provider);
+            if !provider.standing.budget.take() {
+                continue;
+            }
+            tokio::time::sleep_until(at).await;
+            tried.rounds += 1;
+            tried.keys = 1;
+            match provider.admit(Instant::now()) {
+                Ok(admission) => return Some((tried, admission)),
+                Err(refusal) => self.postpone(tried, refusal),
+            }
+        }
     }
 
-    /// Takes note of a failure; an error when asking anybody else is of no use.
-    fn note(&mut self, candidate: &Candidate, error: ProviderError) -> Result<(), GatewayError> {
-        let provider = candidate.provider.name();
+    fn pass(&mut self, candidate: Candidate, reason: Reason) {
+        self.passed.push((candidate.clone(), reason));
+        if let Reason::Refused(refusal) = reason {
+            self.postpone(Tried { candidate, rounds: 0, keys: 1 }, refusal);
+        }
+    }
+
+    /// Only whoever asks for fewer requests says when to come back; other refusals are not worth waiting for.
+    fn postpone(&mut self, tried: Tried, refusal: Refusal) {
+        if let Refusal::Resting { wait, refused: false } = refusal
+            && tried.rounds < tried.candidate.provider.settings.retry_attempts
+        {
+            self.later.push(Later { tried, at: Instant::now() + wait });
+        }
+    }
+
+    /// Until when a try may go on. The first one has its provider's own limits alone.
+    pub(super) fn limit(&self) -> Option<Instant> {
+        (!self.failed.is_empty()).then_some(self.deadline)
+    }
+
+    /// What a try that reached the limit failed with.
+    pub(super) fn overdue(&self) -> ProviderError {
+        let within = humantime::format_duration(Duration::from_secs_f64(self.retries.deadline));
+        ProviderError::new(ErrorKind::TimedOut, format!("no answer within {within}, all tries together"))
+    }
+
+    /// Takes note of a failure; an error when asking anybody again is of no use.
+    pub(super) fn note(&mut self, tried: &Tried, error: ProviderError) -> Result<(), GatewayError> {
+        let provider = &tried.candidate.provider;
         warn!(
-            provider,
+            provider = provider.name(),
             request_id = &*self.call.request_id,
             kind = error.kind.as_str(),
             status = error.status,
@@ -214,21 +157,87 @@ impl Attempts {
             problem = error.message,
             "provider failed"
         );
-        // What one provider does not support another may.
-        let next_may_do_better = error.kind.retryable() || error.kind == ErrorKind::Unsupported;
-        self.failed.push(Failed { provider: provider.to_owned(), error });
-        if next_may_do_better { Ok(()) } else { Err(self.exhausted()) }
+        let hopeless = error.kind == ErrorKind::InvalidInput;
+        self.plan_again(tried.clone(), &error);
+        self.failed.push(Failed { provider: provider.name().to_owned(), error });
+        if hopeless { Err(self.exhausted()) } else { Ok(()) }
     }
 
-    fn exhausted(&mut self) -> GatewayError {
+    /// Decides whether whoever failed is asked again, and when.
+    fn plan_again(&mut self, tried: Tried, error: &ProviderError) {
+        let (provider, now) = (&tried.candidate.provider, Instant::now());
+        let of_the_key = matches!(error.kind, ErrorKind::RateLimited | ErrorKind::Authentication);
+        let refusal = provider.refuses(now);
+        if of_the_key && refusal.is_none() && error.status != Some(403) && tried.keys < provider.keys.count()
+        {
+            self.again = Some(Tried { keys: tried.keys + 1, ..tried });
+            return;
+        }
+        match refusal {
+            Some(refusal) => self.postpone(tried, refusal),
+            None if passes(error) && tried.rounds < provider.settings.retry_attempts => {
+                let wait = self.backoff(tried.rounds).max(error.retry_after.unwrap_or_default());
+                self.later.push(Later { tried, at: now + wait });
+            }
+            None => {}
+        }
+    }
+
+    /// Twice as long each time, less up to half of it: those who failed together do not come back together.
+    fn backoff(&mut self, rounds: u32) -> Duration {
+        let whole = FIRST_BACKOFF.saturating_mul(1 << rounds.min(10)).min(LONGEST_BACKOFF);
+        whole.mul_f64(0.5 + 0.5 * self.dice.share())
+    }
+
+    /// What to say when nobody answered.
+    pub(super) fn exhausted(&mut self) -> GatewayError {
         let mut earlier = std::mem::take(&mut self.failed);
         match earlier.pop() {
             Some(last) => GatewayError::Failed { last, earlier },
-            // Selecting nobody is an error of its own, so somebody was asked; still, better an answer than a panic.
-            None => GatewayError::Select(SelectError::NothingAvailable { passed: Vec::new() }),
+            None => GatewayError::Select(SelectError::NothingAvailable { passed: self.passed() }),
         }
+    }
+
+    fn passed(&self) -> Vec<Passed> {
+        let passed = self.passed.iter();
+        let name = |candidate: &Candidate| candidate.provider.name().to_owned();
+        passed.map(|(candidate, reason)| Passed { provider: name(candidate), reason: *reason }).collect()
+    }
+
+    /// Who served, and why.
+    pub(super) fn served(&self, tried: Tried, model: Option<String>) -> Served {
+        let route = self.route(&tried);
+        let Candidate { provider, model: asked } = tried.candidate;
+        let model = model.or(asked).unwrap_or_default();
+        Served { provider, model, attempts: self.failed.len() + 1, route }
+    }
+
+    /// The decision in one line.
+    fn route(&self, tried: &Tried) -> String {
+        let mut route = match &self.queue.found {
+            Found::ByName => "asked for by name".to_owned(),
+            Found::ByChain => "next in its chain".to_owned(),
+            Found::By(strategy, 1) => format!("{}, the only one", strategy.word()),
+            Found::By(strategy, count) => format!("{} of {count}", strategy.word()),
+        };
+        route.insert_str(0, ": ");
+        route.insert_str(0, tried.candidate.provider.name());
+        let passed = self.passed().into_iter().map(|passed| passed.to_string());
+        let failed = self.failed.iter().map(|it| format!("{} failed: {}", it.provider, it.error.kind));
+        for other in passed.chain(failed).take(MOST_EXPLAINED) {
+            route.push_str("; ");
+            route.push_str(&other);
+        }
+        route
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Whether the same request may succeed at the same provider a moment later.
+fn passes(error: &ProviderError) -> bool {
+    match error.kind {
+        ErrorKind::Connection | ErrorKind::BrokenStream | ErrorKind::UnreadableAnswer => true,
+        ErrorKind::Provider => !error.status.is_some_and(|status| (400..500).contains(&status)),
+        // Who did not answer in time has enough to do, and a plugin that panicked will again.
+        _ => false,
+    }
+}

@@ -7,18 +7,21 @@ mod messages;
 pub(crate) mod near;
 mod request;
 // 2. Which providers may serve it, in which order.
+mod dice;
+mod order;
 mod select;
 // What there is to ask for.
 mod models;
 // 3. Asking them, one after the other.
 mod attempt;
+mod serve;
 // 4. The answer, whole or on its way.
 mod answer;
 mod stream;
 
 pub use answer::{Answer, Facts, RawAnswer, Usage, text_of};
-pub use attempt::{Failed, Gateway, GatewayError};
 pub use models::{ListedModel, find_model, list_models};
 pub use request::{ChatRequest, EmbedRequest, RequestError};
-pub use select::{Passed, SelectError, find_provider};
+pub use select::{Passed, Reason, SelectError, find_provider};
+pub use serve::{Failed, Gateway, GatewayError, Served};
 pub use stream::CommittedAnswer;

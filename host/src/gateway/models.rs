@@ -1,7 +1,10 @@
 //! The models that can be asked for, by the names that requests may use.
 
-use super::select::{SelectError, models_of, offered, unknown_model};
-use crate::providers::{Provider, Snapshot};
+use super::select::{SelectError, unknown_model};
+use crate::providers::Snapshot;
+
+/// Who answers to the name of a chain: whoever of it can.
+const CHAIN_OWNER: &str = "patchbay";
 
 /// A name that a request may have in `model`, and who answers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,19 +15,21 @@ pub struct ListedModel {
     pub provider: String,
 }
 
-/// All names, by the providers' priority. A model stands there alone only where it means one provider.
+/// All names, by the providers' priority. A model stands there alone only where it means one provider, or a chain.
 pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
-    let mut listed: Vec<ListedModel> = Vec::new();
+    let chains = &snapshot.rules.routing.chains;
+    let chain = |name: &String| ListedModel { id: name.clone(), provider: CHAIN_OWNER.to_owned() };
+    let mut listed: Vec<ListedModel> = chains.keys().map(chain).collect();
     for provider in snapshot.by_priority() {
-        for model in models_of(provider) {
-            let name = provider.name();
+        let (name, first) = (provider.name(), listed.len());
+        for model in provider.known_models() {
             let pinned = ListedModel { id: format!("{name}/{model}"), provider: name.to_owned() };
             // The default may be in the list too.
-            if listed.contains(&pinned) {
+            if listed[first..].contains(&pinned) {
                 continue;
             }
             listed.push(pinned);
-            if only_server(snapshot, model) == Some(name) {
+            if !chains.contains_key(model) && only_server(snapshot, model) == Some(name) {
                 listed.push(ListedModel { id: model.to_owned(), provider: name.to_owned() });
             }
         }
@@ -41,10 +46,10 @@ pub fn find_model(snapshot: &Snapshot, id: &str) -> Result<ListedModel, SelectEr
 /// The one provider that a request for this model goes to.
 fn only_server<'s>(snapshot: &'s Snapshot, model: &str) -> Option<&'s str> {
     let is_pin = model.split_once('/').is_some_and(|(first, _)| snapshot.get(first).is_some());
-    let serves = |provider: &&Provider| models_of(provider).any(|known| known == model);
-    let mut serving = offered(snapshot).into_iter().map(AsRef::as_ref).filter(serves);
-    let only = serving.next()?;
-    (!is_pin && model != "auto" && serving.next().is_none()).then(|| only.name())
+    match snapshot.serving(model)?.members() {
+        [only] if !is_pin && model != "auto" => Some(only.name()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -62,7 +67,7 @@ mod tests {
             }
             testing::provider(settings, None)
         });
-        Snapshot::new(1, providers.collect())
+        testing::snapshot(providers.collect())
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Number;
 use serde_json::value::RawValue;
 
 use super::messages;
-use crate::config::ProviderSettings;
+use crate::config::{ProviderSettings, Strategy};
 use crate::plugins::Feature;
 use crate::providers::Members;
 
@@ -54,6 +54,8 @@ pub struct ChatRequest {
     pub model: Option<String>,
     /// The provider asked for by name, if any.
     pub provider: Option<String>,
+    /// How to choose among several providers, if not the configured way.
+    pub strategy: Option<Strategy>,
     /// Whether upstream's own JSON is wanted too.
     pub include_raw: bool,
     /// Whether the answer is wanted as it is generated. Of OpenAI's surface only.
@@ -77,18 +79,15 @@ impl ChatRequest {
         let needs = needs(&members, contents);
         let model = model(&members)?;
         let provider = text(&members, "provider")?;
-        if let Some(strategy) = text(&members, "strategy")?
-            && strategy != "priority_first"
-        {
-            return Err(field("strategy", format!("{strategy:?} is not known; known: priority_first")));
-        }
+        let strategy = text(&members, "strategy")?.map(|word| strategy(&word)).transpose()?;
         let include_raw = flag(&members, "include_raw")?;
         read_numbers(&mut members)?;
         for name in OURS.into_iter().chain(["stream", "stream_options"]) {
             members.remove(name);
         }
         let (stream, include_usage) = (false, false);
-        Ok(Self { model, provider, include_raw, stream, include_usage, needs, defaults: true, members })
+        let defaults = true;
+        Ok(Self { model, provider, strategy, include_raw, stream, include_usage, needs, defaults, members })
     }
 
     /// Reads a body of `/v1/chat/completions`. All of its members go on as they came, but for the model.
@@ -99,6 +98,7 @@ impl ChatRequest {
         Ok(Self {
             model: model(&members)?,
             provider: None,
+            strategy: None,
             include_raw: false,
             stream: flag(&members, "stream")?,
             include_usage: include_usage(&members)?,
@@ -161,6 +161,13 @@ fn with_model(members: &Members, model: Option<&str>) -> Members {
     members
 }
 
+fn strategy(word: &str) -> Result<Strategy, RequestError> {
+    Strategy::of_word(word).ok_or_else(|| {
+        let known = Strategy::ALL.map(Strategy::word).join(", ");
+        field("strategy", format!("{word:?} is not known; known: {known}"))
+    })
+}
+
 /// The model that is asked for; none for `auto`.
 fn model(members: &Members) -> Result<Option<String>, RequestError> {
     Ok(text(members, "model")?.filter(|model| model != "auto"))
@@ -187,6 +194,7 @@ fn needs(members: &Members, contents: messages::Contents) -> Vec<Feature> {
     let json_output =
         format.and_then(|format| format.kind).is_some_and(|kind| kind.get().starts_with("\"json"));
     let wanted = [
+        (true, Feature::ChatCompletion),
         (filled("tools") || filled("functions"), Feature::FunctionCalling),
         (contents.images, Feature::Vision),
         (json_output, Feature::JsonOutput),

@@ -1,14 +1,17 @@
 //! Which providers may serve a request, in which order. Pure: a snapshot and a request in, candidates out.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::near::near;
+use super::order::Order;
+use crate::config::Strategy;
 use crate::plugins::Feature;
-use crate::providers::{Provider, Snapshot};
-
-/// The mock's plugin and its priority: together they mean "never in place of a real one".
-const MOCK: (&str, i32) = ("mock", 999);
+use crate::providers::{Provider, Refusal, Snapshot};
 
 /// What a request names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub(super) struct Target<'a> {
     pub provider: Option<&'a str>,
     /// The model it asks for; none for whichever is the default.
     pub model: Option<&'a str>,
+    /// How to choose among several; none for the configured way.
+    pub strategy: Option<Strategy>,
 }
 
 /// A provider that may serve the request, and the model to ask it for (none: the plugin's own default).
@@ -42,17 +47,35 @@ pub struct Passed {
 pub enum Reason {
     /// The request needs this, and it does not do it.
     Lacks(Feature),
-    /// Its plugin failed too often, and is not asked any more.
-    Quarantined,
+    /// It takes no request just now.
+    Refused(Refusal),
+}
+
+impl Passed {
+    /// Whether it only asks for fewer requests.
+    pub fn is_limited(&self) -> bool {
+        matches!(self.reason, Reason::Refused(Refusal::Resting { refused: false, .. }))
+    }
+
+    /// Whether upstream does not accept its keys.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.reason, Reason::Refused(Refusal::Resting { refused: true, .. }))
+    }
+
+    /// When to come back, where that is known.
+    pub fn wait(&self) -> Option<Duration> {
+        match self.reason {
+            Reason::Refused(refusal) => refusal.wait(),
+            Reason::Lacks(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Passed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {
             Reason::Lacks(feature) => write!(f, "{}: does not support {}", self.provider, feature.word()),
-            Reason::Quarantined => {
-                write!(f, "{}: its plugin is quarantined; GET /api/plugins says why", self.provider)
-            }
+            Reason::Refused(refusal) => write!(f, "{}: {refusal}", self.provider),
         }
     }
 }
@@ -87,35 +110,124 @@ pub enum SelectError {
     },
 }
 
+/// By what the candidates were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The request names its provider.
+    ByName,
+    /// By this strategy among so many.
+    By(Strategy, usize),
+    /// The model stands for a chain.
+    ByChain,
+}
+
+/// The candidates of one request, one after the other: whoever is not needed is not looked at.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub found: Found,
+    lines: VecDeque<Line>,
+}
+
+/// Who serves one model.
+#[derive(Debug)]
+struct Line {
+    order: Order,
+    /// As asked for; none for each one's default.
+    model: Option<String>,
+}
+
+/// What the queue has next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// One to be asked.
+    Candidate(Candidate),
+    /// One that cannot serve this request.
+    Passed(Candidate, Reason),
+}
+
 /// The candidates for a request, the first to be tried first.
-pub(super) fn select(
-    snapshot: &Snapshot,
-    target: Target<'_>,
-    needs: &[Feature],
-) -> Result<Vec<Candidate>, SelectError> {
+pub(super) fn select(snapshot: &Snapshot, target: Target<'_>) -> Result<Queue, SelectError> {
     if snapshot.by_priority().is_empty() {
         return Err(SelectError::NoProviders);
     }
-    let serving = match pin(snapshot, target)? {
-        (Some(provider), model) => serving_pinned(snapshot, provider, model)?,
-        (None, model) => serving_any(snapshot, model)?,
-    };
-    let mut passed = Vec::new();
-    let mut candidates = Vec::with_capacity(serving.len());
-    for candidate in serving {
-        match unfit(&candidate.provider, needs) {
-            None => candidates.push(candidate),
-            Some(reason) => passed.push(Passed { provider: candidate.provider.name().to_owned(), reason }),
-        }
+    let routing = &snapshot.rules.routing;
+    let strategy = target.strategy.unwrap_or(routing.default_strategy);
+    let chain = target.model.filter(|_| target.provider.is_none());
+    if let Some(chain) = chain.and_then(|model| routing.chains.get(model)) {
+        return chained(snapshot, strategy, chain);
     }
-    if candidates.is_empty() { Err(SelectError::NothingAvailable { passed }) } else { Ok(candidates) }
+    let (line, found) = line(snapshot, target, strategy)?;
+    Ok(Queue { found, lines: VecDeque::from([line]) })
 }
 
-fn unfit(provider: &Provider, needs: &[Feature]) -> Option<Reason> {
-    if provider.instance.quarantined().is_some() {
-        return Some(Reason::Quarantined);
+/// One line for each model of a chain. What cannot be served by anybody just now is left out, unless that is all.
+fn chained(snapshot: &Snapshot, strategy: Strategy, chain: &[String]) -> Result<Queue, SelectError> {
+    let mut lines = VecDeque::with_capacity(chain.len());
+    let mut first_error = None;
+    for model in chain {
+        let target = Target { model: Some(model.as_str()), ..Target::default() };
+        match line(snapshot, target, strategy) {
+            Ok((line, _)) => lines.push_back(line),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
     }
-    needs.iter().find(|need| !provider.features.has(**need)).map(|lacks| Reason::Lacks(*lacks))
+    match first_error {
+        Some(error) if lines.is_empty() => Err(error),
+        _ => Ok(Queue { found: Found::ByChain, lines }),
+    }
+}
+
+fn line(snapshot: &Snapshot, target: Target<'_>, strategy: Strategy) -> Result<(Line, Found), SelectError> {
+    let (provider, model) = pin(snapshot, target)?;
+    let owned = model.map(str::to_owned);
+    if let Some(provider) = provider {
+        if model.is_some_and(|model| !provider.may_serve(model)) {
+            return Err(unknown_model(snapshot, model.unwrap_or_default()));
+        }
+        return Ok((Line { order: Order::one(Arc::clone(provider)), model: owned }, Found::ByName));
+    }
+    let pool = match model {
+        None => snapshot.offered(),
+        // Whoever lists the model is asked; without anyone who does, those who never said what they serve.
+        Some(model) => match snapshot.serving(model) {
+            Some(pool) => pool,
+            None if snapshot.unlisted().members().is_empty() => return Err(unknown_model(snapshot, model)),
+            None => snapshot.unlisted(),
+        },
+    };
+    let found = Found::By(strategy, pool.members().len());
+    Ok((Line { order: Order::new(Arc::clone(pool), strategy), model: owned }, found))
+}
+
+impl Queue {
+    /// The next one, or why the next one is passed over. `dice` is asked for random numbers.
+    pub(super) fn next(
+        &mut self,
+        needs: &[Feature],
+        now: Instant,
+        dice: &mut impl FnMut() -> u64,
+    ) -> Option<Next> {
+        loop {
+            let line = self.lines.front_mut()?;
+            let model = line.model.as_deref();
+            let candidate = |provider: Arc<Provider>| {
+                let model = model.or(provider.settings.model.as_deref()).map(str::to_owned);
+                Candidate { provider, model }
+            };
+            match line.order.next(|provider| unfit(provider, needs, now), dice) {
+                Some((provider, None)) => return Some(Next::Candidate(candidate(provider))),
+                Some((provider, Some(reason))) => return Some(Next::Passed(candidate(provider), reason)),
+                None => drop(self.lines.pop_front()),
+            }
+        }
+    }
+}
+
+fn unfit(provider: &Provider, needs: &[Feature], now: Instant) -> Option<Reason> {
+    match needs.iter().find(|need| !provider.features.has(**need)) {
+        Some(lacks) => Some(Reason::Lacks(*lacks)),
+        None => provider.refuses(now).map(Reason::Refused),
+    }
 }
 
 type Pinned<'s, 't> = (Option<&'s Arc<Provider>>, Option<&'t str>);
@@ -127,13 +239,13 @@ fn pin<'s, 't>(snapshot: &'s Snapshot, target: Target<'t>) -> Result<Pinned<'s, 
         // Only when the first part is a provider's name: other slashes belong to the model.
         return Ok(match split.and_then(|(first, rest)| Some((snapshot.get(first)?, rest))) {
             Some((provider, rest)) => (Some(provider), named(rest)),
-            None => (None, target.model),
+            None => (None, target.model.and_then(named)),
         });
     };
     let provider = find_provider(snapshot, name)?;
     match split {
         Some((first, rest)) if first == name => Ok((Some(provider), named(rest))),
-        _ => Ok((Some(provider), target.model)),
+        _ => Ok((Some(provider), target.model.and_then(named))),
     }
 }
 
@@ -149,81 +261,8 @@ fn named(model: &str) -> Option<&str> {
     Some(model).filter(|model| !model.is_empty() && *model != "auto")
 }
 
-fn serving_pinned(
-    snapshot: &Snapshot,
-    provider: &Arc<Provider>,
-    model: Option<&str>,
-) -> Result<Vec<Candidate>, SelectError> {
-    match model {
-        Some(model) if lists(provider, model) == Listing::Not => Err(unknown_model(snapshot, model)),
-        _ => Ok(vec![candidate(provider, model)]),
-    }
-}
-
-fn serving_any(snapshot: &Snapshot, model: Option<&str>) -> Result<Vec<Candidate>, SelectError> {
-    let offered = offered(snapshot);
-    let Some(model) = model else {
-        return Ok(offered.into_iter().map(|provider| candidate(provider, None)).collect());
-    };
-    // Whoever lists the model is asked; without anyone who does, those who never said what they serve.
-    for listing in [Listing::Listed, Listing::Open] {
-        let serving: Vec<Candidate> = offered
-            .iter()
-            .filter(|provider| lists(provider, model) == listing)
-            .map(|provider| candidate(provider, Some(model)))
-            .collect();
-        if !serving.is_empty() {
-            return Ok(serving);
-        }
-    }
-    Err(unknown_model(snapshot, model))
-}
-
-/// Who may be asked without being named.
-pub(super) fn offered(snapshot: &Snapshot) -> Vec<&Arc<Provider>> {
-    let real: Vec<&Arc<Provider>> =
-        snapshot.by_priority().iter().filter(|provider| !is_mock(provider)).collect();
-    if real.is_empty() { snapshot.by_priority().iter().collect() } else { real }
-}
-
-fn candidate(provider: &Arc<Provider>, model: Option<&str>) -> Candidate {
-    let model = model.or(provider.settings.model.as_deref()).map(str::to_owned);
-    Candidate { provider: Arc::clone(provider), model }
-}
-
-fn is_mock(provider: &Provider) -> bool {
-    (provider.plugin.id.as_str(), provider.settings.priority) == MOCK
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Listing {
-    /// The provider is known to serve the model.
-    Listed,
-    /// It may: nobody listed what it serves.
-    Open,
-    /// It has a list, and the model is not on it.
-    Not,
-}
-
-fn lists(provider: &Provider, model: &str) -> Listing {
-    if models_of(provider).any(|known| known == model) {
-        Listing::Listed
-    } else if provider.settings.models.is_empty() {
-        Listing::Open
-    } else {
-        Listing::Not
-    }
-}
-
-/// The models a provider is known to serve.
-pub(super) fn models_of(provider: &Provider) -> impl Iterator<Item = &str> {
-    let aliases = provider.plan.iter().flat_map(|plan| plan.model.aliases.keys());
-    let settings = &provider.settings;
-    settings.models.iter().chain(&settings.model).chain(aliases).map(String::as_str)
-}
-
 pub(super) fn unknown_model(snapshot: &Snapshot, name: &str) -> SelectError {
-    let names = snapshot.by_priority().iter().flat_map(|provider| models_of(provider));
+    let names = snapshot.by_priority().iter().flat_map(|provider| provider.known_models());
     SelectError::UnknownModel { name: name.to_owned(), near: near(name, names) }
 }
 

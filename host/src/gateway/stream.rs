@@ -1,10 +1,10 @@
 //! An answer that the client has seen begin: from here on no other provider can take over.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use patchbay_plugin_api::ProviderError;
 
+use super::Served;
 use super::answer::Facts;
 use crate::providers::{AnswerStream, Chunk, Provider};
 
@@ -14,26 +14,24 @@ const MAX_HELD_BYTES: usize = 1024 * 1024;
 /// A streamed answer. Dropping it cancels.
 #[derive(Debug)]
 pub struct CommittedAnswer {
-    /// How many providers were asked.
-    pub attempts: usize,
+    /// Who answers.
+    pub served: Served,
+    begun: Begun,
+}
+
+/// An answer that has begun, and nobody has said yet whose it is.
+#[derive(Debug)]
+pub(super) struct Begun {
     /// What is known of the answer so far; complete at the end.
-    pub facts: Facts,
-    /// The model that was asked for upstream.
-    asked_model: Option<String>,
+    pub(super) facts: Facts,
     /// What came up to the first content.
     held: VecDeque<Vec<Chunk>>,
     stream: AnswerStream,
-    provider: Arc<Provider>,
 }
 
-impl CommittedAnswer {
+impl Begun {
     /// Waits for the answer to begin. Until it does, an error means that somebody else may be asked.
-    pub(super) async fn begin(
-        mut stream: AnswerStream,
-        provider: Arc<Provider>,
-        asked_model: Option<String>,
-        attempts: usize,
-    ) -> Result<Self, ProviderError> {
+    pub(super) async fn wait(mut stream: AnswerStream) -> Result<Self, ProviderError> {
         let mut held = VecDeque::new();
         let mut facts = Facts::default();
         let mut size = 0;
@@ -43,7 +41,7 @@ impl CommittedAnswer {
                 if facts.finish_reason.is_some() {
                     break;
                 }
-                return Err(ProviderError::unreadable("the provider's stream ended without an answer"));
+                return Err(rejected(stream, "the provider's stream ended without an answer"));
             };
             note(&mut facts, &chunks, held.is_empty());
             size += chunks.iter().map(|chunk| chunk.json.len()).sum::<usize>();
@@ -53,33 +51,46 @@ impl CommittedAnswer {
                 break;
             }
             if size > MAX_HELD_BYTES {
-                return Err(ProviderError::unreadable("the provider's stream does not come to an answer"));
+                return Err(rejected(stream, "the provider's stream does not come to an answer"));
             }
         }
-        Ok(Self { attempts, facts, asked_model, held, stream, provider })
+        Ok(Self { facts, held, stream })
     }
 
+    pub(super) fn of(self, served: Served) -> CommittedAnswer {
+        CommittedAnswer { served, begun: self }
+    }
+}
+
+impl CommittedAnswer {
     /// The next chunks; none at the end. An error means that the answer is cut, and ends it.
     pub async fn next(&mut self) -> Option<Result<Vec<Chunk>, ProviderError>> {
-        if let Some(chunks) = self.held.pop_front() {
+        let begun = &mut self.begun;
+        if let Some(chunks) = begun.held.pop_front() {
             return Some(Ok(chunks));
         }
-        let item = self.stream.next().await?;
+        let item = begun.stream.next().await?;
         if let Ok(chunks) = &item {
-            note(&mut self.facts, chunks, false);
+            note(&mut begun.facts, chunks, false);
         }
         Some(item)
     }
 
-    /// Who answers.
-    pub fn provider(&self) -> &Provider {
-        &self.provider
+    /// What is known of the answer so far; complete at the end.
+    pub fn facts(&self) -> &Facts {
+        &self.begun.facts
     }
 
-    /// The model really used, as far as known.
-    pub fn model(&self) -> &str {
-        self.facts.model.as_deref().or(self.asked_model.as_deref()).unwrap_or_default()
+    /// Who answers.
+    pub fn provider(&self) -> &Provider {
+        &self.served.provider
     }
+}
+
+fn rejected(mut stream: AnswerStream, message: &str) -> ProviderError {
+    let error = ProviderError::unreadable(message);
+    stream.reject(&error);
+    error
 }
 
 /// Reads the facts out of the chunks that carry any: the first, and those at the end.

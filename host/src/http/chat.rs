@@ -18,7 +18,7 @@ use super::error::{ApiError, timestamp};
 use super::frames::{Form, Frames};
 use super::layers::RequestId;
 use super::state::AppState;
-use crate::gateway::{Answer, ChatRequest, CommittedAnswer, Usage};
+use crate::gateway::{Answer, ChatRequest, CommittedAnswer, Served, Usage};
 
 /// The answer as it is generated.
 pub(super) async fn stream(
@@ -44,7 +44,7 @@ pub(super) async fn streamed(
     connection: Connection,
     version: Version,
 ) -> Result<Response, ApiError> {
-    let names = used(answer.provider().name(), answer.model(), answer.attempts);
+    let names = used(&answer.served);
     let frames = Frames::new(answer, form, request_id);
     let body = if version < Version::HTTP_11 {
         // Without chunks, the end of the connection is the end of the answer: a cut one would look whole.
@@ -68,7 +68,7 @@ pub(super) async fn complete(
 ) -> Result<Response, ApiError> {
     let request = ChatRequest::parse(&body)?;
     let answer = state.gateway.complete(&request, &request_id).await?;
-    let names = used(answer.provider.name(), &answer.model, answer.attempts);
+    let names = used(&answer.served);
     let mut response = Json(Completed::of(&answer, request.include_raw)).into_response();
     response.headers_mut().extend(names);
     Ok(response)
@@ -101,8 +101,8 @@ impl<'a> Completed<'a> {
         Self {
             response: &answer.text,
             role: &answer.role,
-            provider: answer.provider.name(),
-            model: &answer.model,
+            provider: answer.served.provider.name(),
+            model: &answer.served.model,
             usage: facts.usage,
             finish_reason: facts.finish_reason.as_deref(),
             cost_usd: None,
@@ -126,14 +126,19 @@ fn wants_events(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Who answered, in headers. A name that cannot stand in a header is left out rather than failing the answer.
-pub(super) fn used(provider: &str, model: &str, attempts: usize) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(3);
-    for (name, value) in [("x-patchbay-provider", provider), ("x-patchbay-model", model)] {
+/// Who answered and why, in headers. A name that cannot stand in a header is left out rather than failing the answer.
+pub(super) fn used(served: &Served) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(4);
+    let texts = [
+        ("x-patchbay-provider", served.provider.name()),
+        ("x-patchbay-model", &served.model),
+        ("x-patchbay-route", &served.route),
+    ];
+    for (name, value) in texts {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-    headers.insert("x-patchbay-attempts", attempts.into());
+    headers.insert("x-patchbay-attempts", served.attempts.into());
     headers
 }

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use patchbay_plugin_api::{ErrorKind, ProviderError};
 use serde::Serialize;
 
-use crate::gateway::{Failed, GatewayError, RequestError, SelectError};
+use crate::gateway::{Failed, GatewayError, Passed, RequestError, SelectError};
 
 /// An error as a client gets to see it.
 #[derive(Clone, Debug)]
@@ -74,6 +74,11 @@ impl ApiError {
 
     pub(super) fn forbidden(details: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", details)
+    }
+
+    pub(super) fn unsupported(details: String) -> Self {
+        let short = "Not supported by the provider";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Unsupported.as_str(), short, details)
     }
 
     /// The error's JSON.
@@ -182,6 +187,9 @@ impl From<RequestError> for ApiError {
     }
 }
 
+const LIMITED: &str = "The provider limits requests";
+const KEY_REFUSED: &str = "The provider does not accept the key";
+
 impl From<SelectError> for ApiError {
     fn from(error: SelectError) -> Self {
         const NOBODY: &str = "No providers available";
@@ -202,7 +210,17 @@ impl From<SelectError> for ApiError {
             SelectError::NothingAvailable { passed } => {
                 let reasons: Vec<String> = passed.iter().map(ToString::to_string).collect();
                 let details = format!("{details} ({})", reasons.join("; "));
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_providers_available", NOBODY, details)
+                // What they would say if they were asked again.
+                let all_say = |what: fn(&Passed) -> bool| passed.iter().all(what);
+                let (status, code, short) = if all_say(Passed::is_limited) {
+                    (StatusCode::TOO_MANY_REQUESTS, ErrorKind::RateLimited.as_str(), LIMITED)
+                } else if all_say(Passed::is_refused) {
+                    (StatusCode::BAD_GATEWAY, ErrorKind::Authentication.as_str(), KEY_REFUSED)
+                } else {
+                    (StatusCode::SERVICE_UNAVAILABLE, "no_providers_available", NOBODY)
+                };
+                let error = Self::new(status, code, short, details);
+                Self { retry_after: passed.iter().filter_map(Passed::wait).min(), ..error }
             }
         }
     }
@@ -237,11 +255,11 @@ impl ApiError {
         let (status, short) = match error.kind {
             ErrorKind::InvalidInput => (StatusCode::BAD_REQUEST, "The provider refused the request"),
             ErrorKind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "Not supported by the provider"),
-            ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "The provider limits requests"),
+            ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, LIMITED),
             ErrorKind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "The provider did not answer in time"),
             ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "The request was cancelled"),
             ErrorKind::Connection => (StatusCode::BAD_GATEWAY, "The provider cannot be reached"),
-            ErrorKind::Authentication => (StatusCode::BAD_GATEWAY, "The provider does not accept the key"),
+            ErrorKind::Authentication => (StatusCode::BAD_GATEWAY, KEY_REFUSED),
             ErrorKind::BrokenStream => (StatusCode::BAD_GATEWAY, "The provider's answer broke off"),
             ErrorKind::UnreadableAnswer => (StatusCode::BAD_GATEWAY, "The provider's answer is unreadable"),
             ErrorKind::Panicked => (StatusCode::BAD_GATEWAY, "The provider's plugin failed"),

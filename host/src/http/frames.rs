@@ -135,11 +135,11 @@ impl Frames {
             cost_usd: Option<f64>,
         }
         self.ended = true;
-        let facts = &self.answer.facts;
+        let facts = self.answer.facts();
         let mut out = BytesMut::new();
         let done = Done {
             provider: self.answer.provider().name(),
-            model: self.answer.model(),
+            model: facts.model.as_deref().unwrap_or(&self.answer.served.model),
             usage: facts.usage,
             finish_reason: facts.finish_reason.as_deref(),
             cost_usd: None,

@@ -48,6 +48,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/providers", post(edit::create))
         .route("/api/providers/{name}", get(edit::one).patch(edit::patch).delete(edit::remove))
         .route("/api/providers/{name}/models", get(providers::models))
+        .route("/api/providers/{name}/health", post(providers::check))
         .route("/api/plugins", get(plugins::list))
         .route("/api/plugins/{id}", get(plugins::one))
         .route("/api/plugins/{id}/reload", post(plugins::reload))

@@ -63,7 +63,7 @@ pub(super) async fn model(
 }
 
 fn whole(answer: RawAnswer) -> Response {
-    let names = used(answer.provider.name(), &answer.model, answer.attempts);
+    let names = used(&answer.served);
     let mut response = Response::new(answer.raw.into());
     response.headers_mut().extend(names);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::Instant;
 
-use super::error::ApiError;
+use super::error::{ApiError, timestamp};
 use super::layers::RequestId;
 use super::state::AppState;
 use crate::gateway::find_provider;
 use crate::plugins::{Feature, Features};
-use crate::providers::{Condition, Provider};
+use crate::providers::{BreakerState, Checked, Condition, Provider};
 
 /// All of them, by priority, then by name.
 pub(super) async fn list(State(state): State<AppState>) -> Response {
@@ -23,7 +25,7 @@ pub(super) async fn list(State(state): State<AppState>) -> Response {
     let body = List {
         total_count: providers.len(),
         healthy_count: providers.iter().filter(|provider| provider.status.can_serve()).count(),
-        default_strategy: "priority_first",
+        default_strategy: snapshot.rules.routing.default_strategy.word(),
         providers,
     };
     Json(body).into_response()
@@ -40,6 +42,30 @@ pub(super) async fn models(
     let models = provider.models(&request_id).await;
     let models = models.map_err(|error| ApiError::of_provider(provider.name(), &error))?;
     Ok(Json(json!({ "models": models })).into_response())
+}
+
+/// How one of them is: its plugin is asked now.
+pub(super) async fn check(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+) -> Result<Response, ApiError> {
+    let (provider, limit) = {
+        let snapshot = state.registry.snapshot();
+        (Arc::clone(find_provider(&snapshot, &name)?), snapshot.rules.health.timeout)
+    };
+    if !provider.can_be_checked() {
+        let details = format!("The plugin of {name} does not support health_check");
+        return Err(ApiError::unsupported(details));
+    }
+    let Checked { condition, reason, took } = provider.check(Duration::from_secs_f64(limit)).await;
+    let body = json!({
+        "name": provider.name(),
+        "status": condition,
+        "reason": reason,
+        "latency_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "timestamp": timestamp(SystemTime::now()),
+    });
+    Ok(Json(body).into_response())
 }
 
 #[derive(Serialize)]
@@ -64,9 +90,12 @@ struct View<'a> {
     capabilities: Capabilities,
     features: Vec<String>,
     default_model: Option<&'a str>,
+    weight: u32,
     api_keys_count: usize,
+    api_keys_resting: usize,
     current_key_index: Option<usize>,
     last_rotation: Option<String>,
+    breaker: BreakerState,
     in_flight: u64,
     requests_total: u64,
     errors_total: u64,
@@ -89,7 +118,8 @@ struct Latency {
 
 impl<'a> View<'a> {
     fn of(provider: &'a Provider) -> Self {
-        let (settings, counters) = (&provider.settings, &provider.counters);
+        let (settings, counters, now) = (&provider.settings, &provider.counters, Instant::now());
+        let times = provider.standing.latency.percentiles();
         Self {
             name: &settings.name,
             display_name: &settings.display_name,
@@ -99,18 +129,20 @@ impl<'a> View<'a> {
             generation: provider.plugin.generation,
             status: provider.condition(),
             priority: settings.priority,
+            weight: settings.weight,
             models: &settings.models,
             capabilities: Capabilities::of(&provider.features),
             features: provider.features.words().map(str::to_owned).collect(),
             default_model: settings.model.as_deref(),
-            api_keys_count: settings.keys.len(),
-            // Only the first key is used so far.
-            current_key_index: (!settings.keys.is_empty()).then_some(0),
-            last_rotation: None,
+            api_keys_count: provider.keys.count(),
+            api_keys_resting: provider.keys.resting_count(now),
+            current_key_index: provider.keys.current(),
+            last_rotation: provider.keys.last_rotation().map(timestamp),
+            breaker: provider.standing.breaker.state(now),
             in_flight: counters.in_flight.load(Ordering::Relaxed),
             requests_total: counters.requests.load(Ordering::Relaxed),
             errors_total: counters.errors.load(Ordering::Relaxed),
-            latency_ms: Latency { p50: None, p99: None },
+            latency_ms: Latency { p50: times.map(|times| times.p50), p99: times.map(|times| times.p99) },
         }
     }
 }

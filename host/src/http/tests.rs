@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::config::ServerSettings;
 use crate::plugins::Manager;
-use crate::providers::{Registry, Snapshot};
+use crate::providers::Registry;
 use crate::services::http::HttpClient;
 use crate::testing::{self, Step, Upstream};
 
@@ -38,7 +38,7 @@ impl Host {
             testing::provider(settings, Some(testing::plan(&upstream.url)))
         });
         let registry = Arc::new(Registry::default());
-        registry.publish(Snapshot::new(1, providers.collect()));
+        registry.publish(testing::snapshot(providers.collect()));
         let settings = ServerSettings {
             host: "127.0.0.1".to_owned(),
             port: 0,

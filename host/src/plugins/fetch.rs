@@ -9,6 +9,8 @@ use secrecy::SecretString;
 /// What a plugin asked for, in the host's own types.
 #[derive(Debug)]
 pub struct Outgoing {
+    /// The call it is for, which decides the key; 0 for none.
+    pub call: u64,
     /// `GET`, `POST`, ...
     pub method: String,
     /// Absolute.

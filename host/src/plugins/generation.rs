@@ -12,6 +12,7 @@ use semver::Version;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::call_keys::CallKeys;
 use super::close::{self, Ending};
 use super::fetch::Fetch;
 use super::instance::Instance;
@@ -148,13 +149,14 @@ impl Generation {
         provider: &str,
         config: Vec<u8>,
         fetch: Arc<dyn Fetch>,
+        calls: Arc<CallKeys>,
         patience: Duration,
     ) -> Result<(Instance, Option<Plan>)> {
         let id = self.instances.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let order = Order { id, provider: provider.to_owned(), config, fetch };
         // Made before the job is sent: if the answer comes too late, its drop cleans up behind it.
-        let instance = Instance::new(Arc::clone(self), id);
+        let instance = Instance::new(Arc::clone(self), id, calls);
         let creating = async {
             self.submit(Job::Create { order, reply }).await?;
             self.answered(answer).await?

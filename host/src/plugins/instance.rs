@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use patchbay_plugin_api::{ProviderError, Result};
+use secrecy::SecretString;
 use tokio::sync::{mpsc, oneshot};
 
+use super::call_keys::{Assigned, CallKeys};
 use super::generation::Generation;
 use super::job::{ChunkBatch, InstanceId, Job, Operation, Question};
 use super::problem::Problem;
@@ -16,18 +18,19 @@ use super::record::Lease;
 #[derive(Debug)]
 pub struct Instance {
     id: InstanceId,
+    calls: Arc<CallKeys>,
     generation: Arc<Generation>,
 }
 
 impl Instance {
-    pub(super) fn new(generation: Arc<Generation>, id: InstanceId) -> Self {
-        Self { id, generation }
+    pub(super) fn new(generation: Arc<Generation>, id: InstanceId, calls: Arc<CallKeys>) -> Self {
+        Self { id, calls, generation }
     }
 
     /// A handle without a plugin behind it, for tests of other modules: every call to it fails.
     #[cfg(test)]
     pub(crate) fn detached() -> Self {
-        Self::new(Generation::detached(), 0)
+        Self::new(Generation::detached(), 0, Arc::default())
     }
 
     pub(super) fn generation(&self) -> &Arc<Generation> {
@@ -45,20 +48,28 @@ impl Instance {
     }
 
     /// Asks the plugin. `body` is canonical OpenAI JSON (empty for models, health, credentials), so is the
-    /// answer. Dropping the future cancels.
-    pub async fn ask(&self, operation: Operation, body: Bytes, request_id: &str) -> Result<Bytes> {
+    /// answer. What the plugin asks upstream for it, it asks with this key. Dropping the future cancels.
+    pub async fn ask(
+        &self,
+        operation: Operation,
+        body: Bytes,
+        request_id: &str,
+        key: Option<&SecretString>,
+    ) -> Result<Bytes> {
         let (reply, answer) = oneshot::channel();
         let question = question(body, request_id);
+        let _assigned = self.calls.assign(question.id, key);
         self.generation.submit(Job::Ask { instance: self.id, operation, question, reply }).await?;
         self.generation.answered(answer).await?
     }
 
     /// Asks for an answer in chunks (`chat.completion.chunk` JSON each).
-    pub async fn stream(&self, body: Bytes, request_id: &str) -> Result<Chunks> {
+    pub async fn stream(&self, body: Bytes, request_id: &str, key: Option<&SecretString>) -> Result<Chunks> {
         let (batches, receiver) = mpsc::channel(1);
         let question = question(body, request_id);
+        let assigned = self.calls.assign(question.id, key);
         self.generation.submit(Job::Stream { instance: self.id, question, batches }).await?;
-        Ok(Chunks { batches: receiver, generation: Arc::clone(&self.generation) })
+        Ok(Chunks { batches: receiver, _assigned: assigned, generation: Arc::clone(&self.generation) })
     }
 }
 
@@ -82,6 +93,7 @@ fn question(body: Bytes, request_id: &str) -> Question {
 #[derive(Debug)]
 pub struct Chunks {
     batches: mpsc::Receiver<Result<ChunkBatch>>,
+    _assigned: Option<Assigned>,
     /// Last: the plugin's code outlives the stream it feeds.
     generation: Arc<Generation>,
 }

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use patchbay_plugin_api::ErrorKind;
 
+use super::call_keys::CallKeys;
 use super::engine::Active;
 use super::manifest::PluginId;
 use super::outbound::Outbound;
 use super::problem::{Problem, Step};
 use super::report::FailedProvider;
-use crate::config::{Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings};
-use crate::providers::{Counters, PluginRef, Provider, Snapshot};
+use crate::config::{
+    BreakerSettings, Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings,
+};
+use crate::providers::{Counters, KeyRing, PluginRef, Provider, Snapshot, Standing};
 use crate::services::http::HttpClient;
 use crate::services::redact;
 
@@ -145,8 +148,10 @@ pub(super) async fn make(
     }
     let settings = &wanted.settings;
     let config = serde_json::to_vec(&settings.plugin_config).unwrap_or_default();
-    let fetch = Arc::new(Outbound { client: client.clone(), settings: Arc::clone(settings) });
-    let made = active.generation.create(&settings.name, config, fetch, patience).await;
+    let calls = Arc::<CallKeys>::default();
+    let fetch =
+        Outbound { client: client.clone(), settings: Arc::clone(settings), calls: Arc::clone(&calls) };
+    let made = active.generation.create(&settings.name, config, Arc::new(fetch), calls, patience).await;
     match made {
         Err(error) => Outcome::Failed(creation_failed(settings, &error)),
         Ok((instance, plan)) => Outcome::Made(Arc::new(Provider {
@@ -160,6 +165,8 @@ pub(super) async fn make(
             plan,
             counters: before
                 .map_or_else(|| Arc::new(Counters::default()), |before| Arc::clone(&before.counters)),
+            keys: KeyRing::new(&settings.keys, before.map(|before| &before.keys)),
+            standing: Standing::new(&BreakerSettings::default()),
             instance,
         })),
     }

@@ -114,6 +114,7 @@ extern "C" fn http(
         return async { RResult::RErr(removed().into()) }.into_local_ffi();
     };
     let outgoing = Outgoing {
+        call: request.call,
         method: request.method.as_str().to_owned(),
         url: request.url.as_str().to_owned(),
         headers: request

@@ -41,6 +41,8 @@ mod pulse;
 mod record;
 // What a generation's thread is asked to do.
 mod job;
+// Which key each call is made with.
+mod call_keys;
 // HTTP as plugins get it lent.
 mod fetch;
 // Operations of the host that a plugin waits for.

@@ -8,6 +8,7 @@ use http::Method;
 use patchbay_plugin_api::{ProviderError, Result};
 use secrecy::SecretString;
 
+use super::call_keys::CallKeys;
 use super::fetch::{Fetch, Incoming, Outgoing};
 use crate::config::ProviderSettings;
 use crate::services::http::{HttpClient, Request};
@@ -16,11 +17,14 @@ use crate::services::http::{HttpClient, Request};
 pub(super) struct Outbound {
     pub(super) client: HttpClient,
     pub(super) settings: Arc<ProviderSettings>,
+    pub(super) calls: Arc<CallKeys>,
 }
 
 impl Fetch for Outbound {
     fn fetch(&self, request: Outgoing) -> BoxFuture<'static, Result<Incoming>> {
         let (client, settings) = (self.client.clone(), Arc::clone(&self.settings));
+        // Requests outside of a call, such as those of a plugin that prepares something, have the first.
+        let key = self.calls.of_call(request.call).or_else(|| settings.keys.first().cloned());
         async move {
             let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| {
                 ProviderError::invalid_input("the plugin asked for a method that HTTP does not have")
@@ -35,7 +39,7 @@ impl Fetch for Outbound {
                     url: request.url,
                     headers,
                     body: request.body,
-                    key: settings.keys.first().filter(|_| home).cloned(),
+                    key: key.filter(|_| home),
                     connect_timeout: settings.connect_timeout,
                     allow_http: settings.allow_http,
                 })

@@ -7,9 +7,10 @@ use patchbay_plugin_api::ProviderError;
 use tokio::time::Instant;
 
 use super::Chunk;
+use super::admission::Admission;
 use super::call::timed_out;
 use super::plan::PlanStream;
-use super::provider::{InFlight, Provider};
+use super::provider::Provider;
 use crate::plugins::{ChunkBatch, Chunks};
 
 /// Where chunks come from.
@@ -32,20 +33,29 @@ struct Limit {
 #[derive(Debug)]
 pub struct AnswerStream {
     source: Source,
-    began: Instant,
     /// Whether the client has seen the answer begin.
     content: bool,
     /// The time limit of the chunk that is waited for; kept when `next` is dropped and called again.
     waiting: Option<Limit>,
     ended: bool,
-    under_way: InFlight,
     /// Last: keeps the generation alive until `source`, which came from it, is gone.
-    provider: Arc<Provider>,
+    admission: Admission,
 }
 
 impl AnswerStream {
-    pub(super) fn new(source: Source, began: Instant, under_way: InFlight, provider: Arc<Provider>) -> Self {
-        Self { source, began, content: false, waiting: None, ended: false, under_way, provider }
+    pub(super) fn new(source: Source, admission: Admission) -> Self {
+        Self { source, content: false, waiting: None, ended: false, admission }
+    }
+
+    /// Who answers.
+    pub fn provider(&self) -> &Arc<Provider> {
+        &self.admission.provider
+    }
+
+    /// What came so far is no answer, whatever its form.
+    pub fn reject(&mut self, error: &ProviderError) {
+        self.ended = true;
+        self.admission.failed(error);
     }
 
     /// The next chunks, as many as are ready; none at the end. After an error there is nothing more. Cancel-safe.
@@ -57,42 +67,45 @@ impl AnswerStream {
         self.waiting = Some(limit);
         let item = tokio::select! {
             biased;
-            item = self.source.next() => item.map(|item| item.map_err(|error| self.provider.cleaned(error))),
+            item = self.source.next() => item.map(|item| item.map_err(|error| self.admission.provider.cleaned(error))),
             () = tokio::time::sleep_until(limit.until) => Some(Err(timed_out(limit.what, limit.within))),
-            error = self.under_way.overdue() => Some(Err(error)),
+            error = self.admission.overdue() => Some(Err(error)),
         };
         self.waiting = None;
         match &item {
             Some(Ok(chunks)) => {
                 if !self.content && chunks.iter().any(Chunk::has_content) {
                     self.content = true;
-                    self.provider.counters.record(Ok(()));
+                    self.admission.answered();
                 }
             }
             Some(Err(error)) => {
                 self.ended = true;
-                self.provider.counters.record(Err(error));
+                self.admission.failed(error);
             }
             None => {
                 self.ended = true;
-                self.provider.counters.record(Ok(()));
+                // One without any content is for others to judge.
+                if self.content {
+                    self.admission.succeeded();
+                }
             }
         }
         item
     }
 
     fn limit(&self) -> Limit {
-        let settings = &self.provider.settings;
+        let (settings, began) = (&self.admission.provider.settings, self.admission.began);
         let next = if self.content {
             let within = settings.chunk_timeout;
             Limit { until: Instant::now() + within, within, what: "no further chunk" }
         } else {
             let within = settings.timeout;
-            Limit { until: self.began + within, within, what: "no first token" }
+            Limit { until: began + within, within, what: "no first token" }
         };
         match settings.total_timeout {
-            Some(within) if self.began + within < next.until => {
-                Limit { until: self.began + within, within, what: "no end of the stream" }
+            Some(within) if began + within < next.until => {
+                Limit { until: began + within, within, what: "no end of the stream" }
             }
             _ => next,
         }

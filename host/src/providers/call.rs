@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use patchbay_plugin_api::abi::chunk_flags;
 use patchbay_plugin_api::{ErrorKind, Model, ProviderError};
+use secrecy::SecretString;
 use serde::Deserialize;
-use tokio::time::Instant;
 
+use super::admission::Admission;
 use super::answer::{AnswerStream, Source};
 use super::plan::{Planned, Streamed};
 use super::{Chunk, Members, Provider, whole};
@@ -32,62 +33,61 @@ struct Models {
     models: Vec<Model>,
 }
 
-impl Provider {
+impl Admission {
     /// Asks for a whole answer, a `chat.completion` in JSON. Dropping the future cancels.
-    pub async fn complete(&self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
-        self.whole(self.ask_whole(body, call)).await
+    pub async fn complete(mut self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
+        let asked = self.provider.ask_whole(self.key(), body, call);
+        let answer = self.whole(asked).await;
+        self.judge(answer)
     }
 
     /// Vectors, in the shape of OpenAI's embeddings API: upstream's own bytes where there is a plan.
-    pub async fn embed(&self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
-        self.whole(async {
-            if let Some(planned) = Planned::embeddings(self.plan.as_ref(), &self.settings) {
-                return planned.embed(body, call).await;
-            }
-            let answer = self.instance.ask(Operation::Embed, body.write(), &call.request_id).await;
-            answer.map_err(|error| self.cleaned(error))
-        })
-        .await
+    pub async fn embed(mut self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
+        let asked = self.provider.ask_vectors(self.key(), body, call);
+        let answer = self.whole(asked).await;
+        self.judge(answer)
     }
 
-    /// Waits for an answer that comes in one piece, and counts it.
-    async fn whole(
-        &self,
-        asked: impl Future<Output = Result<Bytes, ProviderError>>,
-    ) -> Result<Bytes, ProviderError> {
-        let under_way = self.begin();
-        let answer = tokio::select! {
-            biased;
-            answer = within(self.settings.timeout, "no answer", asked) => answer,
-            error = under_way.overdue() => Err(error),
-        };
-        self.counters.record(answer.as_ref().map(|_| ()));
-        answer
-    }
-
-    /// Asks for an answer in chunks. The time for the first of them runs from here.
-    pub async fn stream(
-        self: &Arc<Self>,
-        body: &Members,
-        call: &CallContext,
-    ) -> Result<AnswerStream, ProviderError> {
-        let under_way = self.begin();
-        let began = Instant::now();
-        let opened = within(self.settings.timeout, "no first token", self.open(body, call)).await;
+    /// Asks for an answer in chunks. The time for the first of them runs from when it was let in.
+    pub async fn stream(mut self, body: &Members, call: &CallContext) -> Result<AnswerStream, ProviderError> {
+        let limit = self.provider.settings.timeout;
+        let opened = within(limit, "no first token", self.provider.open(self.key(), body, call)).await;
         match opened {
-            Ok(source) => Ok(AnswerStream::new(source, began, under_way, Arc::clone(self))),
+            Ok(source) => Ok(AnswerStream::new(source, self)),
             Err(error) => {
-                self.counters.record(Err(&error));
+                self.failed(&error);
                 Err(error)
             }
         }
     }
 
+    /// Waits for an answer that comes in one piece.
+    async fn whole(
+        &self,
+        asked: impl Future<Output = Result<Bytes, ProviderError>>,
+    ) -> Result<Bytes, ProviderError> {
+        tokio::select! {
+            biased;
+            answer = within(self.provider.settings.timeout, "no answer", asked) => answer,
+            error = self.overdue() => Err(error),
+        }
+    }
+
+    fn judge(&mut self, answer: Result<Bytes, ProviderError>) -> Result<Bytes, ProviderError> {
+        match &answer {
+            Ok(_) => self.answered(),
+            Err(error) => self.failed(error),
+        }
+        answer
+    }
+}
+
+impl Provider {
     /// Asks for the models. It is no request of an application's, so it is not counted as one; the lease keeps its
     /// generation until the answer is there.
     pub async fn models(&self, request_id: &str) -> Result<Vec<Model>, ProviderError> {
         let _lease = self.instance.lease();
-        let asked = self.instance.ask(Operation::Models, Bytes::new(), request_id);
+        let asked = self.instance.ask(Operation::Models, Bytes::new(), request_id, self.current_key());
         let answer = within(self.settings.timeout, "no list of models", asked).await;
         let answer = answer.map_err(|error| self.cleaned(error))?;
         let listed: Models = serde_json::from_slice(&answer).map_err(|error| {
@@ -97,23 +97,46 @@ impl Provider {
         Ok(listed.models)
     }
 
-    async fn ask_whole(&self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
-        if let Some(planned) = Planned::chat(self.plan.as_ref(), &self.settings) {
+    async fn ask_whole(
+        &self,
+        key: Option<&SecretString>,
+        body: &Members,
+        call: &CallContext,
+    ) -> Result<Bytes, ProviderError> {
+        if let Some(planned) = Planned::chat(self.plan.as_ref(), &self.settings, key) {
             return planned.complete(body, call).await;
         }
         let mut body = body.clone();
         body.remove("stream");
         body.remove("stream_options");
-        let answer = self.instance.ask(Operation::Complete, body.write(), &call.request_id).await;
+        let answer = self.instance.ask(Operation::Complete, body.write(), &call.request_id, key).await;
         answer.map_err(|error| self.cleaned(error))
     }
 
-    async fn open(&self, body: &Members, call: &CallContext) -> Result<Source, ProviderError> {
+    async fn ask_vectors(
+        &self,
+        key: Option<&SecretString>,
+        body: &Members,
+        call: &CallContext,
+    ) -> Result<Bytes, ProviderError> {
+        if let Some(planned) = Planned::embeddings(self.plan.as_ref(), &self.settings, key) {
+            return planned.embed(body, call).await;
+        }
+        let answer = self.instance.ask(Operation::Embed, body.write(), &call.request_id, key).await;
+        answer.map_err(|error| self.cleaned(error))
+    }
+
+    async fn open(
+        &self,
+        key: Option<&SecretString>,
+        body: &Members,
+        call: &CallContext,
+    ) -> Result<Source, ProviderError> {
         if !self.features.has(Feature::Streaming) {
-            let answer = self.ask_whole(body, call).await?;
+            let answer = self.ask_whole(key, body, call).await?;
             return Ok(Source::Whole(Some(only_chunk(whole::as_chunk(&answer)?))));
         }
-        if let Some(planned) = Planned::chat(self.plan.as_ref(), &self.settings) {
+        if let Some(planned) = Planned::chat(self.plan.as_ref(), &self.settings, key) {
             return Ok(match planned.stream(body, call).await? {
                 Streamed::Chunks(stream) => Source::Plan(stream),
                 Streamed::Whole(json) => Source::Whole(Some(only_chunk(json))),
@@ -121,8 +144,13 @@ impl Provider {
         }
         let mut body = body.clone();
         body.set("stream", Bytes::from_static(b"true"));
-        let chunks = self.instance.stream(body.write(), &call.request_id).await;
+        let chunks = self.instance.stream(body.write(), &call.request_id, key).await;
         chunks.map(Source::Plugin).map_err(|error| self.cleaned(error))
+    }
+
+    /// The key for what is no request of an application's.
+    pub(super) fn current_key(&self) -> Option<&SecretString> {
+        self.keys.current().and_then(|place| self.keys.key(place))
     }
 
     /// An error of a plugin, whose author may have forgotten what must not be in it.
@@ -138,7 +166,7 @@ fn only_chunk(json: Bytes) -> Chunk {
     Chunk { json, flags: chunk_flags::CONTENT | chunk_flags::FINISH | chunk_flags::USAGE }
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     limit: Duration,
     what: &str,
     work: impl Future<Output = Result<T, ProviderError>>,

@@ -1,14 +1,18 @@
 //! What is known of a provider's health from the requests it served.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use patchbay_plugin_api::{ErrorKind, ProviderError};
 use serde::Serialize;
 
+use super::breaker;
+use tokio::time::Instant;
+
 /// What is known of a provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-#[repr(u8)]
 pub enum Condition {
     /// Nobody has asked it yet.
     #[default]
@@ -26,18 +30,20 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// What an outcome says; nothing when the fault was not the provider's.
-    pub(super) fn after(outcome: Result<(), &ProviderError>) -> Option<Self> {
-        let Err(error) = outcome else { return Some(Self::Available) };
+    /// What a failure says; nothing when the fault was the request's, or a matter of the key that was used.
+    pub(super) fn after(error: &ProviderError) -> Option<Self> {
+        if !breaker::counts(error) {
+            return None;
+        }
+        Some(if error.kind == ErrorKind::Connection { Self::Unavailable } else { Self::Degraded })
+    }
+
+    /// What a check that failed says.
+    pub(super) fn after_check(error: &ProviderError) -> Self {
         match error.kind {
-            ErrorKind::InvalidInput | ErrorKind::Cancelled | ErrorKind::Unsupported => None,
-            ErrorKind::RateLimited => Some(Self::Busy),
-            ErrorKind::Connection | ErrorKind::Authentication => Some(Self::Unavailable),
-            ErrorKind::Provider
-            | ErrorKind::UnreadableAnswer
-            | ErrorKind::BrokenStream
-            | ErrorKind::TimedOut
-            | ErrorKind::Panicked => Some(Self::Degraded),
+            ErrorKind::RateLimited => Self::Busy,
+            ErrorKind::Connection | ErrorKind::Authentication => Self::Unavailable,
+            _ => Self::Degraded,
         }
     }
 
@@ -47,40 +53,42 @@ impl Condition {
     }
 }
 
-/// The last condition seen.
-#[derive(Debug, Default)]
-pub(super) struct LastCondition(AtomicU8);
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Available => "available",
+            Self::Busy => "busy",
+            Self::Degraded => "degraded",
+            Self::Unavailable => "unavailable",
+            Self::Disabled => "disabled",
+        })
+    }
+}
+
+/// The last condition seen, and when.
+#[derive(Debug)]
+pub(super) struct LastCondition(Mutex<(Condition, Instant)>);
+
+impl Default for LastCondition {
+    fn default() -> Self {
+        Self(Mutex::new((Condition::Unknown, Instant::now())))
+    }
+}
 
 impl LastCondition {
     /// What was seen last.
     pub(super) fn get(&self) -> Condition {
-        match self.0.load(Ordering::Relaxed) {
-            1 => Condition::Available,
-            2 => Condition::Busy,
-            3 => Condition::Degraded,
-            4 => Condition::Unavailable,
-            _ => Condition::Unknown,
-        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// How long ago.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.0.lock().unwrap_or_else(PoisonError::into_inner).1)
     }
 
     /// Replaces it.
-    pub(super) fn set(&self, condition: Condition) {
-        self.0.store(condition as u8, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_set_is_got() {
-        let last = LastCondition::default();
-        assert_eq!(last.get(), Condition::Unknown);
-        for condition in [Condition::Available, Condition::Busy, Condition::Degraded, Condition::Unavailable]
-        {
-            last.set(condition);
-            assert_eq!(last.get(), condition);
-        }
+    pub(super) fn set(&self, condition: Condition, now: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (condition, now);
     }
 }

@@ -2,11 +2,19 @@
 
 // The snapshot that requests read.
 mod registry;
-// One provider, and what is counted about it.
+// One provider, and how it does.
+mod breaker;
+mod budget;
 mod condition;
+mod keys;
+mod latency;
 mod provider;
+// A request it was asked to serve.
+mod admission;
 // Asking it, within its time limits.
 mod call;
+// Asking how it is, when nobody asks it anything else.
+mod health;
 // The answer, on its way.
 mod answer;
 mod chunk;
@@ -16,10 +24,14 @@ mod plan;
 mod sse;
 mod whole;
 
+pub use admission::Admission;
 pub use answer::AnswerStream;
+pub use breaker::BreakerState;
 pub use call::CallContext;
 pub use chunk::Chunk;
 pub use condition::Condition;
+pub use health::{Checked, keep_checking};
+pub use keys::KeyRing;
 pub use members::Members;
-pub use provider::{Counters, InFlight, PluginRef, Provider};
-pub use registry::{Registry, Snapshot};
+pub use provider::{Counters, PluginRef, Provider, Refusal, Standing};
+pub use registry::{Pool, Registry, Rules, Snapshot};

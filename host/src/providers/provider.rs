@@ -1,13 +1,21 @@
 //! One provider: a plugin's instance with the settings it was made from.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use patchbay_plugin_api::{ErrorKind, Plan, ProviderError};
+use patchbay_plugin_api::Plan;
+use tokio::time::Instant;
 
+use super::admission::Admission;
+use super::breaker::{Breaker, BreakerState};
+use super::budget::RetryBudget;
 use super::condition::{Condition, LastCondition};
-use crate::config::ProviderSettings;
-use crate::plugins::{Features, Instance, Lease};
+use super::keys::{KeyRing, Rest};
+use super::latency::Latency;
+use crate::config::{BreakerSettings, ProviderSettings};
+use crate::plugins::{Features, Instance};
 
 /// Which code a provider runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,30 +41,15 @@ pub struct Provider {
     pub plan: Option<Plan>,
     /// What happened so far.
     pub counters: Arc<Counters>,
+    /// Its keys.
+    pub keys: KeyRing,
+    /// How it does.
+    pub standing: Standing,
     /// The plugin's side. Last: the library must outlive whatever came from it.
     pub instance: Instance,
 }
 
-impl Provider {
-    /// How requests name it.
-    pub fn name(&self) -> &str {
-        &self.settings.name
-    }
-
-    /// What is known of its health.
-    pub fn condition(&self) -> Condition {
-        if self.instance.quarantined().is_some() { Condition::Unavailable } else { self.counters.condition() }
-    }
-
-    /// Counts a request as begun until the guard is dropped.
-    pub(super) fn begin(&self) -> InFlight {
-        self.counters.requests.fetch_add(1, Ordering::Relaxed);
-        self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight { counters: Arc::clone(&self.counters), lease: self.instance.lease() }
-    }
-}
-
-/// Counts that outlive a provider's generation.
+/// Counts that outlive a provider's generation, and its settings.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Requests begun.
@@ -65,43 +58,171 @@ pub struct Counters {
     pub errors: AtomicU64,
     /// Requests under way.
     pub in_flight: AtomicU64,
-    condition: LastCondition,
 }
 
-impl Counters {
-    /// Takes note of an outcome: counts failures, and draws the conclusion for the provider's health.
-    pub fn record(&self, outcome: Result<(), &ProviderError>) {
-        if outcome.is_err() {
-            self.errors.fetch_add(1, Ordering::Relaxed);
-        }
-        if let Some(condition) = Condition::after(outcome) {
-            self.condition.set(condition);
-        }
-    }
-
-    /// What the requests so far say of the provider's health.
-    pub fn condition(&self) -> Condition {
-        self.condition.get()
-    }
-}
-
-/// A request under way: counted for the provider, and for the generation it runs on.
+/// How a provider does. Begins anew with other code or other settings: they may be what was needed.
 #[derive(Debug)]
-pub struct InFlight {
-    counters: Arc<Counters>,
-    lease: Lease,
+pub struct Standing {
+    /// Whether it is left alone.
+    pub breaker: Breaker,
+    /// How long it takes.
+    pub latency: Latency,
+    /// How many second tries it gets.
+    pub budget: RetryBudget,
+    pub(super) last: LastCondition,
 }
 
-impl InFlight {
-    /// Done when the provider's generation was replaced, and the request has had its time to finish.
-    pub(super) async fn overdue(&self) -> ProviderError {
-        self.lease.overdue().await;
-        ProviderError::new(ErrorKind::Cancelled, "the plugin was replaced, and the time to finish is over")
+impl Standing {
+    /// Nothing is known yet.
+    pub(crate) fn new(breaker: &BreakerSettings) -> Self {
+        Self {
+            breaker: Breaker::new(breaker),
+            latency: Latency::default(),
+            budget: RetryBudget::default(),
+            last: LastCondition::default(),
+        }
     }
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+/// Why a provider takes no request just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its plugin failed too often, and is not asked any more.
+    Quarantined,
+    /// It failed again and again, and is left alone for so long.
+    Broken(Duration),
+    /// All of its keys rest.
+    Resting {
+        /// For so long.
+        wait: Duration,
+        /// Whether upstream refused the keys, rather than asking for fewer requests.
+        refused: bool,
+    },
+    /// It has as many requests under way as it may.
+    Full(u64),
+}
+
+impl Refusal {
+    /// How long to wait before it may be otherwise, where that is known.
+    pub fn wait(self) -> Option<Duration> {
+        match self {
+            Self::Broken(wait) | Self::Resting { wait, .. } => Some(wait),
+            Self::Quarantined | Self::Full(_) => None,
+        }
+    }
+
+    fn resting(rest: Rest, now: Instant) -> Self {
+        Self::Resting { wait: rest.until.saturating_duration_since(now), refused: rest.refused }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Rounded up: who looks again then finds it over.
+        let seconds = |wait: Duration| wait.as_millis().div_ceil(1000).max(1);
+        match self {
+            Self::Quarantined => f.write_str("its plugin is quarantined; GET /api/plugins says why"),
+            Self::Broken(wait) => {
+                write!(f, "it failed too often and is left alone for {} s", seconds(*wait))
+            }
+            Self::Resting { wait, refused: false } => write!(f, "rate limited for {} s", seconds(*wait)),
+            Self::Resting { wait, refused: true } => {
+                write!(f, "it does not accept the configured key; tried again in {} s", seconds(*wait))
+            }
+            Self::Full(limit) => write!(f, "it has {limit} requests under way, as many as it may"),
+        }
+    }
+}
+
+impl Provider {
+    /// How requests name it.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// The models it is known to serve.
+    pub fn known_models(&self) -> impl Iterator<Item = &str> {
+        let aliases = self.plan.iter().flat_map(|plan| plan.model.aliases.keys());
+        self.settings.models.iter().chain(&self.settings.model).chain(aliases).map(String::as_str)
+    }
+
+    /// Whether it may serve a model: one it is known to serve, or any if nobody said which.
+    pub fn may_serve(&self, model: &str) -> bool {
+        self.settings.models.is_empty() || self.known_models().any(|known| known == model)
+    }
+
+    /// What is known of its health.
+    pub fn condition(&self) -> Condition {
+        let now = Instant::now();
+        if self.instance.quarantined().is_some() {
+            return Condition::Unavailable;
+        }
+        match self.standing.breaker.state(now) {
+            BreakerState::Open => return Condition::Unavailable,
+            BreakerState::HalfOpen => return Condition::Degraded,
+            BreakerState::Closed => {}
+        }
+        match self.keys.resting(now) {
+            Some(Rest { refused: true, .. }) => Condition::Unavailable,
+            Some(_) => Condition::Busy,
+            None => self.standing.last.get(),
+        }
+    }
+
+    /// Why it would not take a request that comes now; none if it would.
+    pub fn refuses(&self, now: Instant) -> Option<Refusal> {
+        if self.instance.quarantined().is_some() {
+            return Some(Refusal::Quarantined);
+        }
+        if let Some(wait) = self.standing.breaker.refuses(now) {
+            return Some(Refusal::Broken(wait));
+        }
+        if let Some(rest) = self.keys.resting(now) {
+            return Some(Refusal::resting(rest, now));
+        }
+        let limit = self.settings.max_concurrent?;
+        (self.counters.in_flight.load(Ordering::Relaxed) >= limit).then_some(Refusal::Full(limit))
+    }
+
+    /// Lets a request in, or says why not. It counts as under way until the admission is dropped.
+    pub fn admit(self: &Arc<Self>, now: Instant) -> Result<Admission, Refusal> {
+        if self.instance.quarantined().is_some() {
+            return Err(Refusal::Quarantined);
+        }
+        let place = self.keys.take(now).map_err(|rest| Refusal::resting(rest, now))?;
+        let before = self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        if let Some(limit) = self.settings.max_concurrent
+            && before >= limit
+        {
+            self.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refusal::Full(limit));
+        }
+        // Last: whoever is let in on trial has to be told of.
+        match self.standing.breaker.enter(now) {
+            Ok(passage) => Ok(Admission::new(Arc::clone(self), place, passage, now)),
+            Err(wait) => {
+                self.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+                Err(Refusal::Broken(wait))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn no_more_requests_at_one_time_than_it_may_have() {
+        let mut settings = testing::settings("p");
+        settings.max_concurrent = Some(1);
+        let (provider, now) = (testing::provider(settings, None), Instant::now());
+        let first = provider.admit(now).unwrap();
+        assert_eq!(provider.refuses(now), Some(Refusal::Full(1)));
+        assert_eq!(provider.admit(now).unwrap_err(), Refusal::Full(1));
+        drop(first);
+        assert_eq!(provider.refuses(now), None);
+        assert!(provider.admit(now).is_ok());
     }
 }

@@ -2,30 +2,86 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::Provider;
+use crate::config::{HealthSettings, RoutingSettings};
 
-/// All providers at one moment.
+/// The mock's plugin and its priority: together they mean "never in place of a real one".
+const MOCK: (&str, i32) = ("mock", 999);
+
+/// What is decided by, beside the providers themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Which provider serves a request, and what happens when one fails.
+    pub routing: RoutingSettings,
+    /// How providers are checked while nobody asks them.
+    pub health: HealthSettings,
+}
+
+/// Providers that serve the same, by priority.
+#[derive(Debug, Default)]
+pub struct Pool {
+    members: Vec<Arc<Provider>>,
+    /// Whose turn it is, for those who take turns.
+    turn: AtomicUsize,
+}
+
+impl Pool {
+    /// Lower priority first, then by name.
+    pub fn members(&self) -> &[Arc<Provider>] {
+        &self.members
+    }
+
+    /// One more every time.
+    pub fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn of(members: Vec<Arc<Provider>>) -> Arc<Self> {
+        Arc::new(Self { members, turn: AtomicUsize::new(0) })
+    }
+}
+
+/// All providers at one moment, indexed by what requests ask for: who serves one is found without asking everybody.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     /// Counts the publications.
     pub number: u64,
+    /// What is decided by.
+    pub rules: Arc<Rules>,
     by_name: HashMap<String, Arc<Provider>>,
     by_priority: Vec<Arc<Provider>>,
+    offered: Arc<Pool>,
+    unlisted: Arc<Pool>,
+    by_model: HashMap<String, Arc<Pool>>,
     disabled: Vec<String>,
 }
 
 impl Snapshot {
     /// Builds the snapshot that will be published as `number`.
-    pub fn new(number: u64, mut providers: Vec<Arc<Provider>>) -> Self {
+    pub fn new(number: u64, mut providers: Vec<Arc<Provider>>, rules: Rules) -> Self {
         providers.sort_by(|a, b| {
             (a.settings.priority, &a.settings.name).cmp(&(b.settings.priority, &b.settings.name))
         });
         let by_name =
             providers.iter().map(|provider| (provider.name().to_owned(), Arc::clone(provider))).collect();
-        Self { number, by_name, by_priority: providers, disabled: Vec::new() }
+        let real: Vec<_> = providers.iter().filter(|provider| !is_mock(provider)).cloned().collect();
+        let offered = if real.is_empty() { providers.clone() } else { real };
+        let unlisted = offered.iter().filter(|provider| provider.settings.models.is_empty()).cloned();
+        Self {
+            number,
+            rules: Arc::new(rules),
+            by_name,
+            unlisted: Pool::of(unlisted.collect()),
+            by_model: by_model(&offered),
+            offered: Pool::of(offered),
+            by_priority: providers,
+            disabled: Vec::new(),
+        }
     }
 
     /// Adds the names of the entries that are switched off, or wait for a key.
@@ -49,20 +105,70 @@ impl Snapshot {
     pub fn by_priority(&self) -> &[Arc<Provider>] {
         &self.by_priority
     }
+
+    /// Who may be asked without being named. The mock is only while there is nobody else.
+    pub fn offered(&self) -> &Arc<Pool> {
+        &self.offered
+    }
+
+    /// Those of them that are known to serve a model.
+    pub fn serving(&self, model: &str) -> Option<&Arc<Pool>> {
+        self.by_model.get(model)
+    }
+
+    /// Those of them of whom nobody said which models they serve.
+    pub fn unlisted(&self) -> &Arc<Pool> {
+        &self.unlisted
+    }
+}
+
+fn is_mock(provider: &Provider) -> bool {
+    (provider.plugin.id.as_str(), provider.settings.priority) == MOCK
+}
+
+fn by_model(providers: &[Arc<Provider>]) -> HashMap<String, Arc<Pool>> {
+    let mut serving: HashMap<&str, Vec<Arc<Provider>>> = HashMap::new();
+    for provider in providers {
+        for model in provider.known_models() {
+            let members = serving.entry(model).or_default();
+            // The default may be in the list too.
+            if members.last().is_none_or(|last| !Arc::ptr_eq(last, provider)) {
+                members.push(Arc::clone(provider));
+            }
+        }
+    }
+    serving.into_iter().map(|(model, members)| (model.to_owned(), Pool::of(members))).collect()
 }
 
 /// Where requests find the current snapshot. Reading never waits.
-#[derive(Debug, Default)]
-pub struct Registry(ArcSwap<Snapshot>);
+#[derive(Debug)]
+pub struct Registry {
+    current: ArcSwap<Snapshot>,
+    published: watch::Sender<u64>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { current: ArcSwap::default(), published: watch::Sender::new(0) }
+    }
+}
 
 impl Registry {
     /// The set of now; whoever keeps it keeps its providers alive.
     pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
-        self.0.load()
+        self.current.load()
     }
 
     /// Puts a new set in place and gives the old one back.
     pub fn publish(&self, snapshot: Snapshot) -> Arc<Snapshot> {
-        self.0.swap(Arc::new(snapshot))
+        let number = snapshot.number;
+        let old = self.current.swap(Arc::new(snapshot));
+        self.published.send_replace(number);
+        old
+    }
+
+    /// Tells of every new set.
+    pub fn publications(&self) -> watch::Receiver<u64> {
+        self.published.subscribe()
     }
 }

@@ -65,7 +65,7 @@ fn keys_that_nobody_knows() {
     file(
         r#"{"xyz": 1}"#,
         &[
-            "plugin_config.json: /xyz: unknown key \"xyz\": known are $schema, server, plugin_dirs, routing, limits, loader, plugins",
+            "plugin_config.json: /xyz: unknown key \"xyz\": known are $schema, server, plugin_dirs, routing, health, limits, loader, plugins",
         ],
     );
     file(
@@ -124,7 +124,7 @@ fn values_of_the_wrong_kind() {
     file(
         r#"{"routing": {"default_strategy": "fastest"}}"#,
         &[
-            "plugin_config.json: /routing/default_strategy: \"default_strategy\" is \"fastest\", not \"priority_first\", \"round_robin\", \"weighted\", \"least_latency\", \"lowest_cost\": write one of them, such as \"priority_first\"",
+            "plugin_config.json: /routing/default_strategy: \"default_strategy\" is \"fastest\", not \"priority_first\", \"round_robin\", \"weighted\", \"least_latency\": write one of them, such as \"priority_first\"",
         ],
     );
     file(

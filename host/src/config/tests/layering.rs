@@ -4,7 +4,7 @@ use super::Setup;
 use crate::config::describe::{CONFIG, ENTRY, Key, ROOT, Section, Shape};
 use crate::config::layered::{Layered, defaults_of};
 use crate::config::pointer::{join, segments};
-use crate::config::{LoaderSettings, Origin, ProviderSettings};
+use crate::config::{HealthSettings, LoaderSettings, Origin, ProviderSettings, RoutingSettings};
 
 /// A key, where it is, and a value for each of the layers.
 struct Subject {
@@ -303,6 +303,8 @@ fn run_time_changes_change_remove_and_reset() {
 fn with_nothing_at_all_there_are_the_defaults() {
     let config = Setup::new().config();
     assert_eq!(config.loader, LoaderSettings::default());
+    assert_eq!(config.routing, RoutingSettings::default());
+    assert_eq!(config.health, HealthSettings::default());
     assert!(config.plugins.is_empty() && config.server.admin_token.is_none());
     let mut entry = Layered::new();
     entry.lay(defaults_of(&ENTRY, ""));

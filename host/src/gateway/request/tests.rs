@@ -85,7 +85,10 @@ fn what_is_wrong_is_said() {
         (r#""max_tokens":-3"#, "max_tokens must be at least 1"),
         (r#""model":7"#, "model must be a string"),
         (r#""include_raw":"yes""#, "include_raw must be true or false"),
-        (r#""strategy":"dice""#, "strategy \"dice\" is not known; known: priority_first"),
+        (
+            r#""strategy":"dice""#,
+            "strategy \"dice\" is not known; known: priority_first, round_robin, weighted, least_latency",
+        ),
     ] {
         assert_eq!(with(members).unwrap_err().to_string(), expected, "{members}");
     }
@@ -93,10 +96,11 @@ fn what_is_wrong_is_said() {
 
 #[test]
 fn needs_are_read_from_the_request() {
+    use Feature::{ChatCompletion, FunctionCalling, JsonOutput, Vision};
     let needs = |members: &str| with(members).unwrap().needs;
-    assert_eq!(needs(r#""tools":[],"response_format":{"type":"text"}"#), []);
-    assert_eq!(needs(r#""tools":[{}]"#), [Feature::FunctionCalling]);
-    assert_eq!(needs(r#""response_format":{"type":"json_schema"}"#), [Feature::JsonOutput]);
+    assert_eq!(needs(r#""tools":[],"response_format":{"type":"text"}"#), [ChatCompletion]);
+    assert_eq!(needs(r#""tools":[{}]"#), [ChatCompletion, FunctionCalling]);
+    assert_eq!(needs(r#""response_format":{"type":"json_schema"}"#), [ChatCompletion, JsonOutput]);
     let image = r#"{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}"#;
-    assert_eq!(parse(image).unwrap().needs, [Feature::Vision]);
+    assert_eq!(parse(image).unwrap().needs, [ChatCompletion, Vision]);
 }

@@ -1,5 +1,8 @@
+use patchbay_plugin_api::{ErrorKind, ProviderError};
+
 use super::*;
 use crate::plugins::Features;
+use crate::providers::Rules;
 use crate::testing;
 
 fn provider(name: &str, priority: i32, models: &[&str], features: &[&str]) -> Arc<Provider> {
@@ -15,16 +18,38 @@ fn provider(name: &str, priority: i32, models: &[&str], features: &[&str]) -> Ar
 }
 
 fn everybody() -> Snapshot {
-    Snapshot::new(
-        1,
-        vec![
-            provider("mock", 999, &[], &["vision", "function_calling"]),
-            provider("openrouter", 30, &["openai/gpt-4o", "meta/llama"], &["vision", "function_calling"]),
-            provider("openai", 10, &["gpt-4o", "gpt-4o-mini"], &["function_calling"]),
-            provider("local", 20, &[], &[]),
-            provider("backup", 20, &["gpt-4o"], &["vision"]),
-        ],
-    )
+    testing::snapshot(vec![
+        provider("mock", 999, &[], &["vision", "function_calling"]),
+        provider("openrouter", 30, &["openai/gpt-4o", "meta/llama"], &["vision", "function_calling"]),
+        provider("openai", 10, &["gpt-4o", "gpt-4o-mini"], &["function_calling"]),
+        provider("local", 20, &[], &[]),
+        provider("backup", 20, &["gpt-4o"], &["vision"]),
+    ])
+}
+
+/// Those to be asked, and those passed over, in their order.
+type Outcome = Result<(Vec<String>, Vec<String>), SelectError>;
+
+fn outcome(snapshot: &Snapshot, target: Target<'_>, needs: &[Feature], rolls: &[u64]) -> Outcome {
+    let mut queue = select(snapshot, target)?;
+    let mut rolls = rolls.iter().copied().chain(std::iter::repeat(0));
+    let (mut names, mut passed) = (Vec::new(), Vec::new());
+    while let Some(next) = queue.next(needs, Instant::now(), &mut || rolls.next().unwrap()) {
+        match next {
+            Next::Candidate(it) => {
+                names.push(format!("{}={}", it.provider.name(), it.model.as_deref().unwrap_or("-")));
+            }
+            Next::Passed(it, reason) => {
+                passed.push(Passed { provider: it.provider.name().to_owned(), reason }.to_string());
+            }
+        }
+    }
+    Ok((names, passed))
+}
+
+fn target<'a>(provider: &'a str, model: &'a str) -> Target<'a> {
+    let some = |text| Some(text).filter(|text: &&str| !text.is_empty());
+    Target { provider: some(provider), model: some(model), strategy: None }
 }
 
 fn names(
@@ -33,12 +58,7 @@ fn names(
     model: &str,
     needs: &[Feature],
 ) -> Result<Vec<String>, SelectError> {
-    let some = |text| Some(text).filter(|text: &&str| !text.is_empty());
-    let candidates = select(snapshot, Target { provider: some(provider), model: some(model) }, needs)?;
-    Ok(candidates
-        .iter()
-        .map(|it| format!("{}={}", it.provider.name(), it.model.as_deref().unwrap_or("-")))
-        .collect())
+    outcome(snapshot, target(provider, model), needs, &[]).map(|(names, _)| names)
 }
 
 #[test]
@@ -70,11 +90,11 @@ fn candidates_by_what_is_named() {
 
 #[test]
 fn the_mock_serves_when_it_is_alone() {
-    let alone = Snapshot::new(1, vec![provider("mock", 999, &[], &[])]);
+    let alone = testing::snapshot(vec![provider("mock", 999, &[], &[])]);
     assert_eq!(names(&alone, "", "", &[]).unwrap(), ["mock=-"]);
     assert_eq!(names(&alone, "", "gpt-4o", &[]).unwrap(), ["mock=gpt-4o"]);
     // With another priority it is a provider like others.
-    let chosen = Snapshot::new(1, vec![provider("mock", 5, &[], &[]), provider("openai", 10, &["a"], &[])]);
+    let chosen = testing::snapshot(vec![provider("mock", 5, &[], &[]), provider("openai", 10, &["a"], &[])]);
     assert_eq!(names(&chosen, "", "", &[]).unwrap(), ["mock=-", "openai=a"]);
 }
 
@@ -94,13 +114,88 @@ fn why_there_is_nobody() {
             near: near(&["gpt-4o", "gpt-4o-mini", "openai/gpt-4o"])
         })
     );
-    assert_eq!(
-        names(&all, "backup", "", &[Feature::FunctionCalling]),
-        Err(SelectError::NothingAvailable {
-            passed: vec![Passed {
-                provider: "backup".into(),
-                reason: Reason::Lacks(Feature::FunctionCalling)
-            }]
-        })
+    let (asked, passed) = outcome(&all, target("backup", ""), &[Feature::FunctionCalling], &[]).unwrap();
+    assert_eq!((asked.len(), passed), (0, vec!["backup: does not support function_calling".to_owned()]));
+}
+
+fn three(weights: [u32; 3]) -> Vec<Arc<Provider>> {
+    let provider = |(index, weight)| {
+        let mut settings = testing::settings(["a", "b", "c"][index]);
+        (settings.weight, settings.models) = (weight, vec!["m".to_owned()]);
+        testing::provider(settings, None)
+    };
+    weights.into_iter().enumerate().map(provider).collect()
+}
+
+fn by(strategy: Strategy) -> Target<'static> {
+    Target { provider: None, model: Some("m"), strategy: Some(strategy) }
+}
+
+/// The first letters of those to be asked.
+fn asked(snapshot: &Snapshot, strategy: Strategy, rolls: &[u64]) -> String {
+    let (names, _) = outcome(snapshot, by(strategy), &[], rolls).unwrap();
+    names.iter().map(|name| &name[..1]).collect()
+}
+
+#[test]
+fn everybody_takes_a_turn() {
+    let all = testing::snapshot(three([1, 1, 1]));
+    let turns: Vec<String> = (0..4).map(|_| asked(&all, Strategy::RoundRobin, &[])).collect();
+    assert_eq!(turns, ["abc", "bca", "cab", "abc"]);
+    // One that cannot serve leaves its share to all, not to its neighbour.
+    let providers = three([1, 1, 1]);
+    let fail = ProviderError::new(ErrorKind::RateLimited, "slow");
+    providers[0].admit(Instant::now()).unwrap().fail_for_test(&fail);
+    let two = testing::snapshot(providers);
+    let turns: Vec<String> = (0..4).map(|_| asked(&two, Strategy::RoundRobin, &[])).collect();
+    assert_eq!(turns, ["bc", "cb", "bc", "cb"]);
+}
+
+#[test]
+fn weights_are_shares() {
+    let all = testing::snapshot(three([1, 3, 0]));
+    for (roll, expected) in [(0, "abc"), (1, "bac"), (3, "bac"), (4, "abc"), (7, "bac")] {
+        assert_eq!(asked(&all, Strategy::Weighted, &[roll]), expected, "{roll}");
+    }
+    let nobody = testing::snapshot(three([0, 0, 0]));
+    assert_eq!(asked(&nobody, Strategy::Weighted, &[7]), "abc");
+}
+
+#[test]
+fn the_quicker_of_two_is_asked() {
+    let providers = three([1, 1, 1]);
+    for (provider, millis) in providers.iter().zip([30, 10, 20]) {
+        provider.standing.latency.record(Duration::from_millis(millis), Instant::now());
+    }
+    let all = testing::snapshot(providers.clone());
+    // The rolls choose a and b, then what is left.
+    assert_eq!(asked(&all, Strategy::LeastLatency, &[0, 0, 0, 0]), "bca");
+    // Then c and a: b is not looked at.
+    assert_eq!(asked(&all, Strategy::LeastLatency, &[2, 0, 0, 0]), "cba");
+    // Who has much to do is slower than it was.
+    let busy: Vec<_> = (0..9).map(|_| providers[1].admit(Instant::now()).unwrap()).collect();
+    assert_eq!(asked(&all, Strategy::LeastLatency, &[0, 0, 0, 0]), "acb");
+    drop(busy);
+}
+
+#[test]
+fn a_chain_stands_in_for_a_model() {
+    let mut rules = Rules::default();
+    let chain = ["backup/gpt-4o", "gone/x", "meta/llama"].map(str::to_owned).to_vec();
+    rules.routing.chains.insert("fast".to_owned(), chain);
+    rules.routing.chains.insert("lost".to_owned(), vec!["gone/x".to_owned()]);
+    let all = Snapshot::new(1, without_unlisted(&everybody()), rules);
+    let chained = names(&all, "", "fast", &[]).unwrap();
+    assert_eq!(chained, ["backup=gpt-4o", "openrouter=meta/llama"]);
+    assert!(
+        matches!(names(&all, "", "lost", &[]), Err(SelectError::UnknownModel { name, .. }) if name == "gone/x")
     );
+    // A provider's own model of that name is no chain.
+    assert!(names(&all, "openai", "fast", &[]).is_err());
+}
+
+/// All who said what they serve.
+fn without_unlisted(snapshot: &Snapshot) -> Vec<Arc<Provider>> {
+    let listed = snapshot.by_priority().iter().filter(|provider| !provider.settings.models.is_empty());
+    listed.cloned().collect()
 }

@@ -11,7 +11,7 @@ use crate::plugins::instances::{self, Asked, Outcome, Plugins, Wanted};
 use crate::plugins::manifest::PluginId;
 use crate::plugins::problem::Problem;
 use crate::plugins::report::{FailedPlugin, FailedProvider};
-use crate::providers::{Provider, Snapshot};
+use crate::providers::{Provider, Rules, Snapshot};
 
 /// A set of providers that is ready to be published, and the plugins they come from.
 pub(super) struct Prepared {
@@ -100,7 +100,12 @@ impl Engine {
         self.published += 1;
         let before = generations(&self.plugins, self.registry.snapshot().by_priority());
         let after = generations(&plugins, &providers);
-        let old = self.registry.publish(Snapshot::new(self.published, providers).with_disabled(disabled));
+        for provider in &providers {
+            provider.standing.breaker.configure(&config.routing.breaker);
+        }
+        let rules = Rules { routing: config.routing.clone(), health: config.health.clone() };
+        let snapshot = Snapshot::new(self.published, providers, rules).with_disabled(disabled);
+        let old = self.registry.publish(snapshot);
         for (address, generation) in before {
             if !after.contains_key(&address) {
                 generation.record.replaced(self.loader.grace());

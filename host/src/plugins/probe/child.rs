@@ -166,7 +166,8 @@ async fn try_out(question: &super::Question, lines: &mut Lines) -> Result<Findin
 
     lines.stage(Stage::Create);
     let config = question.sample_config.to_string().into_bytes();
-    let created = generation.create(&question.plugin, config, Arc::new(Script), Duration::MAX).await;
+    let created =
+        generation.create(&question.plugin, config, Arc::new(Script), Arc::default(), Duration::MAX).await;
     let instance = match created {
         Ok((instance, _)) => Some(instance),
         // It may need more than its sample configuration says; whether the real one will do is seen later.
@@ -175,14 +176,17 @@ async fn try_out(question: &super::Question, lines: &mut Lines) -> Result<Findin
     };
     if let Some(instance) = instance {
         lines.stage(Stage::Call);
-        let asked = instance.ask(Operation::Complete, Bytes::from_static(REQUEST.as_bytes()), "probe");
+        let asked = instance.ask(Operation::Complete, Bytes::from_static(REQUEST.as_bytes()), "probe", None);
         let _ = tokio::time::timeout(HALF_WAY, asked).await;
         come_by(&generation).await;
         lines.stage(Stage::Cancel);
         let cancelled = async {
             // Dropped with the stream's first batch still unread behind it.
-            let _ =
-                instance.stream(Bytes::from_static(STREAM_REQUEST.as_bytes()), "probe").await?.next().await;
+            let _ = instance
+                .stream(Bytes::from_static(STREAM_REQUEST.as_bytes()), "probe", None)
+                .await?
+                .next()
+                .await;
             Ok::<(), patchbay_plugin_api::ProviderError>(())
         };
         let _ = tokio::time::timeout(HALF_WAY, cancelled).await;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::config::ProviderSettings;
 use crate::plugins::Features;
@@ -20,8 +22,12 @@ fn asking(upstream: &Upstream, change: impl FnOnce(&mut ProviderSettings)) -> Ar
     testing::provider(settings, Some(testing::plan(&upstream.url)))
 }
 
+fn admitted(provider: &Arc<Provider>) -> Admission {
+    provider.admit(Instant::now()).unwrap()
+}
+
 async fn texts(provider: &Arc<Provider>) -> (Vec<Bytes>, Option<ProviderError>) {
-    let mut stream = match provider.stream(&body("{}"), &context()).await {
+    let mut stream = match admitted(provider).stream(&body("{}"), &context()).await {
         Ok(stream) => stream,
         Err(error) => return (Vec::new(), Some(error)),
     };
@@ -41,7 +47,8 @@ async fn a_whole_answer_is_upstreams_own_bytes() {
     let provider = asking(&upstream, |settings| {
         settings.extra_headers.insert("X-Title".into(), "me".into());
     });
-    let answer = provider.complete(&body(r#"{"model":"m","stream":true}"#), &context()).await.unwrap();
+    let answer =
+        admitted(&provider).complete(&body(r#"{"model":"m","stream":true}"#), &context()).await.unwrap();
     assert_eq!(answer, testing::whole_answer("hi"));
     let seen = upstream.seen().remove(0);
     assert!(
@@ -107,9 +114,9 @@ async fn statuses_become_kinds() {
     ] {
         let said = r#"{"error":{"message":"no, sk-abcdefgh1234"}}"#;
         let upstream = Upstream::answering(status, "application/json", said).await;
-        let provider = asking(&upstream, |_| {});
-        let whole = provider.complete(&body("{}"), &context()).await.unwrap_err();
-        let (_, streamed) = texts(&provider).await;
+        // Two of them: one that was refused may rest.
+        let whole = admitted(&asking(&upstream, |_| {})).complete(&body("{}"), &context()).await.unwrap_err();
+        let (_, streamed) = texts(&asking(&upstream, |_| {})).await;
         assert_eq!((whole.kind, whole.status), (kind, Some(status)));
         assert_eq!(streamed.as_ref(), Some(&whole));
         assert!(!format!("{whole:?}").contains("abcdefgh"), "{whole:?}");
@@ -126,7 +133,11 @@ async fn a_success_that_is_none_is_an_error() {
     ] {
         let upstream = Upstream::answering(200, "application/json", said).await;
         let provider = asking(&upstream, |_| {});
-        assert_eq!(provider.complete(&body("{}"), &context()).await.unwrap_err().kind, kind, "{said}");
+        assert_eq!(
+            admitted(&provider).complete(&body("{}"), &context()).await.unwrap_err().kind,
+            kind,
+            "{said}"
+        );
         assert_eq!(texts(&provider).await.1.unwrap().kind, kind, "{said}");
     }
 }
@@ -152,7 +163,10 @@ async fn every_time_limit_has_its_own_words() {
     let no_token = Upstream::script(vec![Step::Send(head.clone()), Step::Hang]).await;
     let stalls = Upstream::script(vec![Step::Send(head), Step::Send(event), Step::Hang]).await;
 
-    let error = asking(&silent, |s| s.timeout = short).complete(&body("{}"), &context()).await.unwrap_err();
+    let error = admitted(&asking(&silent, |s| s.timeout = short))
+        .complete(&body("{}"), &context())
+        .await
+        .unwrap_err();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::TimedOut, "no answer within 400ms"));
     for upstream in [&silent, &no_token] {
         let error = texts(&asking(upstream, |s| s.timeout = short)).await.1.unwrap();
@@ -171,7 +185,7 @@ async fn dropping_a_stream_cancels_upstream_and_ends_the_count() {
     let event = format!("data: {}\n\n", testing::chunk("a")).into_bytes();
     let upstream = Upstream::script(vec![Step::Send(head), Step::Send(event), Step::Hang]).await;
     let provider = asking(&upstream, |_| {});
-    let mut stream = provider.stream(&body("{}"), &context()).await.unwrap();
+    let mut stream = admitted(&provider).stream(&body("{}"), &context()).await.unwrap();
     assert!(stream.next().await.unwrap().is_ok());
     let in_flight = || provider.counters.in_flight.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(in_flight(), 1);
@@ -183,7 +197,7 @@ async fn dropping_a_stream_cancels_upstream_and_ends_the_count() {
 #[tokio::test]
 async fn without_a_plan_the_plugin_is_asked() {
     let provider = testing::provider(testing::settings("p"), None);
-    let error = provider.complete(&body("{}"), &context()).await.unwrap_err();
+    let error = admitted(&provider).complete(&body("{}"), &context()).await.unwrap_err();
     // There is no plugin behind this one, so nobody answers.
     assert_eq!(
         (error.kind, error.message.as_str()),

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use patchbay_plugin_api::plan::Endpoint;
 use patchbay_plugin_api::{Plan, ProviderError};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -32,6 +33,7 @@ pub(super) struct Planned<'a> {
     plan: &'a Plan,
     endpoint: &'a Endpoint,
     settings: &'a Arc<ProviderSettings>,
+    key: Option<&'a SecretString>,
 }
 
 /// What an upstream answered to a request for a stream.
@@ -45,15 +47,23 @@ pub(super) enum Streamed {
 
 impl<'a> Planned<'a> {
     /// The plan, if it covers chat and is one this host can follow.
-    pub(super) fn chat(plan: Option<&'a Plan>, settings: &'a Arc<ProviderSettings>) -> Option<Self> {
+    pub(super) fn chat(
+        plan: Option<&'a Plan>,
+        settings: &'a Arc<ProviderSettings>,
+        key: Option<&'a SecretString>,
+    ) -> Option<Self> {
         let plan = plan.filter(|plan| can_follow(plan))?;
-        Some(Self { plan, endpoint: plan.chat.as_ref()?, settings })
+        Some(Self { plan, endpoint: plan.chat.as_ref()?, settings, key })
     }
 
     /// The plan, if it covers embeddings and is one this host can follow.
-    pub(super) fn embeddings(plan: Option<&'a Plan>, settings: &'a Arc<ProviderSettings>) -> Option<Self> {
+    pub(super) fn embeddings(
+        plan: Option<&'a Plan>,
+        settings: &'a Arc<ProviderSettings>,
+        key: Option<&'a SecretString>,
+    ) -> Option<Self> {
         let plan = plan.filter(|plan| can_follow(plan))?;
-        Some(Self { plan, endpoint: plan.embeddings.as_ref()?, settings })
+        Some(Self { plan, endpoint: plan.embeddings.as_ref()?, settings, key })
     }
 
     /// Asks for vectors; what comes back is upstream's own bytes.
@@ -99,7 +109,7 @@ impl<'a> Planned<'a> {
             url: self.endpoint.url.clone(),
             headers: self.headers(accept),
             body,
-            key: self.settings.keys.first().cloned(),
+            key: self.key.cloned(),
             connect_timeout: self.settings.connect_timeout,
             allow_http: self.settings.allow_http,
         };

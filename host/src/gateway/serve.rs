@@ -1,0 +1,257 @@
+//! The gateway's operations: each asks its candidates, one after the other, in its own way.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use patchbay_plugin_api::ProviderError;
+use tokio::time::Instant;
+
+use super::answer::{self, Answer, Facts, RawAnswer};
+use super::attempt::Attempts;
+use super::dice::Dice;
+use super::request::{ChatRequest, EmbedRequest};
+use super::select::{Candidate, SelectError, Target, select};
+use super::stream::{Begun, CommittedAnswer};
+use crate::plugins::Feature;
+use crate::providers::{Admission, CallContext, Provider, Registry};
+use crate::services::http::HttpClient;
+
+/// Serves requests from whatever providers there are at that moment. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    registry: Arc<Registry>,
+    http: HttpClient,
+    dice: Dice,
+}
+
+/// Who served a request, and why.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// Who.
+    pub provider: Arc<Provider>,
+    /// The model really used, as far as known.
+    pub model: String,
+    /// How many tries it took.
+    pub attempts: usize,
+    /// The decision in one line.
+    pub route: String,
+}
+
+/// A provider that was asked in vain.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Its name.
+    pub provider: String,
+    /// What it said.
+    pub error: ProviderError,
+}
+
+/// Why a request was not served.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Nobody was asked.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// Everybody who was asked failed: the last of them decides what to say, those before it are in `earlier`.
+    #[error("{} failed", last.provider)]
+    Failed {
+        /// Who failed last.
+        last: Failed,
+        /// Who failed before.
+        earlier: Vec<Failed>,
+    },
+}
+
+/// One operation: how a candidate is asked, and what its answer is read for.
+trait Ask {
+    type Answer;
+
+    /// The answer, and the model that it names.
+    fn ask(
+        &self,
+        candidate: &Candidate,
+        admission: Admission,
+        call: &CallContext,
+    ) -> impl Future<Output = Result<(Self::Answer, Option<String>), ProviderError>> + Send;
+}
+
+/// A whole answer, whose words are read.
+struct Words<'r>(&'r ChatRequest);
+
+/// What is read of a whole answer.
+struct Read {
+    text: String,
+    role: String,
+    facts: Facts,
+    raw: Bytes,
+}
+
+impl Ask for Words<'_> {
+    type Answer = Read;
+
+    async fn ask(
+        &self,
+        candidate: &Candidate,
+        admission: Admission,
+        call: &CallContext,
+    ) -> Result<(Read, Option<String>), ProviderError> {
+        let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
+        let raw = admission.complete(&body, call).await?;
+        let (text, role) = answer::words_of(&raw)?;
+        let mut facts = Facts::default();
+        facts.add(&raw);
+        let model = facts.model.clone();
+        Ok((Read { text, role, facts, raw }, model))
+    }
+}
+
+/// A whole answer that is passed on as it is.
+struct Whole<'r>(&'r ChatRequest);
+
+impl Ask for Whole<'_> {
+    type Answer = Bytes;
+
+    async fn ask(
+        &self,
+        candidate: &Candidate,
+        admission: Admission,
+        call: &CallContext,
+    ) -> Result<(Bytes, Option<String>), ProviderError> {
+        let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
+        let raw = admission.complete(&body, call).await?;
+        let model = answer::model_of_choices(&raw)?;
+        Ok((raw, model))
+    }
+}
+
+/// Vectors.
+struct Vectors<'r>(&'r EmbedRequest);
+
+impl Ask for Vectors<'_> {
+    type Answer = Bytes;
+
+    async fn ask(
+        &self,
+        candidate: &Candidate,
+        admission: Admission,
+        call: &CallContext,
+    ) -> Result<(Bytes, Option<String>), ProviderError> {
+        let raw = admission.embed(&self.0.body_for(candidate.model.as_deref()), call).await?;
+        let model = answer::model_of_vectors(&raw)?;
+        Ok((raw, model))
+    }
+}
+
+/// An answer in chunks, up to its first content.
+struct Beginning<'r>(&'r ChatRequest);
+
+impl Ask for Beginning<'_> {
+    type Answer = Begun;
+
+    async fn ask(
+        &self,
+        candidate: &Candidate,
+        admission: Admission,
+        call: &CallContext,
+    ) -> Result<(Begun, Option<String>), ProviderError> {
+        let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
+        let begun = Begun::wait(admission.stream(&body, call).await?).await?;
+        let model = begun.facts.model.clone();
+        Ok((begun, model))
+    }
+}
+
+impl Gateway {
+    /// A gateway to the providers of a registry.
+    pub fn new(registry: Arc<Registry>, http: HttpClient) -> Self {
+        Self { registry, http, dice: Dice::new() }
+    }
+
+    /// A whole answer. Dropping the future cancels.
+    pub async fn complete(
+        &self,
+        request: &ChatRequest,
+        request_id: &Arc<str>,
+    ) -> Result<Answer, GatewayError> {
+        let began = Instant::now();
+        let asked = self.first_of(request.target(), &request.needs, request_id, Words(request));
+        let (Read { text, role, facts, raw }, served) = asked.await?;
+        Ok(Answer { served, latency: began.elapsed(), text, role, facts, raw })
+    }
+
+    /// A whole answer that is passed on as it is. Dropping the future cancels.
+    pub async fn complete_raw(
+        &self,
+        request: &ChatRequest,
+        request_id: &Arc<str>,
+    ) -> Result<RawAnswer, GatewayError> {
+        let asked = self.first_of(request.target(), &request.needs, request_id, Whole(request));
+        let (raw, served) = asked.await?;
+        Ok(RawAnswer { served, raw })
+    }
+
+    /// Vectors. Dropping the future cancels.
+    pub async fn embed(
+        &self,
+        request: &EmbedRequest,
+        request_id: &Arc<str>,
+    ) -> Result<RawAnswer, GatewayError> {
+        let target = Target { model: request.model.as_deref(), ..Target::default() };
+        let asked = self.first_of(target, &EmbedRequest::NEEDS, request_id, Vectors(request));
+        let (raw, served) = asked.await?;
+        Ok(RawAnswer { served, raw })
+    }
+
+    /// An answer that has begun. Dropping the future, or the answer, cancels.
+    pub async fn stream(
+        &self,
+        request: &ChatRequest,
+        request_id: &Arc<str>,
+    ) -> Result<CommittedAnswer, GatewayError> {
+        let asked = self.first_of(request.target(), &request.needs, request_id, Beginning(request));
+        let (begun, served) = asked.await?;
+        Ok(begun.of(served))
+    }
+
+    /// Asks until one of the candidates answers.
+    async fn first_of<A: Ask>(
+        &self,
+        target: Target<'_>,
+        needs: &[Feature],
+        request_id: &Arc<str>,
+        operation: A,
+    ) -> Result<(A::Answer, Served), GatewayError> {
+        let began = Instant::now();
+        let call = CallContext { http: self.http.clone(), request_id: Arc::clone(request_id) };
+        let mut attempts = {
+            // The snapshot is let go at once: the candidates keep alive what they need.
+            let snapshot = self.registry.snapshot();
+            let queue = select(&snapshot, target)?;
+            Attempts::new(call, needs, queue, self.dice.clone(), &snapshot.rules.routing, began)
+        };
+        while let Some((tried, admission)) = attempts.next().await {
+            let asked = operation.ask(&tried.candidate, admission, &attempts.call);
+            let answered = match attempts.limit() {
+                None => asked.await,
+                Some(limit) => {
+                    let answered = tokio::time::timeout_at(limit, asked).await;
+                    answered.unwrap_or_else(|_| Err(attempts.overdue()))
+                }
+            };
+            match answered {
+                Ok((answer, model)) => return Ok((answer, attempts.served(tried, model))),
+                Err(error) => attempts.note(&tried, error)?,
+            }
+        }
+        Err(attempts.exhausted())
+    }
+}
+
+impl ChatRequest {
+    fn target(&self) -> Target<'_> {
+        Target { provider: self.provider.as_deref(), model: self.model.as_deref(), strategy: self.strategy }
+    }
+}
+
+#[cfg(test)]
+mod tests;

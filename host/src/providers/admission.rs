@@ -1,0 +1,148 @@
+//! A request that a provider was asked to serve: counted while it lasts, and judged by what comes of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use patchbay_plugin_api::{ErrorKind, ProviderError};
+use secrecy::SecretString;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::breaker::{self, Passage};
+use super::condition::Condition;
+use super::provider::Provider;
+use crate::plugins::Lease;
+
+/// See the module. Dropping it without an outcome says nothing about the provider.
+#[derive(Debug)]
+pub struct Admission {
+    /// The key's, in the provider's ring.
+    place: usize,
+    passage: Passage,
+    pub(super) began: Instant,
+    lease: Lease,
+    /// Last: keeps the generation alive.
+    pub(super) provider: Arc<Provider>,
+}
+
+impl Admission {
+    /// For [`Provider::admit`], which has counted it as under way.
+    pub(super) fn new(provider: Arc<Provider>, place: usize, passage: Passage, began: Instant) -> Self {
+        provider.counters.requests.fetch_add(1, Ordering::Relaxed);
+        Self { place, passage, began, lease: provider.instance.lease(), provider }
+    }
+
+    /// The key to ask with.
+    pub(super) fn key(&self) -> Option<&SecretString> {
+        self.provider.keys.key(self.place)
+    }
+
+    /// The answer has begun, or is there as a whole.
+    pub(super) fn answered(&mut self) {
+        let now = Instant::now();
+        self.provider.standing.latency.record(now.saturating_duration_since(self.began), now);
+        self.succeeded();
+    }
+
+    /// Nothing was wrong so far.
+    pub(super) fn succeeded(&mut self) {
+        let provider = &self.provider;
+        if provider.standing.breaker.succeeded(self.passage, Instant::now()) {
+            info!(provider = provider.name(), "provider answers again: the breaker is closed");
+        }
+        provider.keys.note(self.place, Ok(()), Instant::now());
+        provider.standing.last.set(Condition::Available, Instant::now());
+        self.passage = Passage::Usual;
+    }
+
+    pub(super) fn failed(&mut self, error: &ProviderError) {
+        let (provider, now) = (&self.provider, Instant::now());
+        provider.counters.errors.fetch_add(1, Ordering::Relaxed);
+        provider.keys.note(self.place, Err(error), now);
+        if let Some(condition) = Condition::after(error) {
+            provider.standing.last.set(condition, now);
+        }
+        if !breaker::counts(error) {
+            provider.standing.breaker.undecided(self.passage, now);
+        } else if provider.standing.breaker.failed(self.passage, now) {
+            warn!(provider = provider.name(), "provider failed too often: the breaker is open");
+        }
+        self.passage = Passage::Usual;
+    }
+
+    /// For tests of other modules: it is over, with this.
+    #[cfg(test)]
+    pub(crate) fn fail_for_test(mut self, error: &ProviderError) {
+        self.failed(error);
+    }
+
+    /// Done when the provider's generation was replaced, and the request has had its time to finish.
+    pub(super) async fn overdue(&self) -> ProviderError {
+        self.lease.overdue().await;
+        ProviderError::new(ErrorKind::Cancelled, "the plugin was replaced, and the time to finish is over")
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.provider.standing.breaker.undecided(self.passage, Instant::now());
+        self.provider.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::Refusal;
+    use crate::testing;
+
+    fn error(kind: ErrorKind) -> ProviderError {
+        ProviderError::new(kind, "x")
+    }
+
+    #[test]
+    fn failures_open_the_breaker_and_a_trial_closes_it() {
+        let provider = testing::provider(testing::settings("p"), None);
+        let now = Instant::now();
+        for _ in 0..5 {
+            provider.admit(now).unwrap().failed(&error(ErrorKind::Connection));
+        }
+        assert!(matches!(provider.admit(now), Err(Refusal::Broken(_))));
+        assert_eq!(provider.condition(), Condition::Unavailable);
+        // The clock of the test is ahead of the one that the breaker was opened by.
+        let later = now + std::time::Duration::from_secs(60);
+        let trial = provider.admit(later).unwrap();
+        assert!(provider.admit(later).is_err(), "one trial at a time");
+        drop(trial);
+        provider.admit(later).unwrap().answered();
+        assert!(provider.admit(now).is_ok());
+        assert_eq!(provider.condition(), Condition::Available);
+        assert_eq!(provider.counters.in_flight.load(Ordering::Relaxed), 0);
+        assert_eq!(provider.counters.errors.load(Ordering::Relaxed), 5);
+    }
+
+    #[test]
+    fn a_trial_that_fails_for_the_clients_sake_decides_nothing() {
+        let provider = testing::provider(testing::settings("p"), None);
+        let now = Instant::now();
+        for _ in 0..5 {
+            provider.admit(now).unwrap().failed(&error(ErrorKind::TimedOut));
+        }
+        let later = now + std::time::Duration::from_secs(60);
+        provider.admit(later).unwrap().failed(&error(ErrorKind::InvalidInput));
+        assert!(provider.admit(later).is_ok(), "the next one may try");
+    }
+
+    #[test]
+    fn what_upstream_says_to_a_key_is_the_keys_business() {
+        let provider = testing::provider(testing::settings("p"), None);
+        let now = Instant::now();
+        provider.admit(now).unwrap().failed(&error(ErrorKind::RateLimited));
+        assert_eq!(provider.condition(), Condition::Busy);
+        assert!(matches!(provider.admit(now), Err(Refusal::Resting { refused: false, .. })));
+        let refused = testing::provider(testing::settings("q"), None);
+        refused.admit(now).unwrap().failed(&error(ErrorKind::Authentication));
+        assert_eq!(refused.condition(), Condition::Unavailable);
+        assert!(matches!(refused.admit(now), Err(Refusal::Resting { refused: true, .. })));
+    }
+}

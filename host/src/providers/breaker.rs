@@ -1,0 +1,289 @@
+//! The circuit breaker of one provider: who fails again and again is left alone for a while, then tried once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use patchbay_plugin_api::{ErrorKind, ProviderError};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::config::BreakerSettings;
+
+/// What the breaker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// Every request goes through.
+    Closed,
+    /// None goes through.
+    Open,
+    /// One goes through, and decides.
+    HalfOpen,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Breaker {
+    /// Whether `inner` is anything but closed and without failures: a request of a healthy provider takes no lock.
+    alarmed: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    failures_to_open: u32,
+    window: Duration,
+    open_for: Duration,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// So many failures since the last success, the first of them then.
+    Closed {
+        failures: u32,
+        since: Instant,
+    },
+    Open {
+        until: Instant,
+    },
+    /// A request is under way that decides.
+    Trial,
+}
+
+/// How a request was let through. What becomes of it must be told to the breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// As always.
+    Usual,
+    /// It is the one that decides.
+    Trial,
+}
+
+impl Breaker {
+    pub(super) fn new(settings: &BreakerSettings) -> Self {
+        let state = State::Closed { failures: 0, since: Instant::now() };
+        let inner = Inner { failures_to_open: 0, window: Duration::ZERO, open_for: Duration::ZERO, state };
+        let breaker = Self { alarmed: AtomicBool::new(false), inner: Mutex::new(inner) };
+        breaker.configure(settings);
+        breaker
+    }
+
+    /// Other limits from now on; what is known stays.
+    pub(crate) fn configure(&self, settings: &BreakerSettings) {
+        let mut inner = self.lock();
+        inner.failures_to_open = settings.failures;
+        inner.window = Duration::from_secs_f64(settings.window);
+        inner.open_for = Duration::from_secs_f64(settings.open_for);
+    }
+
+    /// How long it would refuse a request that comes now; none if it would not.
+    pub(super) fn refuses(&self, now: Instant) -> Option<Duration> {
+        if !self.alarmed.load(Ordering::Acquire) {
+            return None;
+        }
+        let inner = self.lock();
+        match inner.state {
+            State::Closed { .. } => None,
+            State::Open { until } => until.checked_duration_since(now).filter(|wait| !wait.is_zero()),
+            // How long the trial takes nobody knows.
+            State::Trial => Some(Duration::from_secs(1)),
+        }
+    }
+
+    /// Lets a request through, or says for how long not.
+    pub(super) fn enter(&self, now: Instant) -> Result<Passage, Duration> {
+        if let Some(wait) = self.refuses(now) {
+            return Err(wait);
+        }
+        if !self.alarmed.load(Ordering::Acquire) {
+            return Ok(Passage::Usual);
+        }
+        let mut inner = self.lock();
+        match inner.state {
+            State::Closed { .. } => Ok(Passage::Usual),
+            State::Open { until } if until <= now => {
+                inner.state = State::Trial;
+                Ok(Passage::Trial)
+            }
+            // Somebody else was quicker.
+            State::Open { .. } | State::Trial => Err(Duration::from_secs(1)),
+        }
+    }
+
+    /// A request succeeded. Answers with whether that closed it.
+    pub(super) fn succeeded(&self, passage: Passage, now: Instant) -> bool {
+        if !self.alarmed.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut inner = self.lock();
+        let decides = match inner.state {
+            State::Closed { .. } => true,
+            // Whoever was let through before it opened says nothing about now.
+            State::Open { .. } => false,
+            State::Trial => passage == Passage::Trial,
+        };
+        if !decides {
+            return false;
+        }
+        let closed = inner.state == State::Trial;
+        inner.state = State::Closed { failures: 0, since: now };
+        self.alarmed.store(false, Ordering::Release);
+        closed
+    }
+
+    /// A request failed. Answers with whether that opened it.
+    pub(super) fn failed(&self, passage: Passage, now: Instant) -> bool {
+        let mut inner = self.lock();
+        let opens = match inner.state {
+            State::Closed { failures, since } => {
+                let within = failures > 0 && now.duration_since(since) <= inner.window;
+                let (failures, since) = if within { (failures + 1, since) } else { (1, now) };
+                inner.state = State::Closed { failures, since };
+                failures >= inner.failures_to_open
+            }
+            State::Open { .. } => false,
+            State::Trial => passage == Passage::Trial,
+        };
+        if opens {
+            inner.state = State::Open { until: now + inner.open_for };
+        }
+        self.alarmed.store(true, Ordering::Release);
+        opens
+    }
+
+    /// A request ended without saying anything about the provider.
+    pub(super) fn undecided(&self, passage: Passage, now: Instant) {
+        if passage == Passage::Trial {
+            let mut inner = self.lock();
+            if inner.state == State::Trial {
+                // The next one may try.
+                inner.state = State::Open { until: now };
+            }
+        }
+    }
+
+    /// What it does with a request that comes now.
+    pub fn state(&self, now: Instant) -> BreakerState {
+        match self.lock().state {
+            State::Closed { .. } => BreakerState::Closed,
+            State::Open { until } if until > now => BreakerState::Open,
+            State::Open { .. } | State::Trial => BreakerState::HalfOpen,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an error means that the provider itself is in trouble, rather than this one request, or a key.
+pub(super) fn counts(error: &ProviderError) -> bool {
+    match error.kind {
+        ErrorKind::Connection
+        | ErrorKind::TimedOut
+        | ErrorKind::UnreadableAnswer
+        | ErrorKind::BrokenStream
+        | ErrorKind::Panicked => true,
+        // A model that it does not have (404) is a matter of who asks for it: nobody else must suffer.
+        ErrorKind::Provider => !error.status.is_some_and(|status| (400..500).contains(&status)),
+        ErrorKind::InvalidInput
+        | ErrorKind::Authentication
+        | ErrorKind::RateLimited
+        | ErrorKind::Cancelled
+        | ErrorKind::Unsupported => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: BreakerSettings = BreakerSettings { failures: 3, window: 10.0, open_for: 5.0 };
+
+    fn after(seconds: u64, begin: Instant) -> Instant {
+        begin + Duration::from_secs(seconds)
+    }
+
+    fn fail(breaker: &Breaker, at: Instant) -> bool {
+        let passage = breaker.enter(at).unwrap();
+        breaker.failed(passage, at)
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it() {
+        let (breaker, begin) = (Breaker::new(&SETTINGS), Instant::now());
+        assert!(!fail(&breaker, begin) && !fail(&breaker, begin));
+        assert!(!breaker.succeeded(Passage::Usual, begin), "it was not open");
+        assert!(!fail(&breaker, begin) && !fail(&breaker, begin), "the success began the count anew");
+        assert!(fail(&breaker, after(10, begin)));
+        assert_eq!(breaker.enter(after(11, begin)), Err(Duration::from_secs(4)));
+        assert_eq!(breaker.state(after(11, begin)), BreakerState::Open);
+    }
+
+    #[test]
+    fn failures_that_lie_far_apart_do_not() {
+        let (breaker, begin) = (Breaker::new(&SETTINGS), Instant::now());
+        for seconds in [0, 5, 11, 16, 22] {
+            assert!(!fail(&breaker, after(seconds, begin)), "after {seconds} s");
+        }
+    }
+
+    fn opened(begin: Instant) -> Breaker {
+        let breaker = Breaker::new(&SETTINGS);
+        let opened: Vec<bool> = (0..3).map(|_| fail(&breaker, begin)).collect();
+        assert_eq!(opened, [false, false, true]);
+        breaker
+    }
+
+    #[test]
+    fn one_trial_decides() {
+        let begin = Instant::now();
+        for success in [true, false] {
+            let (breaker, then) = (opened(begin), after(5, begin));
+            assert_eq!(breaker.enter(then), Ok(Passage::Trial));
+            assert!(breaker.enter(then).is_err(), "there is one trial at a time");
+            assert_eq!(breaker.state(then), BreakerState::HalfOpen);
+            // What was let through before decides nothing.
+            assert!(!breaker.succeeded(Passage::Usual, then) && !breaker.failed(Passage::Usual, then));
+            if success {
+                assert!(breaker.succeeded(Passage::Trial, then));
+                assert_eq!(breaker.enter(then), Ok(Passage::Usual));
+            } else {
+                assert!(breaker.failed(Passage::Trial, then));
+                assert_eq!(breaker.enter(after(6, begin)), Err(Duration::from_secs(4)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_trial_that_is_given_up_leaves_the_next_one_its_turn() {
+        let begin = Instant::now();
+        let (breaker, then) = (opened(begin), after(5, begin));
+        assert_eq!(breaker.enter(then), Ok(Passage::Trial));
+        breaker.undecided(Passage::Trial, then);
+        assert_eq!(breaker.enter(then), Ok(Passage::Trial));
+    }
+
+    #[test]
+    fn what_one_client_asked_for_is_no_trouble_of_the_provider() {
+        let error = |kind, status: u16| {
+            let error = ProviderError::new(kind, "x");
+            if status == 0 { error } else { error.with_status(status) }
+        };
+        for (kind, status, expected) in [
+            (ErrorKind::Provider, 500, true),
+            (ErrorKind::Provider, 0, true),
+            (ErrorKind::Provider, 404, false),
+            (ErrorKind::Provider, 402, false),
+            (ErrorKind::TimedOut, 408, true),
+            (ErrorKind::Connection, 0, true),
+            (ErrorKind::RateLimited, 429, false),
+            (ErrorKind::Authentication, 401, false),
+            (ErrorKind::InvalidInput, 400, false),
+        ] {
+            assert_eq!(counts(&error(kind, status)), expected, "{kind} {status}");
+        }
+    }
+}

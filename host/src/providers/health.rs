@@ -1,0 +1,159 @@
+//! Checks providers while nobody asks them anything else: what is known of them is never old, and a check that
+//! hangs holds up nobody.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use patchbay_plugin_api::{Health, ProviderError};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::call::within;
+use super::{Condition, Provider, Registry};
+use crate::config::HealthSettings;
+use crate::plugins::{Feature, Operation};
+
+/// Checks are this share of the interval apart from when they are due, so that they do not come all at once.
+const JITTER: f64 = 0.2;
+
+/// What a check said.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What is known of the provider now.
+    pub condition: Condition,
+    /// Why, where it is not available.
+    pub reason: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Provider {
+    /// Whether its plugin can be asked how it is.
+    pub fn can_be_checked(&self) -> bool {
+        self.features.has(Feature::HealthCheck)
+    }
+
+    /// Asks it how it is, and takes note of it. It is no request of an application's, so it is not counted as one.
+    pub async fn check(&self, limit: Duration) -> Checked {
+        let began = Instant::now();
+        let asked = within(limit, "no answer to the health check", self.ask_health()).await;
+        let took = began.elapsed();
+        let before = self.standing.last.get();
+        let (condition, reason) = match asked {
+            Ok(Health::Available) => (Condition::Available, None),
+            Ok(Health::Busy { reason }) => (Condition::Busy, reason),
+            Err(error) => (Condition::after_check(&error), Some(error.message)),
+        };
+        self.standing.last.set(condition, Instant::now());
+        if condition != before {
+            let (provider, reason) = (self.name(), reason.as_deref());
+            match condition {
+                Condition::Available | Condition::Busy => info!(provider, reason, "provider is {condition}"),
+                _ => warn!(provider, reason, "provider is {condition}"),
+            }
+        }
+        Checked { condition: self.condition(), reason, took }
+    }
+
+    async fn ask_health(&self) -> Result<Health, ProviderError> {
+        let _lease = self.instance.lease();
+        let asked = self.instance.ask(Operation::Health, Bytes::new(), "health", self.current_key());
+        let answer = asked.await.map_err(|error| self.cleaned(error))?;
+        serde_json::from_slice(&answer).map_err(|error| {
+            ProviderError::unreadable("the plugin's answer to the health check cannot be read")
+                .with_detail(error.to_string())
+        })
+    }
+
+    /// Whether traffic has shown lately that all is well, so that a check would only cost.
+    fn served_within(&self, interval: Duration, now: Instant) -> bool {
+        self.standing.last.get() == Condition::Available && self.standing.last.age(now) < interval
+    }
+}
+
+/// Goes on until it is dropped. New providers are checked at once, others when they are due.
+pub async fn keep_checking(registry: Arc<Registry>) {
+    let mut published = registry.publications();
+    let mut due: HashMap<String, (Instant, usize)> = HashMap::new();
+    let mut checks = JoinSet::new();
+    let mut places = Places { most: 0, free: Arc::new(Semaphore::new(0)) };
+    loop {
+        let next = begin_checks(&registry, &mut due, &mut checks, &mut places);
+        tokio::select! {
+            changed = published.changed() => if changed.is_err() { return },
+            () = sleep_until(next) => {}
+            Some(_) = checks.join_next() => {}
+        }
+    }
+}
+
+async fn sleep_until(next: Option<Instant>) {
+    match next {
+        Some(next) => tokio::time::sleep_until(next).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Bounds the checks at one time. How many there may be can change.
+struct Places {
+    most: usize,
+    free: Arc<Semaphore>,
+}
+
+impl Places {
+    fn of(&mut self, most: usize) -> Arc<Semaphore> {
+        if self.most != most {
+            *self = Self { most, free: Arc::new(Semaphore::new(most)) };
+        }
+        Arc::clone(&self.free)
+    }
+}
+
+/// Begins what is due now; answers with when the next is.
+fn begin_checks(
+    registry: &Registry,
+    due: &mut HashMap<String, (Instant, usize)>,
+    checks: &mut JoinSet<()>,
+    places: &mut Places,
+) -> Option<Instant> {
+    let snapshot = registry.snapshot();
+    let HealthSettings { interval, timeout, concurrency } = snapshot.rules.health;
+    let interval = Duration::from_secs_f64(interval?);
+    let timeout = Duration::from_secs_f64(timeout);
+    let free = places.of(concurrency);
+    let now = Instant::now();
+    due.retain(|name, _| snapshot.get(name).is_some());
+    let mut next = now + interval;
+    for provider in snapshot.by_priority().iter().filter(|provider| provider.can_be_checked()) {
+        // Another one of the same name is a new one.
+        let address = Arc::as_ptr(provider).addr();
+        let known = due.get(provider.name()).filter(|(_, checked)| *checked == address);
+        let at = known.map_or(now, |(at, _)| *at);
+        if at > now {
+            next = next.min(at);
+            continue;
+        }
+        due.insert(provider.name().to_owned(), (now + jittered(interval), address));
+        if provider.served_within(interval, now) {
+            continue;
+        }
+        // Only the provider's settings are kept while it waits for its turn, not its plugin.
+        let (provider, free) = (Arc::downgrade(provider), Arc::clone(&free));
+        checks.spawn(async move {
+            let Ok(_place) = free.acquire().await else { return };
+            let Some(provider) = provider.upgrade() else { return };
+            let checked = provider.check(timeout).await;
+            debug!(provider = provider.name(), condition = %checked.condition, "provider checked");
+        });
+    }
+    Some(next)
+}
+
+fn jittered(interval: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or_default();
+    interval.mul_f64(1.0 - JITTER * f64::from(random) / f64::from(u32::MAX))
+}

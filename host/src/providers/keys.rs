@@ -1,0 +1,254 @@
+//! The keys of one provider: which one is used now, and which ones rest.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use patchbay_plugin_api::{ErrorKind, ProviderError};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
+
+/// A key that was limited without a word on for how long rests for this long, doubled each time in a row.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_GUESS: Duration = Duration::from_secs(60);
+
+/// Nobody rests for longer, whatever upstream's clock says.
+const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
+
+/// A key that was refused is tried again after this long: it may have been let in, and asking costs nobody anything.
+const REFUSED_REST: Duration = Duration::from_secs(60);
+
+/// See the module. Without any key it has one place all the same: whoever needs no key may be limited too.
+#[derive(Debug)]
+pub struct KeyRing {
+    keys: Vec<SecretString>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    current: usize,
+    last_rotation: Option<SystemTime>,
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    rest: Option<Rest>,
+    limited_at: Option<Instant>,
+    /// How often in a row.
+    strikes: u32,
+}
+
+/// A key that is not used for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// Until then.
+    pub(super) until: Instant,
+    /// Whether upstream refused it, rather than asking for fewer requests.
+    pub(super) refused: bool,
+}
+
+impl KeyRing {
+    /// The keys of a provider; those that were there before keep what is known of them.
+    pub(crate) fn new(keys: &[SecretString], before: Option<&Self>) -> Self {
+        let count = keys.len().max(1);
+        let mut state = State { current: 0, last_rotation: None, places: vec![Place::default(); count] };
+        if let Some(before) = before {
+            let known = before.lock();
+            state.last_rotation = known.last_rotation;
+            for (index, key) in keys.iter().enumerate() {
+                let same = |old: &SecretString| old.expose_secret() == key.expose_secret();
+                let Some(old) = before.keys.iter().position(same) else { continue };
+                state.places[index] = known.places[old];
+                if old == known.current {
+                    state.current = index;
+                }
+            }
+        }
+        Self { keys: keys.to_vec(), state: Mutex::new(state) }
+    }
+
+    /// The key of a place that was taken; none where there are no keys.
+    pub(super) fn key(&self, place: usize) -> Option<&SecretString> {
+        self.keys.get(place)
+    }
+
+    /// The place to use now, or whose rest ends first. Moves on from a resting one to the one that was limited
+    /// longest ago.
+    pub(super) fn take(&self, now: Instant) -> Result<usize, Rest> {
+        let mut state = self.lock();
+        let current = state.current;
+        if state.rest(current, now).is_none() {
+            return Ok(current);
+        }
+        let free = (0..state.places.len()).filter(|place| state.rest(*place, now).is_none());
+        let count = state.places.len();
+        // Of those that never were, the next in turn.
+        let next =
+            free.min_by_key(|place| (state.places[*place].limited_at, (*place + count - current) % count));
+        if let Some(next) = next {
+            state.current = next;
+            state.last_rotation = Some(SystemTime::now());
+            return Ok(next);
+        }
+        Err(state.first_to_wake(now))
+    }
+
+    /// Whose rest ends first, if all of them rest.
+    pub(super) fn resting(&self, now: Instant) -> Option<Rest> {
+        let state = self.lock();
+        let all = (0..state.places.len()).all(|place| state.rest(place, now).is_some());
+        all.then(|| state.first_to_wake(now))
+    }
+
+    /// Takes note of what upstream said to a key.
+    pub(super) fn note(&self, place: usize, outcome: Result<(), &ProviderError>, now: Instant) {
+        let mut state = self.lock();
+        let Some(place) = state.places.get_mut(place) else { return };
+        match outcome {
+            Ok(()) => place.strikes = 0,
+            Err(error) if error.kind == ErrorKind::RateLimited => {
+                let guess = FIRST_REST.saturating_mul(1 << place.strikes.min(6)).min(LONGEST_GUESS);
+                let wait = error.retry_after.unwrap_or(guess).min(LONGEST_REST);
+                place.rest = Some(Rest { until: now + wait, refused: false });
+                place.limited_at = Some(now);
+                place.strikes += 1;
+            }
+            // A 403 may be about what was asked for, such as a model or a country, and not about the key.
+            Err(error) if error.kind == ErrorKind::Authentication && error.status != Some(403) => {
+                place.rest = Some(Rest { until: now + REFUSED_REST, refused: true });
+                place.limited_at = Some(now);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The one in use; none where there are no keys.
+    pub fn current(&self) -> Option<usize> {
+        (!self.keys.is_empty()).then(|| self.lock().current)
+    }
+
+    /// How many of them rest now.
+    pub fn resting_count(&self, now: Instant) -> usize {
+        let state = self.lock();
+        (0..self.keys.len()).filter(|place| state.rest(*place, now).is_some()).count()
+    }
+
+    /// When another one was taken last.
+    pub fn last_rotation(&self) -> Option<SystemTime> {
+        self.lock().last_rotation
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn rest(&self, place: usize, now: Instant) -> Option<Rest> {
+        self.places[place].rest.filter(|rest| rest.until > now)
+    }
+
+    fn first_to_wake(&self, now: Instant) -> Rest {
+        let rests = (0..self.places.len()).filter_map(|place| self.rest(place, now));
+        rests.min_by_key(|rest| rest.until).unwrap_or(Rest { until: now, refused: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(keys: &[&str], before: Option<&KeyRing>) -> KeyRing {
+        let keys: Vec<SecretString> = keys.iter().map(|key| SecretString::from(*key)).collect();
+        KeyRing::new(&keys, before)
+    }
+
+    fn limited(seconds: Option<u64>) -> ProviderError {
+        let error = ProviderError::new(ErrorKind::RateLimited, "slow").with_status(429);
+        seconds.map_or(error.clone(), |seconds| error.with_retry_after(Duration::from_secs(seconds)))
+    }
+
+    fn refused(status: u16) -> ProviderError {
+        ProviderError::new(ErrorKind::Authentication, "no").with_status(status)
+    }
+
+    fn seconds(rest: Rest, now: Instant) -> u64 {
+        (rest.until - now).as_secs()
+    }
+
+    #[test]
+    fn a_limited_key_rests_and_the_one_limited_longest_ago_is_next() {
+        let (ring, now) = (ring(&["a", "b", "c"], None), Instant::now());
+        let later = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!((ring.take(now), ring.last_rotation()), (Ok(0), None));
+        ring.note(0, Err(&limited(Some(10))), now);
+        assert_eq!(ring.take(now), Ok(1));
+        assert!(ring.last_rotation().is_some());
+        ring.note(1, Err(&limited(Some(3))), later(1));
+        assert_eq!((ring.take(later(1)), ring.current()), (Ok(2), Some(2)));
+        ring.note(2, Err(&limited(Some(30))), later(2));
+        // All rest; the second one wakes first.
+        assert_eq!(ring.take(later(3)).map_err(|rest| seconds(rest, later(3))), Err(1));
+        assert_eq!((ring.resting(later(3)).is_some(), ring.resting_count(later(3))), (true, 3));
+        assert_eq!(ring.take(later(4)), Ok(1));
+        // Once the first is back too it is not gone back to while the one in use will do.
+        assert_eq!(ring.take(later(11)), Ok(1));
+        ring.note(1, Err(&limited(Some(5))), later(11));
+        assert_eq!(ring.take(later(11)), Ok(0));
+    }
+
+    #[test]
+    fn without_a_word_the_rest_grows() {
+        let (ring, now) = (ring(&["a"], None), Instant::now());
+        let mut rests = Vec::new();
+        for _ in 0..8 {
+            ring.note(0, Err(&limited(None)), now);
+            rests.push(seconds(ring.take(now).unwrap_err(), now));
+        }
+        assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60]);
+        ring.note(0, Ok(()), now);
+        ring.note(0, Err(&limited(None)), now);
+        assert_eq!(seconds(ring.take(now).unwrap_err(), now), 1);
+        ring.note(0, Err(&limited(Some(1_000_000))), now);
+        assert_eq!(seconds(ring.take(now).unwrap_err(), now), 3600);
+    }
+
+    #[test]
+    fn a_refused_key_rests_and_a_forbidden_request_is_no_refusal() {
+        let (ring, now) = (ring(&["a", "b"], None), Instant::now());
+        ring.note(0, Err(&refused(403)), now);
+        assert_eq!(ring.take(now), Ok(0));
+        ring.note(0, Err(&refused(401)), now);
+        assert_eq!(ring.take(now), Ok(1));
+        ring.note(1, Err(&refused(401)), now);
+        assert!(ring.take(now).unwrap_err().refused);
+    }
+
+    #[test]
+    fn whoever_needs_no_key_may_be_limited_too() {
+        let (ring, now) = (ring(&[], None), Instant::now());
+        assert_eq!((ring.take(now), ring.current(), ring.count()), (Ok(0), None, 0));
+        assert!(ring.key(0).is_none());
+        ring.note(0, Err(&limited(Some(2))), now);
+        assert_eq!(seconds(ring.take(now).unwrap_err(), now), 2);
+        assert_eq!(ring.resting_count(now), 0, "there is no key that could rest");
+    }
+
+    #[test]
+    fn keys_that_stay_are_remembered() {
+        let (first, now) = (ring(&["a", "b"], None), Instant::now());
+        first.note(0, Err(&limited(Some(9))), now);
+        assert_eq!(first.take(now), Ok(1));
+        let second = ring(&["c", "b", "a"], Some(&first));
+        assert_eq!((second.current(), second.last_rotation()), (Some(1), first.last_rotation()));
+        second.note(1, Err(&limited(Some(9))), now);
+        assert_eq!(second.take(now), Ok(0), "the new one; the other one rests still");
+        assert_eq!(second.resting_count(now), 2);
+    }
+}
