@@ -35,7 +35,7 @@ mod runtime;
 mod plan;
 // What clients made for OpenAI see.
 mod openai;
-// The clients themselves: OpenAI's own.
+// The clients themselves: OpenAI's own and LangChain's.
 mod clients;
 // 7. The process: signals, its data directory, the command line.
 mod process;

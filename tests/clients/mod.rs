@@ -14,7 +14,7 @@ use crate::skip::skip;
 const TOKEN: &str = "a-token-for-this-test-0123456789";
 
 /// How `.ci/run` makes what the scripts in Python need.
-const PIP: &str = "python3 -m venv target/python && target/python/bin/pip install openai";
+const PIP: &str = "python3 -m venv target/python && target/python/bin/pip install openai langchain-openai";
 
 #[tokio::test]
 async fn openais_client_for_python_works_unchanged() {
@@ -24,6 +24,11 @@ async fn openais_client_for_python_works_unchanged() {
 #[tokio::test]
 async fn openais_asynchronous_client_for_python_works_unchanged() {
     run_python("openai", "openai_async_client.py").await;
+}
+
+#[tokio::test]
+async fn langchain_works_unchanged() {
+    run_python("langchain_openai", "langchain_client.py").await;
 }
 
 async fn run_python(package: &str, name: &str) {
@@ -60,7 +65,8 @@ async fn run(mut command: Command) {
         .env("TOKEN", TOKEN)
         // Whoever asks for anything but this machine finds nobody.
         .envs(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")))
-        .env("NO_PROXY", "127.0.0.1");
+        .env("NO_PROXY", "127.0.0.1")
+        .env("LANGSMITH_TRACING", "false");
     let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
     let [said, errors] =
         [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
