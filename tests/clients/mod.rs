@@ -16,6 +16,9 @@ const TOKEN: &str = "a-token-for-this-test-0123456789";
 /// How `.ci/run` makes what the scripts in Python need.
 const PIP: &str = "python3 -m venv target/python && target/python/bin/pip install openai langchain-openai";
 
+/// And those in JavaScript.
+const NPM: &str = "with Node, npm install --prefix target/node openai zod";
+
 #[tokio::test]
 async fn openais_client_for_python_works_unchanged() {
     run_python("openai", "openai_client.py").await;
@@ -29,6 +32,16 @@ async fn openais_asynchronous_client_for_python_works_unchanged() {
 #[tokio::test]
 async fn langchain_works_unchanged() {
     run_python("langchain_openai", "langchain_client.py").await;
+}
+
+#[tokio::test]
+async fn openais_client_for_node_works_unchanged() {
+    let Some(modules) = node_modules().await else {
+        return skip("openai and zod for Node", NPM);
+    };
+    let mut command = program("node");
+    command.arg(script("openai_client.mjs")).env("NODE_MODULES", modules);
+    run(command).await;
 }
 
 async fn run_python(package: &str, name: &str) {
@@ -90,6 +103,18 @@ async fn python_with(package: &str) -> Option<PathBuf> {
     for python in named.into_iter().chain([made("python/bin/python"), "python3".into()]) {
         if succeeds(program(&python).args(["-c", &format!("import {package}")])).await {
             return Some(python);
+        }
+    }
+    None
+}
+
+/// The ones that are named, or those that `.ci/run` makes.
+async fn node_modules() -> Option<PathBuf> {
+    let named = std::env::var_os("PATCHBAY_TEST_NODE_MODULES").map(PathBuf::from);
+    for modules in named.into_iter().chain([made("node/node_modules")]) {
+        let look = "require('module').createRequire(process.argv[1] + '/')('openai/helpers/zod')";
+        if succeeds(program("node").args(["-e", look]).arg(&modules)).await {
+            return Some(modules);
         }
     }
     None
