@@ -80,7 +80,8 @@ async fn run(mut command: Command) {
         .envs(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")))
         .env("NO_PROXY", "127.0.0.1")
         .env("LANGSMITH_TRACING", "false");
-    let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    // Many cases, each with a patience of its own.
+    let output = tokio::time::timeout(PATIENCE * 5, command.output()).await.unwrap().unwrap();
     let [said, errors] =
         [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert!(output.status.success(), "{said}{errors}");

@@ -118,6 +118,13 @@ await run({
     // Without being told otherwise the client asks for base64, and makes numbers of it.
     assert.deepEqual([...(await embed("a")).data[0].embedding], [0.5, -1]);
     assert.equal((await asked()).encoding_format, "base64");
+    // Of numbers the SDK for plugins makes base64, which is all that this client can read.
+    const mock = { model: "mock/mock-1", dimensions: 3 };
+    const decoded = (await embed("a", mock)).data[0].embedding;
+    const numbers = (await embed("a", { ...mock, encoding_format: "float" })).data[0].embedding;
+    assert.equal(decoded.length, 3);
+    const apart = numbers.map((number, at) => Math.abs(number - decoded[at]));
+    assert.ok(Math.max(...apart) < 1e-6, `${numbers} ${decoded}`);
   },
 
   async pictures() {

@@ -141,8 +141,13 @@ def vectors():
     # Without being told otherwise the client asks for base64, and makes numbers of it.
     assert embed([1, 2]).data[0].embedding == [0.5, -1.0]
     assert asked() == {"model": "vectors", "input": [1, 2], "encoding_format": "base64"}, asked()
-    # This plugin knows numbers only, and the client takes these too.
-    assert len(embed("a", "mock/mock-1", dimensions=3).data[0].embedding) == 3
+    # Of numbers the SDK for plugins makes what was asked for.
+    floats, decoded, base64 = (
+        embed("a", "mock/mock-1", dimensions=3, **format).data[0].embedding
+        for format in ({"encoding_format": "float"}, {}, {"encoding_format": "base64"})
+    )
+    assert len(floats) == 3 and all(abs(a - b) < 1e-6 for a, b in zip(floats, decoded)), (floats, decoded)
+    assert isinstance(base64, str), base64
 
 
 @case
