@@ -207,9 +207,12 @@ await run({
       const controller = new AbortController();
       const ask = () => chat(model, { stream }, { signal: controller.signal });
       const aborted = raises(openai.APIUserAbortError, ask);
-      await underWay();
-      controller.abort();
-      await aborted;
+      try {
+        await underWay();
+      } finally {
+        controller.abort();
+        await aborted;
+      }
       await left();
     }
   },
