@@ -33,8 +33,10 @@ mod switches;
 mod runtime;
 // 6. Providers that are served by a plan.
 mod plan;
-// What clients made for OpenAI see, the official one among them.
+// What clients made for OpenAI see.
 mod openai;
+// The clients themselves: OpenAI's own and LangChain's.
+mod clients;
 // 7. The process: signals, its data directory, the command line.
 mod process;
 // 8. The rest of the command line.

@@ -1,28 +1,26 @@
 //! `/v1`: what goes to upstream and what comes back are the same bytes, and what goes wrong is said as OpenAI does.
 
-use std::path::PathBuf;
-use std::process::Stdio;
-
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::harness::upstream::{ODD_CHUNKS, ODD_EMBEDDINGS, ODD_USAGE, ODD_WHOLE};
-use crate::harness::{Answer, Host, HostOptions, PATIENCE, Upstream, libraries};
-use crate::skip::skip;
+use crate::harness::{Answer, Host, HostOptions, Upstream, libraries};
 
 const CHAT: &str = "/v1/chat/completions";
 
-/// The mock, and a provider with a plan.
-async fn host(upstream: &Upstream) -> Host {
+/// The mock, and two providers with a plan: `up` offers two models, `open` takes any.
+pub(crate) fn providers(upstream: &Upstream) -> HostOptions {
     let config =
         json!({ "base_url": upstream.base_url(), "model": "odd", "models": ["odd", "vendor/slashed"] });
     let options = HostOptions::default().builtin(&libraries::openai_compatible()).custom(&libraries::mock());
     let options = options.entry("up", json!({ "plugin": "openai-compatible", "config": config }));
-    // Any model that a test likes.
     let open = json!({ "base_url": upstream.base_url(), "priority": 60 });
     let options = options.entry("open", json!({ "plugin": "openai-compatible", "config": open }));
-    Host::start(options.provider("mock", json!({}))).await
+    options.provider("mock", json!({}))
+}
+
+async fn host(upstream: &Upstream) -> Host {
+    Host::start(providers(upstream)).await
 }
 
 /// A request for chat: the members of its own come before these.
@@ -334,36 +332,4 @@ async fn models_are_listed_by_the_names_they_answer_to() {
         assert_eq!(error(&answer).0, 404, "{unknown}");
     }
     host.stop().await;
-}
-
-/// What the official client has to see; `assert` in it fails the test.
-const OFFICIAL: &str = include_str!("openai.py");
-
-#[tokio::test]
-async fn the_official_client_works_unchanged() {
-    let Some(python) = python_with_openai().await else {
-        return skip("the official openai client", "pip install openai");
-    };
-    let upstream = Upstream::start().await;
-    let host = host(&upstream).await;
-    let mut command = Command::new(python);
-    command.args(["-c", OFFICIAL, &format!("{}/v1", host.address())]).env_clear().kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    host.stop().await;
-}
-
-/// The one that is named, the one that `.ci/run` makes, or the system's.
-async fn python_with_openai() -> Option<PathBuf> {
-    let made = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
-    let named = std::env::var_os("PATCHBAY_TEST_PYTHON").map(PathBuf::from);
-    for python in named.into_iter().chain([made, "python3".into()]) {
-        let mut look = Command::new(&python);
-        look.args(["-c", "import openai"]).stdout(Stdio::null()).stderr(Stdio::null());
-        if look.status().await.is_ok_and(|status| status.success()) {
-            return Some(python);
-        }
-    }
-    None
 }

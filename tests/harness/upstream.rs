@@ -4,34 +4,21 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-/// What `odd` answers: members that nobody knows, and JSON that no library would write this way.
-pub const ODD_WHOLE: &str = r#"{ "id":"o-1","object":"chat.completion" ,"created":1,"model":"odd-2","x_own":{"n":1.50,"b":[ ]},
-  "choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}}],"x":"\u00e9"},"logprobs":null,"finish_reason":"tool_calls"}],
-  "usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4,"x_cached":1e0}}"#;
+// What it answers.
+mod answers;
 
-/// What `odd` streams.
-pub const ODD_CHUNKS: [&str; 3] = [
-    r#"{"id":"o-1","object":"chat.completion.chunk","created":1,"model":"odd-2","choices":[ {"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null} ],"usage":null}"#,
-    r#"{"id":"o-1","object":"chat.completion.chunk","created":1,"model":"odd-2","choices":[{"index":0,"delta":{"content":"\u00e9 a","x":1.50},"finish_reason":null}], "x_own" : {"kept":[ ]}}"#,
-    r#"{"id":"o-1","object":"chat.completion.chunk","created":1,"model":"odd-2","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
-];
-
-/// And then this.
-pub const ODD_USAGE: &str = r#"{"id":"o-1","object":"chat.completion.chunk","created":1,"model":"odd-2","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4,"x_cached":1e0}}"#;
-
-/// The vectors, for whatever model.
-pub const ODD_EMBEDDINGS: &str = r#"{"object":"list", "data":[{"object":"embedding","index":0,"embedding":[0.50,-1e-3]}],"model":"embed-2","usage":{"prompt_tokens":2,"total_tokens":2},"x":1}"#;
+pub use answers::{ODD_CHUNKS, ODD_EMBEDDINGS, ODD_USAGE, ODD_WHOLE};
 
 /// See the module. Ends when it is dropped.
 pub struct Upstream {
@@ -63,6 +50,10 @@ impl Upstream {
         let router = Router::new()
             .route("/v1/chat/completions", post(chat))
             .route("/v1/embeddings", post(embeddings))
+            // For tests in other languages: what this type's methods do.
+            .route("/seen", get(seen))
+            .route("/release/{chunks}", post(release))
+            .route("/open/{expected}", get(open))
             .with_state(Arc::clone(&shared));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, shared, _serving: AbortOnDropHandle::new(serving) }
@@ -90,7 +81,7 @@ impl Upstream {
 
     /// Waits until so many streams are open.
     pub async fn open_streams(&self, expected: usize) {
-        self.shared.open.subscribe().wait_for(|open| *open == expected).await.unwrap();
+        self.shared.open_streams(expected).await;
     }
 }
 
@@ -101,11 +92,32 @@ impl Shared {
         self.requests.lock().unwrap().push((headers, json.clone()));
         json
     }
+
+    async fn open_streams(&self, expected: usize) {
+        self.open.subscribe().wait_for(|open| *open == expected).await.unwrap();
+    }
+}
+
+async fn seen(State(shared): State<Arc<Shared>>) -> Json<Vec<Value>> {
+    Json(shared.requests.lock().unwrap().iter().map(|(_, body)| body.clone()).collect())
+}
+
+async fn release(State(shared): State<Arc<Shared>>, Path(chunks): Path<usize>) -> Json<Value> {
+    shared.gate.add_permits(chunks);
+    Json(Value::Null)
+}
+
+async fn open(State(shared): State<Arc<Shared>>, Path(expected): Path<usize>) -> Json<Value> {
+    shared.open_streams(expected).await;
+    Json(Value::Null)
 }
 
 async fn embeddings(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    shared.note(headers, &body);
-    ODD_EMBEDDINGS.into_response()
+    let asked = shared.note(headers, &body);
+    match asked["model"].as_str() {
+        Some("vectors") => answers::vectors(&asked).to_string().into_response(),
+        _ => ODD_EMBEDDINGS.into_response(),
+    }
 }
 
 async fn chat(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -138,33 +150,19 @@ async fn chat(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
             ([("content-type", "text/event-stream")], events).into_response()
         }
         "odd" => ODD_WHOLE.into_response(),
-        model if body["stream"] == true => events(shared, model.to_owned()),
-        model => whole(model).to_string().into_response(),
+        // Open for as long as somebody waits for it.
+        "silent" => {
+            let _open = Open::new(shared);
+            std::future::pending().await
+        }
+        _ if body["stream"] == true => events(shared, &body),
+        _ => answers::whole(&body).to_string().into_response(),
     }
 }
 
-fn whole(model: &str) -> Value {
-    json!({
-        "id": "up-1", "object": "chat.completion", "created": 1, "model": model, "x_own": { "kept": true },
-        "choices": [{ "index": 0, "message": { "role": "assistant", "content": "a b c" }, "finish_reason": "stop" }],
-        "usage": { "prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4 },
-    })
-}
-
-fn events(shared: Arc<Shared>, model: String) -> Response {
-    let chunk = |delta: Value, finish: Value| {
-        let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
-        let chunk =
-            json!({ "id": "up-1", "object": "chat.completion.chunk", "model": model, "choices": [choice] });
-        format!("data: {chunk}\n\n")
-    };
-    let mut events: Vec<String> =
-        ["a", " b", " c"].map(|text| chunk(json!({ "content": text }), Value::Null)).into();
-    if model != "cut" {
-        events.push(chunk(json!({}), json!("stop")));
-        events.push("data: [DONE]\n\n".to_owned());
-    }
-    let gated = model == "gated";
+fn events(shared: Arc<Shared>, asked: &Value) -> Response {
+    let events = answers::events(asked);
+    let gated = asked["model"] == "gated";
     let counted = Open::new(Arc::clone(&shared));
     let stream = futures_util::stream::unfold((events.into_iter(), counted), move |(mut events, counted)| {
         let shared = Arc::clone(&shared);

@@ -3,6 +3,7 @@
 // The listener and its connections.
 mod connection;
 mod serve;
+mod unread;
 // What handlers share.
 mod state;
 // What every request passes.

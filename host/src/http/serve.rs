@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use http::Version;
+use http::header::EXPECT;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,6 +24,7 @@ use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 use super::connection::{Connection, Watched};
+use super::unread::Unread;
 
 /// After a failed accept (too many open files, mostly) nothing is gained by trying at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -35,6 +38,8 @@ pub struct Limits {
     pub head: Duration,
     /// A client that does not read its answer for so long is let go, and upstream with it.
     pub write_stall: Duration,
+    /// Bodies that nobody wanted are read for so long, so that their connection can be used again.
+    pub unread: Duration,
     /// Requests at one time on one HTTP/2 connection.
     pub streams: u32,
 }
@@ -45,6 +50,7 @@ impl Default for Limits {
             connections: 10_000,
             head: Duration::from_secs(30),
             write_stall: Duration::from_secs(120),
+            unread: Duration::from_secs(5),
             streams: 250,
         }
     }
@@ -169,7 +175,11 @@ impl Client {
         let service = service_fn(|mut request: hyper::Request<Incoming>| {
             spoken.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(connection.clone());
-            self.router.clone().oneshot(request.map(Body::new))
+            // Over HTTP/2 a request is told to stop, and who waits for leave to send a body gets an answer instead.
+            let is_sent = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
+            self.router.clone().oneshot(request.map(|body| {
+                if is_sent { Body::new(Unread::new(body, self.limits.unread)) } else { Body::new(body) }
+            }))
         });
         let mut serving = pin!(self.http.serve_connection(io, service));
         // Until the first request is there, hyper may still wonder which protocol it is, without a limit of its own.

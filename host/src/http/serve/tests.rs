@@ -14,6 +14,7 @@ const SHORT: Limits = Limits {
     connections: 100,
     head: Duration::from_millis(150),
     write_stall: Duration::from_millis(150),
+    unread: Duration::from_millis(150),
     streams: 10,
 };
 /// How long `/slow` takes.
@@ -95,6 +96,44 @@ async fn heads_that_do_not_come_are_not_waited_for() {
     }
     // A connection that was used is closed when it has been idle.
     assert!(closed_after(running.address, GET).await >= SLOW);
+}
+
+/// The head of a request that is refused without a look at its body.
+fn refused(length: usize) -> Vec<u8> {
+    format!("POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n").into_bytes()
+}
+
+async fn read_until(socket: &mut TcpStream, end: &str) -> String {
+    let mut read = Vec::new();
+    while !read.ends_with(end.as_bytes()) {
+        read.push(socket.read_u8().await.unwrap());
+    }
+    String::from_utf8(read).unwrap()
+}
+
+#[tokio::test]
+async fn a_refused_body_leaves_its_connection_in_order() {
+    let running = run(Limits::default(), Duration::from_secs(1)).await;
+    let mut socket = TcpStream::connect(running.address).await.unwrap();
+    for chunk in [&[b'x'; 10][..], &[b'x'; 500_000][..]] {
+        socket.write_all(&refused(chunk.len())).await.unwrap();
+        let answer = read_until(&mut socket, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+        socket.write_all(chunk).await.unwrap();
+    }
+    socket.write_all(GET).await.unwrap();
+    let answer = read_until(&mut socket, "done").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_refused_body_is_waited_for_within_bounds() {
+    let running = run(SHORT, Duration::from_secs(1)).await;
+    let patient = run(Limits::default(), Duration::from_secs(1)).await;
+    for (address, head) in [(running.address, refused(10)), (patient.address, refused(1_000_000_000))] {
+        let took = closed_after(address, &head).await;
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,131 @@
+//! Clients that people use, unchanged, in the languages they are written in: scripts beside this file, whose
+//! failed assertions fail these tests.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use crate::harness::{Host, PATIENCE, SECRET, Upstream};
+use crate::openai::providers;
+use crate::skip::skip;
+
+const TOKEN: &str = "a-token-for-this-test-0123456789";
+
+/// How `.ci/run` makes what the scripts in Python need.
+const PIP: &str = "python3 -m venv target/python && target/python/bin/pip install openai langchain-openai";
+
+/// And those in JavaScript.
+const NPM: &str = "with Node, npm install --prefix target/node openai zod";
+
+#[tokio::test]
+async fn openais_client_for_python_works_unchanged() {
+    run_python("openai", "openai_client.py").await;
+}
+
+#[tokio::test]
+async fn openais_asynchronous_client_for_python_works_unchanged() {
+    run_python("openai", "openai_async_client.py").await;
+}
+
+#[tokio::test]
+async fn langchain_works_unchanged() {
+    run_python("langchain_openai", "langchain_client.py").await;
+}
+
+#[tokio::test]
+async fn openais_client_for_node_works_unchanged() {
+    let Some(modules) = node_modules().await else {
+        return skip("openai and zod for Node", NPM);
+    };
+    let mut command = program("node");
+    command.arg(script("openai_client.mjs")).env("NODE_MODULES", modules);
+    run(command).await;
+}
+
+async fn run_python(package: &str, name: &str) {
+    let Some(python) = python_with(package).await else {
+        return skip(&format!("{package} for Python"), PIP);
+    };
+    let mut command = program(python);
+    // No compiled scripts among the sources.
+    command.arg("-B").arg(script(name));
+    run(command).await;
+}
+
+/// With nothing of the tester's own that clients would heed, such as a key or another address.
+fn program(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).kill_on_drop(true);
+    command
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients").join(name)
+}
+
+/// Runs a script against a host that is open to it, and one that wants a token.
+async fn run(mut command: Command) {
+    let upstream = Upstream::start().await;
+    let host = Host::start(providers(&upstream)).await;
+    let options = providers(&upstream).argument("--host").argument("0.0.0.0");
+    let guarded = Host::start(options.env("ADMIN_TOKEN", TOKEN).secret(TOKEN)).await;
+    command
+        .env("HOST", host.address())
+        .env("GUARDED", guarded.address().replace("0.0.0.0", "127.0.0.1"))
+        .env("UPSTREAM", upstream.base_url().trim_end_matches("/v1"))
+        .env("TOKEN", TOKEN)
+        // Whoever asks for anything but this machine finds nobody.
+        .envs(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")))
+        .env("NO_PROXY", "127.0.0.1")
+        .env("LANGSMITH_TRACING", "false");
+    // Many cases, each with a patience of its own.
+    let output = tokio::time::timeout(PATIENCE * 5, command.output()).await.unwrap().unwrap();
+    let [said, errors] =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert!(output.status.success(), "{said}{errors}");
+    let requests = upstream.requests();
+    assert!(!requests.is_empty(), "a script that asks nothing tests nothing");
+    for (headers, body) in requests {
+        assert_eq!(
+            headers["authorization"],
+            format!("Bearer {SECRET}"),
+            "the client's key stays here: {body}"
+        );
+    }
+    host.stop().await;
+    guarded.stop().await;
+}
+
+/// The one that is named, the one that `.ci/run` makes, or the system's.
+async fn python_with(package: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("PATCHBAY_TEST_PYTHON").map(PathBuf::from);
+    for python in named.into_iter().chain([made("python/bin/python"), "python3".into()]) {
+        if succeeds(program(&python).args(["-c", &format!("import {package}")])).await {
+            return Some(python);
+        }
+    }
+    None
+}
+
+/// The ones that are named, or those that `.ci/run` makes.
+async fn node_modules() -> Option<PathBuf> {
+    let named = std::env::var_os("PATCHBAY_TEST_NODE_MODULES").map(PathBuf::from);
+    for modules in named.into_iter().chain([made("node/node_modules")]) {
+        let look = "require('module').createRequire(process.argv[1] + '/')('openai/helpers/zod')";
+        if succeeds(program("node").args(["-e", look]).arg(&modules)).await {
+            return Some(modules);
+        }
+    }
+    None
+}
+
+fn made(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target").join(path)
+}
+
+async fn succeeds(command: &mut Command) -> bool {
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+    status.is_ok_and(|status| status.success())
+}
