@@ -16,7 +16,7 @@ use http::{HeaderMap, Method};
 use patchbay_plugin_api::plan::Endpoint;
 use patchbay_plugin_api::{Plan, ProviderError};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Error as _, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{CallContext, Members, whole};
@@ -66,7 +66,7 @@ impl<'a> Planned<'a> {
         }
         let response = self.send(request::whole(self.plan, body), "application/json", call).await?;
         let answer = response.body.collect(MAX_ANSWER_BYTES).await?;
-        match serde_json::from_slice(&answer) {
+        match read(&answer) {
             Ok(Shape { error: Some(error), .. }) => Err(failure::of_error_member(error, &self.settings.keys)),
             Ok(Shape { data: Some(_), .. }) => Ok(answer),
             _ => Err(ProviderError::unreadable("the provider's answer holds no embeddings")),
@@ -132,7 +132,7 @@ impl<'a> Planned<'a> {
             error: Option<&'a RawValue>,
             choices: Option<Vec<IgnoredAny>>,
         }
-        let shape: Shape<'_> = serde_json::from_slice(answer).map_err(|error| {
+        let shape: Shape<'_> = read(answer).map_err(|error| {
             ProviderError::unreadable("the provider's answer is not the JSON of a chat completion")
                 .with_detail(error.to_string())
         })?;
@@ -142,6 +142,11 @@ impl<'a> Planned<'a> {
             _ => Err(ProviderError::unreadable("the provider's answer holds no choices")),
         }
     }
+}
+
+/// Reads JSON all of which is text: of what nobody here reads, serde would not ask that, and it goes to the client.
+fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_str(std::str::from_utf8(json).map_err(serde_json::Error::custom)?)
 }
 
 fn can_follow(plan: &Plan) -> bool {
