@@ -41,9 +41,10 @@ impl CommittedAnswer {
             let Some(chunks) = stream.next().await.transpose()? else {
                 // An answer of no words is one if it says why it ended; silence is not.
                 if facts.finish_reason.is_some() {
+                    provider.counters.record(Ok(()));
                     break;
                 }
-                return Err(ProviderError::unreadable("the provider's stream ended without an answer"));
+                return Err(worthless(&provider, "the provider's stream ended without an answer"));
             };
             note(&mut facts, &chunks, held.is_empty());
             size += chunks.iter().map(|chunk| chunk.json.len()).sum::<usize>();
@@ -53,7 +54,7 @@ impl CommittedAnswer {
                 break;
             }
             if size > MAX_HELD_BYTES {
-                return Err(ProviderError::unreadable("the provider's stream does not come to an answer"));
+                return Err(worthless(&provider, "the provider's stream does not come to an answer"));
             }
         }
         Ok(Self { attempts, facts, asked_model, held, stream, provider })
@@ -80,6 +81,13 @@ impl CommittedAnswer {
     pub fn model(&self) -> &str {
         self.facts.model.as_deref().or(self.asked_model.as_deref()).unwrap_or_default()
     }
+}
+
+/// A stream that nothing was wrong with, but that it says nothing. Nobody has counted that before it was seen here.
+fn worthless(provider: &Provider, message: &str) -> ProviderError {
+    let error = ProviderError::unreadable(message);
+    provider.counters.record(Err(&error));
+    error
 }
 
 /// Reads the facts out of the chunks that carry any: the first, and those at the end.

@@ -75,7 +75,10 @@ impl AnswerStream {
             }
             None => {
                 self.ended = true;
-                self.provider.counters.record(Ok(()));
+                // Whether silence was an answer is for whoever reads it to say.
+                if self.content {
+                    self.provider.counters.record(Ok(()));
+                }
             }
         }
         item
