@@ -33,6 +33,8 @@ mod switches;
 mod runtime;
 // 6. Providers that are served by a plan.
 mod plan;
+// Upstreams that misbehave in every way that one can.
+mod misbehaviour;
 // What clients made for OpenAI see, the official one among them.
 mod openai;
 // 7. The process: signals, its data directory, the command line.

@@ -1,0 +1,262 @@
+//! One case of misbehaviour: played to every form, alone and before a provider that is well.
+
+use serde_json::{Value, json};
+
+use super::form::{Form, Heard};
+use crate::harness::scripted::script::Script;
+use crate::harness::{Host, HostOptions, Scripted, Streaming, Upstream, eventually, libraries};
+
+/// What the well provider says.
+const WELL: &str = "a b c";
+
+/// What comes of an upstream's misbehaviour.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Nothing at all: the answer is these words, and whole.
+    Whole(String),
+    /// Nobody has seen anything yet: an error, unless somebody else can be asked.
+    Fails { status: u16, code: &'static str, said: &'static str, retry_after: Option<&'static str> },
+    /// These words were seen, so the answer ends here.
+    Cut { words: &'static str, code: &'static str, said: &'static str },
+}
+
+/// A failure that a client does not get to know more of than this.
+pub fn fails(status: u16, code: &'static str, said: &'static str) -> Outcome {
+    Outcome::Fails { status, code, said, retry_after: None }
+}
+
+pub fn cut(words: &'static str, code: &'static str, said: &'static str) -> Outcome {
+    Outcome::Cut { words, code, said }
+}
+
+pub fn whole(words: impl Into<String>) -> Outcome {
+    Outcome::Whole(words.into())
+}
+
+/// A case, made of what is played and of what has to come of it.
+pub struct Case {
+    /// To whoever asks for a stream.
+    pub streamed: Option<(Script, Outcome)>,
+    /// To whoever asks for a whole answer.
+    pub whole: Option<(Script, Outcome)>,
+    /// The provider's configuration, where the usual one will not do.
+    pub config: Value,
+}
+
+impl Case {
+    pub fn streamed(script: Script, outcome: Outcome) -> Self {
+        Self { streamed: Some((script, outcome)), whole: None, config: json!({}) }
+    }
+
+    pub fn and_whole(mut self, script: Script, outcome: Outcome) -> Self {
+        self.whole = Some((script, outcome));
+        self
+    }
+
+    /// The same, whatever is asked for.
+    pub fn both(script: Script, outcome: Outcome) -> Self {
+        Self::streamed(script.clone(), outcome.clone()).and_whole(script, outcome)
+    }
+
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.config[name] = value.into();
+        self
+    }
+
+    pub async fn check(self) {
+        let stage = Stage::set(&self).await;
+        for play in stage.plays(&self) {
+            stage.alone(&play).await;
+        }
+        assert!(stage.well.requests().is_empty(), "who is pinned is asked alone");
+        for play in stage.plays(&self) {
+            stage.before_another(&play).await;
+        }
+        stage.check_nothing_is_left(&self).await;
+        stage.host.stop().await;
+    }
+}
+
+/// The host, with two providers of its own for every form, so that what is remembered of one is not seen in another:
+/// one is asked alone, the other is asked first and the well one after it.
+struct Stage {
+    host: Host,
+    upstream: Scripted,
+    well: Upstream,
+}
+
+/// A case in one form.
+struct Play<'a> {
+    form: Form,
+    outcome: &'a Outcome,
+}
+
+impl Case {
+    fn forms(&self) -> impl Iterator<Item = (Form, &(Script, Outcome))> {
+        let streamed = self.streamed.iter().flat_map(|played| Form::STREAMED.map(|form| (form, played)));
+        streamed.chain(self.whole.iter().flat_map(|played| Form::WHOLE.map(|form| (form, played))))
+    }
+}
+
+fn alone(form: Form) -> String {
+    format!("alone-{}", form.word())
+}
+
+fn first(form: Form) -> String {
+    format!("first-{}", form.word())
+}
+
+/// The model that the first provider of a form and the well one both serve.
+fn shared(form: Form) -> String {
+    format!("shared-{}", form.word())
+}
+
+impl Stage {
+    async fn set(case: &Case) -> Self {
+        let (upstream, well) = (Scripted::start().await, Upstream::start().await);
+        let mut options = HostOptions::default().builtin(&libraries::openai_compatible());
+        let mut models = Vec::new();
+        for (form, (script, _)) in case.forms() {
+            for (name, model) in [(alone(form), "pinned".to_owned()), (first(form), shared(form))] {
+                let mut config = case.config.clone();
+                config["base_url"] = upstream.play(&name, script, script).into();
+                config["models"] = json!([model]);
+                config["priority"] = 1.into();
+                // Who is asked again and again would be seen as often.
+                config["retry_attempts"] = 0.into();
+                options = options.entry(&name, json!({ "plugin": "openai-compatible", "config": config }));
+            }
+            models.push(shared(form));
+        }
+        let config = json!({ "base_url": well.base_url(), "models": models, "priority": 2 });
+        let options = options.entry("well", json!({ "plugin": "openai-compatible", "config": config }));
+        Self { host: Host::start(options).await, upstream, well }
+    }
+
+    fn plays<'a>(&self, case: &'a Case) -> Vec<Play<'a>> {
+        case.forms().map(|(form, (_, outcome))| Play { form, outcome }).collect()
+    }
+
+    async fn alone(&self, play: &Play<'_>) {
+        let (form, name) = (play.form, alone(play.form));
+        let asked = form.ask(&self.host, &format!("{name}/pinned")).await;
+        match (play.outcome, asked) {
+            (Outcome::Fails { status, code, said, retry_after }, Err(answer)) => {
+                let (told, details) = form.error(&answer);
+                assert_eq!((answer.status, told.as_str()), (*status, *code), "{form:?}: {details}");
+                assert_eq!(answer.header("content-type"), Some("application/json"), "{form:?}");
+                assert!(
+                    details.starts_with(&format!("{name}: ")) && details.contains(said),
+                    "{form:?}: {details}"
+                );
+                assert_eq!(answer.header("retry-after"), *retry_after, "{form:?}");
+            }
+            (Outcome::Whole(_) | Outcome::Cut { .. }, Ok(answer)) => {
+                self.check_begun(play, &name, answer).await;
+            }
+            (expected, Ok(answer)) => panic!("{form:?}: {:?} in place of {expected:?}", answer.rest().await),
+            (expected, Err(answer)) => panic!("{form:?}: {answer:?} in place of {expected:?}"),
+        }
+        self.check_log(play, &name).await;
+    }
+
+    async fn before_another(&self, play: &Play<'_>) {
+        let (form, name) = (play.form, first(play.form));
+        let asked = form.ask(&self.host, &shared(form)).await;
+        let answer =
+            asked.unwrap_or_else(|answer| panic!("{form:?}: the other one was not asked: {answer:?}"));
+        if matches!(play.outcome, Outcome::Fails { .. }) {
+            assert_eq!(answer.headers["x-patchbay-provider"], "well", "{form:?}");
+            let attempts: u32 = answer.headers["x-patchbay-attempts"].to_str().unwrap().parse().unwrap();
+            assert!(attempts >= 2, "{form:?}: {attempts}");
+            let got = answer.rest().await.unwrap();
+            let all = Heard { words: WELL.to_owned(), ended: form != Form::Text, error: None };
+            assert_eq!(form.hear(&got), all, "{form:?}: nothing of the first is seen");
+        } else {
+            self.check_begun(play, &name, answer).await;
+        }
+        self.check_log(play, &name).await;
+    }
+
+    /// An answer whose beginning was seen: it is this provider's, to its end or to the cut.
+    async fn check_begun(&self, play: &Play<'_>, name: &str, mut answer: Streaming) {
+        let form = play.form;
+        assert_eq!(answer.headers["x-patchbay-provider"], name, "{form:?}");
+        assert_eq!(answer.headers["x-patchbay-attempts"], "1", "{form:?}");
+        let mut released = false;
+        let end = loop {
+            let words = form.hear(&answer.text).words;
+            // What comes next at the gate comes when everything before it was seen.
+            let seen = match play.outcome {
+                Outcome::Cut { words: expected, .. } => words == *expected,
+                _ => !words.is_empty(),
+            };
+            if seen && !released {
+                self.upstream.release(name);
+                released = true;
+            }
+            match answer.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => break Ok(()),
+                Err(cut) => break Err(cut),
+            }
+        };
+        let heard = form.hear(&answer.text);
+        match play.outcome {
+            Outcome::Cut { words, code, said } => {
+                assert_eq!(heard.words, *words, "{form:?}");
+                assert!(!heard.ended, "{form:?}: a cut answer is not presented as a whole one");
+                assert_eq!(end.is_err(), form != Form::Events, "{form:?} ended with {end:?}");
+                if form != Form::Text {
+                    let (told, details) = heard.error.unwrap_or_else(|| panic!("{form:?}: {}", answer.text));
+                    assert_eq!(told, *code, "{form:?}: {details}");
+                    assert!(
+                        details.starts_with(&format!("{name}: ")) && details.contains(said),
+                        "{form:?}: {details}"
+                    );
+                }
+            }
+            Outcome::Whole(words) => {
+                assert_eq!(end, Ok(()), "{form:?}");
+                // Of ten megabytes nobody reads a difference.
+                assert!(heard.words == *words, "{form:?}: {:.300}", heard.words);
+                assert_eq!((heard.ended, heard.error), (form != Form::Text, None), "{form:?}");
+            }
+            Outcome::Fails { .. } => unreachable!("it was not seen to begin"),
+        }
+    }
+
+    /// What an operator gets to know: one line for each failure, with its kind. That no key is in it is checked when
+    /// the host has ended.
+    async fn check_log(&self, play: &Play<'_>, name: &str) {
+        let (Outcome::Fails { code, .. } | Outcome::Cut { code, .. }) = play.outcome else { return };
+        let (provider, kind) = (format!("provider=\"{name}\""), format!("kind=\"{code}\""));
+        self.host.logs(&provider, &kind).await;
+    }
+
+    /// Nobody is connected any more, or counted as served; and each failure was counted and logged once.
+    async fn check_nothing_is_left(&self, case: &Case) {
+        eventually("all requests to be over", async || {
+            let providers = self.host.get("/api/providers").await.json();
+            let mut providers = providers["providers"].as_array().unwrap().iter();
+            providers.all(|provider| provider["in_flight"] == 0).then_some(())
+        })
+        .await;
+        let (log, providers) = (self.host.log(), self.host.get("/api/providers").await.json());
+        for (form, (_, outcome)) in case.forms() {
+            let expected = usize::from(!matches!(outcome, Outcome::Whole(_)));
+            for name in [alone(form), first(form)] {
+                let lines = log.lines().filter(|line| line.contains(&format!("provider=\"{name}\"")));
+                let failures = lines
+                    .filter(|line| line.contains("provider failed") || line.contains("answer cut short"));
+                let failures: Vec<&str> = failures.collect();
+                assert_eq!(failures.len(), expected, "{name}: {failures:#?}");
+                let mut providers = providers["providers"].as_array().unwrap().iter();
+                let provider = providers.find(|provider| provider["name"] == name.as_str()).unwrap();
+                assert_eq!(provider["errors_total"], expected, "{provider}");
+                let asked = self.upstream.sees(&name, |notes| notes.open == 0).await.requests;
+                assert!(asked <= 1, "{name} was asked {asked} times");
+            }
+        }
+    }
+}
