@@ -8,9 +8,9 @@ use super::check::{Case, cut, fails};
 use crate::harness::SECRET;
 use crate::harness::scripted::script::{Script, answer, event, finish, gzip, role, says};
 
-/// A stream that has begun, and waits.
+/// A stream that has begun, and waits. Its words come together: no time passes between them.
 fn begun() -> Script {
-    Script::stream().send(role()).send(says("a")).send(says(" b")).gate()
+    Script::stream().send(role()).send(says("a") + &says(" b")).gate()
 }
 
 #[tokio::test]

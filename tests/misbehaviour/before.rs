@@ -19,6 +19,12 @@ async fn refuses() {
 }
 
 #[tokio::test]
+async fn does_not_take_the_connection() {
+    let case = Case::both(Script::ignore(), fails(504, "timed_out", "no connection to 127.0.0.1:"));
+    case.with("connect_timeout", SHORT).check().await;
+}
+
+#[tokio::test]
 async fn resets_before_headers() {
     Case::both(Script::nothing().reset(), fails(502, "connection", LOST)).check().await;
 }

@@ -1,10 +1,11 @@
 //! One case of misbehaviour: played to every form, alone and before a provider that is well.
 
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::form::{Form, Heard};
 use crate::harness::scripted::script::Script;
-use crate::harness::{Host, HostOptions, Scripted, Streaming, Upstream, eventually, libraries};
+use crate::harness::{Answer, Host, HostOptions, Scripted, Streaming, Upstream, eventually, libraries};
 
 /// What the well provider says.
 const WELL: &str = "a b c";
@@ -18,6 +19,21 @@ pub enum Outcome {
     Fails { status: u16, code: &'static str, said: &'static str, retry_after: Option<&'static str> },
     /// These words were seen, so the answer ends here.
     Cut { words: &'static str, code: &'static str, said: &'static str },
+}
+
+impl Outcome {
+    /// Whether somebody else is asked then.
+    fn falls_over(&self) -> bool {
+        matches!(self, Self::Fails { code, .. } if *code != "invalid_input")
+    }
+
+    /// Whether a client that has seen these words has seen all that comes before the gate.
+    fn may_go_on(&self, seen: &str) -> bool {
+        match self {
+            Self::Cut { words, .. } => seen == *words,
+            Self::Whole(_) | Self::Fails { .. } => !seen.is_empty(),
+        }
+    }
 }
 
 /// A failure that a client does not get to know more of than this.
@@ -138,44 +154,48 @@ impl Stage {
     }
 
     async fn alone(&self, play: &Play<'_>) {
-        let (form, name) = (play.form, alone(play.form));
-        let asked = form.ask(&self.host, &format!("{name}/pinned")).await;
-        match (play.outcome, asked) {
-            (Outcome::Fails { status, code, said, retry_after }, Err(answer)) => {
-                let (told, details) = form.error(&answer);
-                assert_eq!((answer.status, told.as_str()), (*status, *code), "{form:?}: {details}");
-                assert_eq!(answer.header("content-type"), Some("application/json"), "{form:?}");
-                assert!(
-                    details.starts_with(&format!("{name}: ")) && details.contains(said),
-                    "{form:?}: {details}"
-                );
-                assert_eq!(answer.header("retry-after"), *retry_after, "{form:?}");
-            }
-            (Outcome::Whole(_) | Outcome::Cut { .. }, Ok(answer)) => {
-                self.check_begun(play, &name, answer).await;
-            }
-            (expected, Ok(answer)) => panic!("{form:?}: {:?} in place of {expected:?}", answer.rest().await),
-            (expected, Err(answer)) => panic!("{form:?}: {answer:?} in place of {expected:?}"),
-        }
-        self.check_log(play, &name).await;
+        let name = alone(play.form);
+        let asked = play.form.ask(&self.host, &format!("{name}/pinned")).await;
+        self.check_own(play, &name, asked).await;
     }
 
     async fn before_another(&self, play: &Play<'_>) {
         let (form, name) = (play.form, first(play.form));
         let asked = form.ask(&self.host, &shared(form)).await;
+        if !play.outcome.falls_over() {
+            return self.check_own(play, &name, asked).await;
+        }
         let answer =
             asked.unwrap_or_else(|answer| panic!("{form:?}: the other one was not asked: {answer:?}"));
-        if matches!(play.outcome, Outcome::Fails { .. }) {
-            assert_eq!(answer.headers["x-patchbay-provider"], "well", "{form:?}");
-            let attempts: u32 = answer.headers["x-patchbay-attempts"].to_str().unwrap().parse().unwrap();
-            assert!(attempts >= 2, "{form:?}: {attempts}");
-            let got = answer.rest().await.unwrap();
-            let all = Heard { words: WELL.to_owned(), ended: form != Form::Text, error: None };
-            assert_eq!(form.hear(&got), all, "{form:?}: nothing of the first is seen");
-        } else {
-            self.check_begun(play, &name, answer).await;
+        assert_eq!(answer.headers["x-patchbay-provider"], "well", "{form:?}");
+        let attempts: u32 = answer.headers["x-patchbay-attempts"].to_str().unwrap().parse().unwrap();
+        assert!(attempts >= 2, "{form:?}: {attempts}");
+        self.check_log(play, &name, &answer.headers).await;
+        let got = answer.rest().await.unwrap();
+        let all = Heard { words: WELL.to_owned(), ended: form != Form::Text, error: None };
+        assert_eq!(form.hear(&got), all, "{form:?}: nothing of the first is seen");
+    }
+
+    /// What this provider answered, and nobody else.
+    async fn check_own(&self, play: &Play<'_>, name: &str, asked: Result<Streaming, Answer>) {
+        let form = play.form;
+        match (play.outcome, asked) {
+            (Outcome::Fails { status, code, said, retry_after }, Err(answer)) => {
+                let (told, details) = form.error(&answer);
+                assert_eq!((answer.status, told.as_str()), (*status, *code), "{form:?}: {details}");
+                assert_eq!(answer.header("content-type"), Some("application/json"), "{form:?}");
+                check_details(&details, name, said);
+                assert_eq!(answer.header("retry-after"), *retry_after, "{form:?}");
+                self.check_log(play, name, &answer.headers).await;
+            }
+            (Outcome::Whole(_) | Outcome::Cut { .. }, Ok(answer)) => {
+                let headers = answer.headers.clone();
+                self.check_begun(play, name, answer).await;
+                self.check_log(play, name, &headers).await;
+            }
+            (expected, Ok(answer)) => panic!("{form:?}: {:?} in place of {expected:?}", answer.rest().await),
+            (expected, Err(answer)) => panic!("{form:?}: {answer:?} in place of {expected:?}"),
         }
-        self.check_log(play, &name).await;
     }
 
     /// An answer whose beginning was seen: it is this provider's, to its end or to the cut.
@@ -185,13 +205,8 @@ impl Stage {
         assert_eq!(answer.headers["x-patchbay-attempts"], "1", "{form:?}");
         let mut released = false;
         let end = loop {
-            let words = form.hear(&answer.text).words;
-            // What comes next at the gate comes when everything before it was seen.
-            let seen = match play.outcome {
-                Outcome::Cut { words: expected, .. } => words == *expected,
-                _ => !words.is_empty(),
-            };
-            if seen && !released {
+            // What is behind the gate comes when everything before it was seen.
+            if !released && play.outcome.may_go_on(&form.hear(&answer.text).words) {
                 self.upstream.release(name);
                 released = true;
             }
@@ -210,10 +225,7 @@ impl Stage {
                 if form != Form::Text {
                     let (told, details) = heard.error.unwrap_or_else(|| panic!("{form:?}: {}", answer.text));
                     assert_eq!(told, *code, "{form:?}: {details}");
-                    assert!(
-                        details.starts_with(&format!("{name}: ")) && details.contains(said),
-                        "{form:?}: {details}"
-                    );
+                    check_details(&details, name, said);
                 }
             }
             Outcome::Whole(words) => {
@@ -226,12 +238,15 @@ impl Stage {
         }
     }
 
-    /// What an operator gets to know: one line for each failure, with its kind. That no key is in it is checked when
-    /// the host has ended.
-    async fn check_log(&self, play: &Play<'_>, name: &str) {
+    /// What an operator gets to know: who, what, and of which request. That no key is in it is checked when the host
+    /// has ended.
+    async fn check_log(&self, play: &Play<'_>, name: &str, headers: &HeaderMap) {
         let (Outcome::Fails { code, .. } | Outcome::Cut { code, .. }) = play.outcome else { return };
         let (provider, kind) = (format!("provider=\"{name}\""), format!("kind=\"{code}\""));
         self.host.logs(&provider, &kind).await;
+        let request = format!("request_id=\"{}\"", headers["x-request-id"].to_str().unwrap());
+        let (log, all) = (self.host.log(), [provider, kind, request]);
+        assert!(log.lines().any(|line| all.iter().all(|word| line.contains(word))), "no line has {all:?}");
     }
 
     /// Nobody is connected any more, or counted as served; and each failure was counted and logged once.
@@ -242,6 +257,8 @@ impl Stage {
             providers.all(|provider| provider["in_flight"] == 0).then_some(())
         })
         .await;
+        let taken_over = case.forms().filter(|(_, (_, outcome))| outcome.falls_over()).count();
+        assert_eq!(self.well.requests().len(), taken_over, "the well one is asked when it is needed");
         let (log, providers) = (self.host.log(), self.host.get("/api/providers").await.json());
         for (form, (_, outcome)) in case.forms() {
             let expected = usize::from(!matches!(outcome, Outcome::Whole(_)));
@@ -259,4 +276,10 @@ impl Stage {
             }
         }
     }
+}
+
+/// Who failed, and how.
+#[track_caller]
+fn check_details(details: &str, name: &str, said: &str) {
+    assert!(details.starts_with(&format!("{name}: ")) && details.contains(said), "{details}");
 }

@@ -15,6 +15,12 @@ async fn check(status: &str, code: u16, kind: &'static str, said: &'static str) 
     Case::both(script, fails(code, kind, said)).check().await;
 }
 
+/// What is wrong with a request is wrong with it everywhere: nobody else is asked.
+#[tokio::test]
+async fn says_400() {
+    check("400 Bad Request", 400, "invalid_input", "it says no to ***").await;
+}
+
 #[tokio::test]
 async fn says_401() {
     check("401 Unauthorized", 502, "authentication", "does not accept the configured key (401 Unauthorized)")

@@ -51,7 +51,7 @@ pub(super) enum Seen<'a> {
 
 /// Looks at an event of a stream.
 pub(super) fn look(json: &[u8]) -> Result<Seen<'_>, serde_json::Error> {
-    // Asked for by name: what nobody here reads is passed over unseen, and goes to the client as it is.
+    // serde passes over what nobody here reads without a look at its bytes, and it goes to the client as it is.
     let json = std::str::from_utf8(json).map_err(serde_json::Error::custom)?;
     let head: Head<'_> = serde_json::from_str(json)?;
     if let Some(error) = head.error {

@@ -23,6 +23,11 @@ pub struct Scripted {
     address: String,
     /// Bound, so that nobody else gets the port, and never listened on.
     refusing: TcpSocket,
+    /// Never accepted from.
+    ignoring: TcpListener,
+    /// Fills the queue of those who wait to be accepted, in which there is room for one: the system does not answer
+    /// whoever comes after it.
+    _waiting: TcpStream,
     parts: Parts,
     _serving: AbortOnDropHandle<()>,
 }
@@ -56,16 +61,21 @@ impl Scripted {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let refusing = TcpSocket::new_v4().unwrap();
-        refusing.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (refusing, ignoring) = (bound(), bound().listen(0).unwrap());
+        let waiting = TcpStream::connect(ignoring.local_addr().unwrap()).await.unwrap();
         let parts = Parts::default();
         let serving = tokio::spawn(serve(listener, Arc::clone(&parts)));
-        Self { address, refusing, parts, _serving: AbortOnDropHandle::new(serving) }
+        let serving = AbortOnDropHandle::new(serving);
+        Self { address, refusing, ignoring, _waiting: waiting, parts, _serving: serving }
     }
 
     /// Plays this to whoever asks for a stream, or for a whole answer, at the `base_url` that it answers with.
     pub fn play(&self, name: &str, streamed: &Script, whole: &Script) -> String {
-        let refuses = streamed.0.first() == Some(&Step::Refuse);
+        let address = match streamed.0.first() {
+            Some(Step::Refuse) => self.refusing.local_addr().unwrap().to_string(),
+            Some(Step::Ignore) => self.ignoring.local_addr().unwrap().to_string(),
+            _ => self.address.clone(),
+        };
         let part = Part {
             streamed: streamed.clone(),
             whole: whole.clone(),
@@ -73,8 +83,7 @@ impl Scripted {
             notes: watch::Sender::default(),
         };
         self.parts.lock().unwrap().insert(name.to_owned(), Arc::new(part));
-        let refusing = || self.refusing.local_addr().unwrap().to_string();
-        format!("http://{}/{name}/v1", if refuses { refusing() } else { self.address.clone() })
+        format!("http://{address}/{name}/v1")
     }
 
     /// Lets a script go on that waits at its gate, or will.
@@ -96,6 +105,12 @@ impl Scripted {
     fn part(&self, name: &str) -> Arc<Part> {
         Arc::clone(&self.parts.lock().unwrap()[name])
     }
+}
+
+fn bound() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket
 }
 
 async fn serve(listener: TcpListener, parts: Parts) {
@@ -162,7 +177,7 @@ impl Part {
     /// Whether the peer is still there afterwards.
     async fn take(&self, step: &Step, socket: &TcpStream) -> bool {
         match step {
-            Step::Refuse => panic!("nobody can be connected"),
+            Step::Refuse | Step::Ignore => panic!("nobody can be connected"),
             Step::Send(bytes) => self.write(bytes, socket).await,
             Step::Trickle(bytes) => {
                 for byte in bytes {

@@ -14,6 +14,8 @@ pub struct Script(pub(super) Vec<Step>);
 pub(super) enum Step {
     /// Nobody listens. Only ever the first step.
     Refuse,
+    /// Somebody listens and takes no connection any more. Only ever the first step.
+    Ignore,
     /// All of it at once.
     Send(Vec<u8>),
     /// Every byte by itself.
@@ -34,6 +36,10 @@ const UNTIL_CLOSED: (&str, &str) = ("connection", "close");
 impl Script {
     pub fn refuse() -> Self {
         Self(vec![Step::Refuse])
+    }
+
+    pub fn ignore() -> Self {
+        Self(vec![Step::Ignore])
     }
 
     /// Closes the connection as soon as it has been asked.
