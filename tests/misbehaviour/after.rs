@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use super::check::{Case, cut, fails};
+use super::case::{Case, cut, fails};
 use crate::harness::SECRET;
 use crate::harness::scripted::script::{Script, answer, event, finish, gzip, role, says};
 

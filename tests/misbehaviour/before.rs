@@ -3,7 +3,7 @@
 use crate::harness::SECRET;
 use crate::harness::scripted::script::{Script, answer, event, gzip, role, says, whole};
 
-use super::check::{Case, fails};
+use super::case::{Case, fails};
 use serde_json::json;
 
 const LOST: &str = "was lost before an answer came";

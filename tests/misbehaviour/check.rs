@@ -1,92 +1,26 @@
 //! One case of misbehaviour: played to every form, alone and before a provider that is well.
 
 use reqwest::header::HeaderMap;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::case::{Case, Outcome};
 use super::form::{Form, Heard};
-use crate::harness::scripted::script::Script;
-use crate::harness::{Answer, Host, HostOptions, Scripted, Streaming, Upstream, eventually, libraries};
+use super::pair::nothing_is_under_way;
+use crate::harness::{Answer, Host, HostOptions, Scripted, Streaming, Upstream, libraries};
 
 /// What the well provider says.
 const WELL: &str = "a b c";
 
-/// What comes of an upstream's misbehaviour.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// Nothing at all: the answer is these words, and whole.
-    Whole(String),
-    /// Nobody has seen anything yet: an error, unless somebody else can be asked.
-    Fails { status: u16, code: &'static str, said: &'static str, retry_after: Option<&'static str> },
-    /// These words were seen, so the answer ends here.
-    Cut { words: &'static str, code: &'static str, said: &'static str },
-}
-
-impl Outcome {
-    /// Whether somebody else is asked then.
-    fn falls_over(&self) -> bool {
-        matches!(self, Self::Fails { code, .. } if *code != "invalid_input")
-    }
-
-    /// Whether a client that has seen these words has seen all that comes before the gate.
-    fn may_go_on(&self, seen: &str) -> bool {
-        match self {
-            Self::Cut { words, .. } => seen == *words,
-            Self::Whole(_) | Self::Fails { .. } => !seen.is_empty(),
-        }
-    }
-}
-
-/// A failure that a client does not get to know more of than this.
-pub fn fails(status: u16, code: &'static str, said: &'static str) -> Outcome {
-    Outcome::Fails { status, code, said, retry_after: None }
-}
-
-pub fn cut(words: &'static str, code: &'static str, said: &'static str) -> Outcome {
-    Outcome::Cut { words, code, said }
-}
-
-pub fn whole(words: impl Into<String>) -> Outcome {
-    Outcome::Whole(words.into())
-}
-
-/// A case, made of what is played and of what has to come of it.
-pub struct Case {
-    /// To whoever asks for a stream.
-    pub streamed: Option<(Script, Outcome)>,
-    /// To whoever asks for a whole answer.
-    pub whole: Option<(Script, Outcome)>,
-    /// The provider's configuration, where the usual one will not do.
-    pub config: Value,
-}
-
 impl Case {
-    pub fn streamed(script: Script, outcome: Outcome) -> Self {
-        Self { streamed: Some((script, outcome)), whole: None, config: json!({}) }
-    }
-
-    pub fn and_whole(mut self, script: Script, outcome: Outcome) -> Self {
-        self.whole = Some((script, outcome));
-        self
-    }
-
-    /// The same, whatever is asked for.
-    pub fn both(script: Script, outcome: Outcome) -> Self {
-        Self::streamed(script.clone(), outcome.clone()).and_whole(script, outcome)
-    }
-
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.config[name] = value.into();
-        self
-    }
-
+    /// Everything that has to be true of it.
     pub async fn check(self) {
         let stage = Stage::set(&self).await;
-        for play in stage.plays(&self) {
-            stage.alone(&play).await;
+        for (form, (_, outcome)) in self.forms() {
+            stage.alone(form, outcome).await;
         }
         assert!(stage.well.requests().is_empty(), "who is pinned is asked alone");
-        for play in stage.plays(&self) {
-            stage.before_another(&play).await;
+        for (form, (_, outcome)) in self.forms() {
+            stage.before_another(form, outcome).await;
         }
         stage.check_nothing_is_left(&self).await;
         stage.host.stop().await;
@@ -99,19 +33,6 @@ struct Stage {
     host: Host,
     upstream: Scripted,
     well: Upstream,
-}
-
-/// A case in one form.
-struct Play<'a> {
-    form: Form,
-    outcome: &'a Outcome,
-}
-
-impl Case {
-    fn forms(&self) -> impl Iterator<Item = (Form, &(Script, Outcome))> {
-        let streamed = self.streamed.iter().flat_map(|played| Form::STREAMED.map(|form| (form, played)));
-        streamed.chain(self.whole.iter().flat_map(|played| Form::WHOLE.map(|form| (form, played))))
-    }
 }
 
 fn alone(form: Form) -> String {
@@ -149,49 +70,44 @@ impl Stage {
         Self { host: Host::start(options).await, upstream, well }
     }
 
-    fn plays<'a>(&self, case: &'a Case) -> Vec<Play<'a>> {
-        case.forms().map(|(form, (_, outcome))| Play { form, outcome }).collect()
+    async fn alone(&self, form: Form, outcome: &Outcome) {
+        let name = alone(form);
+        let asked = form.ask(&self.host, &format!("{name}/pinned")).await;
+        self.check_own(form, outcome, &name, asked).await;
     }
 
-    async fn alone(&self, play: &Play<'_>) {
-        let name = alone(play.form);
-        let asked = play.form.ask(&self.host, &format!("{name}/pinned")).await;
-        self.check_own(play, &name, asked).await;
-    }
-
-    async fn before_another(&self, play: &Play<'_>) {
-        let (form, name) = (play.form, first(play.form));
+    async fn before_another(&self, form: Form, outcome: &Outcome) {
+        let name = first(form);
         let asked = form.ask(&self.host, &shared(form)).await;
-        if !play.outcome.falls_over() {
-            return self.check_own(play, &name, asked).await;
+        if !outcome.falls_over() {
+            return self.check_own(form, outcome, &name, asked).await;
         }
         let answer =
             asked.unwrap_or_else(|answer| panic!("{form:?}: the other one was not asked: {answer:?}"));
         assert_eq!(answer.headers["x-patchbay-provider"], "well", "{form:?}");
         let attempts: u32 = answer.headers["x-patchbay-attempts"].to_str().unwrap().parse().unwrap();
         assert!(attempts >= 2, "{form:?}: {attempts}");
-        self.check_log(play, &name, &answer.headers).await;
+        self.check_log(outcome, &name, &answer.headers).await;
         let got = answer.rest().await.unwrap();
         let all = Heard { words: WELL.to_owned(), ended: form != Form::Text, error: None };
         assert_eq!(form.hear(&got), all, "{form:?}: nothing of the first is seen");
     }
 
     /// What this provider answered, and nobody else.
-    async fn check_own(&self, play: &Play<'_>, name: &str, asked: Result<Streaming, Answer>) {
-        let form = play.form;
-        match (play.outcome, asked) {
+    async fn check_own(&self, form: Form, outcome: &Outcome, name: &str, asked: Result<Streaming, Answer>) {
+        match (outcome, asked) {
             (Outcome::Fails { status, code, said, retry_after }, Err(answer)) => {
                 let (told, details) = form.error(&answer);
                 assert_eq!((answer.status, told.as_str()), (*status, *code), "{form:?}: {details}");
                 assert_eq!(answer.header("content-type"), Some("application/json"), "{form:?}");
                 check_details(&details, name, said);
                 assert_eq!(answer.header("retry-after"), *retry_after, "{form:?}");
-                self.check_log(play, name, &answer.headers).await;
+                self.check_log(outcome, name, &answer.headers).await;
             }
             (Outcome::Whole(_) | Outcome::Cut { .. }, Ok(answer)) => {
                 let headers = answer.headers.clone();
-                self.check_begun(play, name, answer).await;
-                self.check_log(play, name, &headers).await;
+                self.check_begun(form, outcome, name, answer).await;
+                self.check_log(outcome, name, &headers).await;
             }
             (expected, Ok(answer)) => panic!("{form:?}: {:?} in place of {expected:?}", answer.rest().await),
             (expected, Err(answer)) => panic!("{form:?}: {answer:?} in place of {expected:?}"),
@@ -199,14 +115,13 @@ impl Stage {
     }
 
     /// An answer whose beginning was seen: it is this provider's, to its end or to the cut.
-    async fn check_begun(&self, play: &Play<'_>, name: &str, mut answer: Streaming) {
-        let form = play.form;
+    async fn check_begun(&self, form: Form, outcome: &Outcome, name: &str, mut answer: Streaming) {
         assert_eq!(answer.headers["x-patchbay-provider"], name, "{form:?}");
         assert_eq!(answer.headers["x-patchbay-attempts"], "1", "{form:?}");
         let mut released = false;
         let end = loop {
             // What is behind the gate comes when everything before it was seen.
-            if !released && play.outcome.may_go_on(&form.hear(&answer.text).words) {
+            if !released && outcome.may_go_on(&form.hear(&answer.text).words) {
                 self.upstream.release(name);
                 released = true;
             }
@@ -217,7 +132,7 @@ impl Stage {
             }
         };
         let heard = form.hear(&answer.text);
-        match play.outcome {
+        match outcome {
             Outcome::Cut { words, code, said } => {
                 assert_eq!(heard.words, *words, "{form:?}");
                 assert!(!heard.ended, "{form:?}: a cut answer is not presented as a whole one");
@@ -240,8 +155,8 @@ impl Stage {
 
     /// What an operator gets to know: who, what, and of which request. That no key is in it is checked when the host
     /// has ended.
-    async fn check_log(&self, play: &Play<'_>, name: &str, headers: &HeaderMap) {
-        let (Outcome::Fails { code, .. } | Outcome::Cut { code, .. }) = play.outcome else { return };
+    async fn check_log(&self, outcome: &Outcome, name: &str, headers: &HeaderMap) {
+        let (Outcome::Fails { code, .. } | Outcome::Cut { code, .. }) = outcome else { return };
         let (provider, kind) = (format!("provider=\"{name}\""), format!("kind=\"{code}\""));
         self.host.logs(&provider, &kind).await;
         let request = format!("request_id=\"{}\"", headers["x-request-id"].to_str().unwrap());
@@ -251,12 +166,7 @@ impl Stage {
 
     /// Nobody is connected any more, or counted as served; and each failure was counted and logged once.
     async fn check_nothing_is_left(&self, case: &Case) {
-        eventually("all requests to be over", async || {
-            let providers = self.host.get("/api/providers").await.json();
-            let mut providers = providers["providers"].as_array().unwrap().iter();
-            providers.all(|provider| provider["in_flight"] == 0).then_some(())
-        })
-        .await;
+        nothing_is_under_way(&self.host).await;
         let taken_over = case.forms().filter(|(_, (_, outcome))| outcome.falls_over()).count();
         assert_eq!(self.well.requests().len(), taken_over, "the well one is asked when it is needed");
         let (log, providers) = (self.host.log(), self.host.get("/api/providers").await.json());

@@ -2,29 +2,10 @@
 
 use std::fs;
 
-use serde_json::json;
-
 use super::form::Form;
+use super::pair::{Pair, nothing_is_under_way};
+use crate::harness::Host;
 use crate::harness::scripted::script::{Script, role, says};
-use crate::harness::{Host, HostOptions, Scripted, Upstream, eventually, libraries};
-
-/// A host whose provider plays this, and has another that is well.
-async fn host(upstream: &Scripted, well: &Upstream, streamed: &Script, whole: &Script) -> Host {
-    let options = HostOptions::default().builtin(&libraries::openai_compatible());
-    let entry = |base_url: &str| json!({ "plugin": "openai-compatible", "config": { "base_url": base_url, "model": "m" } });
-    let options = options.entry("up", entry(&upstream.play("up", streamed, whole)));
-    Host::start(options.entry("well", entry(well.base_url()))).await
-}
-
-/// Waits until no request is under way any more.
-async fn nothing_is_under_way(host: &Host) {
-    eventually("all requests to be over", async || {
-        let providers = host.get("/api/providers").await.json();
-        let mut providers = providers["providers"].as_array().unwrap().iter();
-        providers.all(|provider| provider["in_flight"] == 0).then_some(())
-    })
-    .await;
-}
 
 /// What the host's process holds.
 #[derive(Debug)]
@@ -43,19 +24,17 @@ fn held(host: &Host) -> Held {
 
 #[tokio::test]
 async fn upstream_is_left_with_the_client_however_much_it_still_says() {
-    let (upstream, well) = (Scripted::start().await, Upstream::start().await);
     let endless = Script::stream().send(role()).repeat(says("on and on "));
-    let host = host(&upstream, &well, &endless, &Script::json().repeat(" ")).await;
+    let pair = Pair::start(&endless, &Script::nothing()).await;
     for (count, form) in Form::STREAMED.into_iter().enumerate() {
-        let mut stream = form.ask(&host, "up/m").await.unwrap();
+        let mut stream = form.ask(&pair.host, "up/m").await.unwrap();
         while form.hear(&stream.text).words.len() < 1000 {
             assert!(stream.next().await.unwrap().is_some(), "{form:?} ended");
         }
         drop(stream);
-        upstream.sees("up", |notes| notes.open == 0 && notes.left == count + 1).await;
+        pair.left_alone(count + 1).await;
     }
-    nothing_is_under_way(&host).await;
-    host.stop().await;
+    pair.stop().await;
 }
 
 const ROUNDS: usize = 1000;
@@ -72,19 +51,18 @@ const SLACK_DESCRIPTORS: usize = 5;
 /// A thousand clients, one after the other, in one form after the other. Each leaves once it has heard this much,
 /// and upstream has been asked.
 async fn check_leaving(streamed: Script, whole: Script, forms: &[Form], words: &str) {
-    let (upstream, well) = (Scripted::start().await, Upstream::start().await);
-    let host = host(&upstream, &well, &streamed, &whole).await;
+    let pair = Pair::start(&streamed, &whole).await;
     let mut warm = None;
     for round in 1..=ROUNDS {
         let form = forms[round % forms.len()];
         let client = async {
-            let mut answer = form.ask(&host, "up/m").await.unwrap();
+            let mut answer = form.ask(&pair.host, "up/m").await.unwrap();
             while words.is_empty() || form.hear(&answer.text).words != words {
                 assert!(answer.next().await.unwrap().is_some(), "{form:?} ended: {}", answer.text);
             }
             answer
         };
-        let asked = upstream.sees("up", |notes| notes.requests == round);
+        let asked = pair.upstream.sees("up", |notes| notes.requests == round);
         if words.is_empty() {
             tokio::select! {
                 answer = client => panic!("{form:?} began: {}", answer.text),
@@ -93,17 +71,17 @@ async fn check_leaving(streamed: Script, whole: Script, forms: &[Form], words: &
         } else {
             drop(client.await);
         }
-        upstream.sees("up", |notes| notes.open == 0 && notes.left == round).await;
+        pair.left_alone(round).await;
         if round == WARM {
-            nothing_is_under_way(&host).await;
-            warm = Some(held(&host));
+            nothing_is_under_way(&pair.host).await;
+            warm = Some(held(&pair.host));
         }
     }
-    nothing_is_under_way(&host).await;
-    let (warm, now) = (warm.unwrap(), held(&host));
+    nothing_is_under_way(&pair.host).await;
+    let (warm, now) = (warm.unwrap(), held(&pair.host));
     assert!(now.kilobytes < warm.kilobytes + SLACK_KILOBYTES, "{warm:?} became {now:?}");
     assert!(now.descriptors < warm.descriptors + SLACK_DESCRIPTORS, "{warm:?} became {now:?}");
-    host.stop().await;
+    pair.stop().await;
 }
 
 #[tokio::test]
@@ -129,30 +107,28 @@ const OTHERS: usize = 20;
 
 #[tokio::test]
 async fn upstream_waits_for_a_client_that_does_not_read() {
-    let (upstream, well) = (Scripted::start().await, Upstream::start().await);
     let endless = Script::stream().send(role()).repeat(says(&"on and on ".repeat(100)));
-    let host = host(&upstream, &well, &endless, &Script::nothing()).await;
+    let pair = Pair::start(&endless, &Script::nothing()).await;
     for (count, form) in Form::STREAMED.into_iter().enumerate() {
-        let before = (held(&host), upstream.notes("up").written);
-        let stream = form.ask(&host, "up/m").await.unwrap();
+        let before = (held(&pair.host), pair.upstream.notes("up").written);
+        let stream = form.ask(&pair.host, "up/m").await.unwrap();
         // It stands still when nothing was written while others were served.
         loop {
-            let blocked = upstream.sees("up", |notes| notes.blocked).await;
+            let blocked = pair.upstream.sees("up", |notes| notes.blocked).await;
             assert!(blocked.written - before.1 < ON_THE_WAY, "{form:?}: {blocked:?}");
             for _ in 0..OTHERS {
-                assert_eq!(host.ask("well", "hi").await.response(), "a b c");
+                assert_eq!(pair.host.ask("well", "hi").await.response(), "a b c");
             }
-            if upstream.notes("up").written == blocked.written {
+            if pair.upstream.notes("up").written == blocked.written {
                 break;
             }
         }
-        let now = held(&host);
-        let held = before.0.kilobytes + BUFFERED_KILOBYTES;
-        assert!(now.kilobytes < held, "{form:?}: {before:?} became {now:?}");
-        assert_eq!(upstream.notes("up").open, 1, "{form:?}");
+        let now = held(&pair.host);
+        let allowed = before.0.kilobytes + BUFFERED_KILOBYTES;
+        assert!(now.kilobytes < allowed, "{form:?}: {before:?} became {now:?}");
+        assert_eq!(pair.upstream.notes("up").open, 1, "{form:?}");
         drop(stream);
-        upstream.sees("up", |notes| notes.open == 0 && notes.left == count + 1).await;
+        pair.left_alone(count + 1).await;
     }
-    nothing_is_under_way(&host).await;
-    host.stop().await;
+    pair.stop().await;
 }

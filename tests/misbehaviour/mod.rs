@@ -3,7 +3,11 @@
 
 // The forms that an answer has, and what is in each.
 mod form;
-// One case: everything that has to be true of it.
+// What is played, and what has to come of it.
+mod case;
+// Two providers in one host.
+mod pair;
+// Everything that has to be true of a case.
 mod check;
 // Nothing came that a client could be shown, so that another provider may be asked.
 mod before;

@@ -1,6 +1,6 @@
 //! It is odd, and an answer all the same.
 
-use super::check::{Case, whole};
+use super::case::{Case, whole};
 use crate::harness::scripted::script::{Script, answer, chunk, done, event, gzip, role, says};
 
 /// The usual stream, in whatever way a case sends it.

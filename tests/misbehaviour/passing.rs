@@ -3,65 +3,53 @@
 use serde_json::json;
 
 use super::form::{Form, Heard};
+use super::pair::Pair;
 use crate::harness::scripted::script::{Script, done, role, says};
-use crate::harness::{Host, HostOptions, Library, Scripted, Upstream, libraries};
-
-/// A host with one provider that does this, and one that is well.
-async fn host(upstream: &Scripted, well: &Upstream, streamed: &Script, whole: &Script) -> Host {
-    let entry = |base_url: &str| {
-        let config = json!({ "base_url": base_url, "model": "m", "retry_attempts": 0 });
-        json!({ "plugin": "openai-compatible", "config": config })
-    };
-    let options = HostOptions::default().builtin(&libraries::openai_compatible());
-    let options = options.entry("up", entry(&upstream.play("up", streamed, whole)));
-    Host::start(options.entry("well", entry(well.base_url()))).await
-}
+use crate::harness::{Host, HostOptions, Library, Upstream, libraries};
 
 /// The second word is not even sent before the client has read the first.
 #[tokio::test]
 async fn the_first_words_pass_before_the_next_are_sent() {
-    let (upstream, well) = (Scripted::start().await, Upstream::start().await);
     let script = Script::stream().send(role()).send(says("a")).gate().send(says(" b")).gate().send(done());
-    let host = host(&upstream, &well, &script, &Script::nothing()).await;
+    let pair = Pair::start(&script, &Script::nothing()).await;
     for form in Form::STREAMED {
-        let mut stream = form.ask(&host, "up/m").await.unwrap();
+        let mut stream = form.ask(&pair.host, "up/m").await.unwrap();
         for words in ["a", "a b"] {
             while form.hear(&stream.text).words != words {
                 let piece = stream.next().await.unwrap();
                 assert!(piece.is_some(), "{form:?} ended with {:?}", stream.text);
             }
-            upstream.release("up");
+            pair.upstream.release("up");
         }
         let all = Heard { words: "a b".to_owned(), ended: form != Form::Text, error: None };
         assert_eq!(form.hear(&stream.rest().await.unwrap()), all, "{form:?}");
     }
-    host.stop().await;
+    pair.stop().await;
 }
 
 async fn check_others_are_served(streamed: Script, whole: Script) {
-    let (upstream, well) = (Scripted::start().await, Upstream::start().await);
-    let host = host(&upstream, &well, &streamed, &whole).await;
+    let pair = Pair::start(&streamed, &whole).await;
     for (count, form) in Form::ALL.into_iter().enumerate() {
         let hangs = async {
-            let begun = form.ask(&host, "up/m").await.unwrap();
+            let begun = form.ask(&pair.host, "up/m").await.unwrap();
             let ended = begun.rest().await;
             panic!("{form:?}: who hangs came to an end: {ended:?}");
         };
         let others = async {
-            upstream.sees("up", |notes| notes.requests == count + 1).await;
+            pair.upstream.sees("up", |notes| notes.requests == count + 1).await;
             for other in Form::ALL {
-                let answer = other.ask(&host, "well/m").await.unwrap().rest().await.unwrap();
+                let answer = other.ask(&pair.host, "well/m").await.unwrap().rest().await.unwrap();
                 assert_eq!(other.hear(&answer).words, "a b c", "{other:?}");
             }
-            assert_eq!(upstream.notes("up").open, 1, "{form:?}: it hung all the time");
+            assert_eq!(pair.upstream.notes("up").open, 1, "{form:?}: it hung all the time");
         };
         tokio::select! {
             never = hangs => never,
             () = others => {}
         }
-        upstream.sees("up", |notes| notes.open == 0 && notes.left == count + 1).await;
+        pair.left_alone(count + 1).await;
     }
-    host.stop().await;
+    pair.stop().await;
 }
 
 #[tokio::test]

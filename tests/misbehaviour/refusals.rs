@@ -3,7 +3,7 @@
 use crate::harness::SECRET;
 use crate::harness::scripted::script::Script;
 
-use super::check::{Case, Outcome, fails};
+use super::case::{Case, Outcome, fails};
 
 /// As careless as some are: the key comes back in the error.
 fn message(words: &str) -> String {
