@@ -130,7 +130,11 @@ impl<'a> Planned<'a> {
         struct Shape<'a> {
             #[serde(borrow)]
             error: Option<&'a RawValue>,
-            choices: Option<Vec<IgnoredAny>>,
+            choices: Option<Vec<Choice>>,
+        }
+        #[derive(Deserialize)]
+        struct Choice {
+            message: Option<IgnoredAny>,
         }
         let shape: Shape<'_> = read(answer).map_err(|error| {
             ProviderError::unreadable("the provider's answer is not the JSON of a chat completion")
@@ -138,8 +142,13 @@ impl<'a> Planned<'a> {
         })?;
         match shape {
             Shape { error: Some(error), .. } => Err(failure::of_error_member(error, &self.settings.keys)),
-            Shape { choices: Some(choices), .. } if !choices.is_empty() => Ok(()),
-            _ => Err(ProviderError::unreadable("the provider's answer holds no choices")),
+            Shape { choices, .. } => match choices.as_deref().and_then(<[_]>::first) {
+                Some(Choice { message: Some(_) }) => Ok(()),
+                Some(Choice { message: None }) => {
+                    Err(ProviderError::unreadable("the provider's answer holds no message"))
+                }
+                None => Err(ProviderError::unreadable("the provider's answer holds no choices")),
+            },
         }
     }
 }
