@@ -55,6 +55,14 @@ async fn hangs_between_tokens() {
     case.with("chunk_timeout", 0.2).check().await;
 }
 
+/// A sign of life is not a word, here either.
+#[tokio::test]
+async fn comments_for_ever_between_tokens() {
+    let script = begun().repeat(": still thinking\n\n");
+    let case = Case::streamed(script, cut("a b", "timed_out", "no further chunk within 200ms"));
+    case.with("chunk_timeout", 0.2).check().await;
+}
+
 #[tokio::test]
 async fn fails_between_tokens() {
     let error = json!({ "error": { "message": format!("out of memory at {SECRET}") } }).to_string();

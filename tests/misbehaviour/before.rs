@@ -47,6 +47,12 @@ async fn speaks_no_http() {
 }
 
 #[tokio::test]
+async fn sends_headers_without_end() {
+    let script = Script::nothing().send("HTTP/1.1 200 OK\r\n").repeat("x-and: so on\r\n");
+    Case::both(script, fails(502, "connection", LOST)).check().await;
+}
+
+#[tokio::test]
 async fn hangs_before_headers() {
     let hang = Script::nothing().hang();
     let case = Case::streamed(hang.clone(), fails(504, "timed_out", "no first token within 200ms"));
@@ -169,6 +175,13 @@ async fn answers_whole_and_with_no_choices() {
     Case::both(script, fails(502, "unreadable_answer", "holds no choices")).check().await;
 }
 
+/// In whichever form it was asked for.
+#[tokio::test]
+async fn answers_with_an_empty_choice() {
+    let script = Script::json().send(whole(json!([{ "index": 0, "finish_reason": "stop" }])));
+    Case::both(script, fails(502, "unreadable_answer", "holds no message")).check().await;
+}
+
 #[tokio::test]
 async fn answers_with_a_page() {
     let script = Script::head("200 OK", &[("content-type", "text/html")]);
@@ -198,6 +211,14 @@ async fn sends_an_event_without_end() {
     let case = Case::streamed(script, fails(502, "unreadable_answer", "is larger than 16777216 bytes"));
     let script = Script::json().send("\"").repeat(vec![b'x'; 1 << 20]);
     case.and_whole(script, fails(502, "unreadable_answer", "is larger than 67108864 bytes")).check().await;
+}
+
+/// What is small on the way may be large when it is unpacked.
+#[tokio::test]
+async fn compresses_an_event_that_is_too_large() {
+    let headers = [("content-type", "text/event-stream"), ("content-encoding", "gzip")];
+    let script = Script::head("200 OK", &headers).send(gzip(&["data: ", &"x".repeat(17 << 20)]));
+    Case::streamed(script, fails(502, "unreadable_answer", "is larger than 16777216 bytes")).check().await;
 }
 
 #[tokio::test]

@@ -120,13 +120,16 @@ impl Stage {
         assert_eq!(answer.headers["x-patchbay-attempts"], "1", "{form:?}");
         let mut released = false;
         let end = loop {
-            // What is behind the gate comes when everything before it was seen.
-            if !released && outcome.may_go_on(&form.hear(&answer.text).words) {
-                self.upstream.release(name);
-                released = true;
-            }
             match answer.next().await {
-                Ok(Some(_)) => {}
+                // Amid an event nothing is known that was not before.
+                Ok(Some(piece)) if released || (form != Form::Text && !piece.ends_with('\n')) => {}
+                Ok(Some(_)) => {
+                    // What is behind the gate comes when everything before it was seen.
+                    released = outcome.may_go_on(&form.hear(&answer.text).words);
+                    if released {
+                        self.upstream.release(name);
+                    }
+                }
                 Ok(None) => break Ok(()),
                 Err(cut) => break Err(cut),
             }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use super::form::Form;
 use super::pair::{Pair, nothing_is_under_way};
 use crate::harness::Host;
@@ -81,7 +83,19 @@ async fn check_leaving(streamed: Script, whole: Script, forms: &[Form], words: &
     let (warm, now) = (warm.unwrap(), held(&pair.host));
     assert!(now.kilobytes < warm.kilobytes + SLACK_KILOBYTES, "{warm:?} became {now:?}");
     assert!(now.descriptors < warm.descriptors + SLACK_DESCRIPTORS, "{warm:?} became {now:?}");
+    check_nobody_is_blamed(&pair).await;
     pair.stop().await;
+}
+
+/// Who leaves has asked, and it is no fault of the provider's that they did not wait.
+async fn check_nobody_is_blamed(pair: &Pair) {
+    let providers = pair.host.get("/api/providers").await.json();
+    let up =
+        providers["providers"].as_array().unwrap().iter().find(|provider| provider["name"] == "up").unwrap();
+    assert_eq!((&up["requests_total"], &up["errors_total"]), (&json!(ROUNDS), &json!(0)), "{up}");
+    let log = pair.host.log();
+    let blamed = log.lines().find(|line| line.contains(" WARN ") && line.contains("provider=\"up\""));
+    assert_eq!(blamed, None);
 }
 
 #[tokio::test]

@@ -26,6 +26,18 @@ async fn comes_all_at_once() {
     check(Script::nothing().send(head.to_owned() + &usual())).await;
 }
 
+#[tokio::test]
+async fn speaks_an_older_http() {
+    let head = "HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    check(Script::nothing().send(head).send(usual())).await;
+}
+
+#[tokio::test]
+async fn hints_before_it_answers() {
+    let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+    check(Script::nothing().send(hint).send(usual())).await;
+}
+
 /// And goes on only when the client has read what was before it.
 #[tokio::test]
 async fn waits_amid_a_character() {
