@@ -33,6 +33,8 @@ mod switches;
 mod runtime;
 // 6. Providers that are served by a plan.
 mod plan;
+// Upstreams that misbehave in every way that one can.
+mod misbehaviour;
 // What clients made for OpenAI see.
 mod openai;
 // The clients themselves: OpenAI's own and LangChain's.

@@ -267,6 +267,15 @@ impl Host {
         Streaming::new(path, response, self.seen.clone())
     }
 
+    /// A request that a test makes up itself, whose answer comes piece by piece, if there is no error in its place.
+    pub async fn begin(&self, path: &str, request: reqwest::RequestBuilder) -> Result<Streaming, Answer> {
+        let response = request.send().await.unwrap_or_else(|error| self.lost(path, &error));
+        if response.status() == reqwest::StatusCode::OK {
+            return Ok(Streaming::new(path, response, self.seen.clone()));
+        }
+        Err(Answer::read(path, response, &self.seen).await)
+    }
+
     /// Whether it runs.
     pub fn is_alive(&mut self) -> bool {
         self.process.status().is_none()

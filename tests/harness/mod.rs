@@ -23,6 +23,8 @@ mod host;
 mod process;
 // The built libraries, and variants of them.
 pub mod libraries;
+// An upstream that misbehaves as it is told to.
+pub mod scripted;
 // An upstream for providers with a plan.
 pub mod upstream;
 
@@ -33,6 +35,7 @@ pub use compile::compile;
 pub use gate::{Gate, make_pipe};
 pub use host::{Host, HostOptions};
 pub use libraries::Library;
+pub use scripted::Scripted;
 pub use upstream::Upstream;
 
 /// Stands as `api_key` in the configuration of every provider, and must never be seen anywhere.

@@ -39,6 +39,7 @@ impl Begun {
             let Some(chunks) = stream.next().await.transpose()? else {
                 // An answer of no words is one if it says why it ended; silence is not.
                 if facts.finish_reason.is_some() {
+                    stream.accept();
                     break;
                 }
                 return Err(rejected(stream, "the provider's stream ended without an answer"));

@@ -11,6 +11,7 @@ use memchr::memchr2;
 use patchbay_plugin_api::ProviderError;
 use serde::Serialize;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::connection::{Connection, Mark};
 use super::error::ApiError;
@@ -101,6 +102,9 @@ impl Frames {
                 }
                 Err(_) => continue,
             };
+            if let Some(Err(error)) = &item {
+                self.log(error);
+            }
             let frame = match (item, self.form) {
                 (Some(Ok(chunks)), Form::Text) => text(&chunks),
                 (Some(Ok(chunks)), Form::Events) => events(&chunks),
@@ -123,6 +127,19 @@ impl Frames {
             }
         }
         None
+    }
+
+    /// What the client may not even be told: in text, all it sees is the cut.
+    fn log(&self, error: &ProviderError) {
+        warn!(
+            provider = self.answer.provider().name(),
+            request_id = &*self.request_id,
+            kind = error.kind.as_str(),
+            status = error.status,
+            detail = error.detail.as_deref(),
+            problem = error.message,
+            "answer cut short"
+        );
     }
 
     fn done(&mut self) -> Bytes {

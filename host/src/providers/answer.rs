@@ -52,6 +52,11 @@ impl AnswerStream {
         &self.admission.provider
     }
 
+    /// What came is an answer, though there is no content in it.
+    pub fn accept(&mut self) {
+        self.admission.answered();
+    }
+
     /// What came so far is no answer, whatever its form.
     pub fn reject(&mut self, error: &ProviderError) {
         self.ended = true;

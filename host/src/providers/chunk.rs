@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use patchbay_plugin_api::abi::chunk_flags;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// One `chat.completion.chunk`.
@@ -51,7 +51,9 @@ pub(super) enum Seen<'a> {
 
 /// Looks at an event of a stream.
 pub(super) fn look(json: &[u8]) -> Result<Seen<'_>, serde_json::Error> {
-    let head: Head<'_> = serde_json::from_slice(json)?;
+    // serde passes over what nobody here reads without a look at its bytes, and it goes to the client as it is.
+    let json = std::str::from_utf8(json).map_err(serde_json::Error::custom)?;
+    let head: Head<'_> = serde_json::from_str(json)?;
     if let Some(error) = head.error {
         return Ok(Seen::Error(error));
     }
@@ -210,5 +212,6 @@ mod tests {
         for json in ["", "{", "[]", "hello", r#"{"choices":{}}"#] {
             assert!(look(json.as_bytes()).is_err(), "{json}");
         }
+        assert!(look(b"{\"id\":\"\xFF\"}").is_err(), "what is no UTF-8 is no JSON, wherever it is");
     }
 }

@@ -17,7 +17,7 @@ use patchbay_plugin_api::plan::Endpoint;
 use patchbay_plugin_api::{Plan, ProviderError};
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Error as _, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{CallContext, Members, whole};
@@ -76,7 +76,7 @@ impl<'a> Planned<'a> {
         }
         let response = self.send(request::whole(self.plan, body), "application/json", call).await?;
         let answer = response.body.collect(MAX_ANSWER_BYTES).await?;
-        match serde_json::from_slice(&answer) {
+        match read(&answer) {
             Ok(Shape { error: Some(error), .. }) => Err(failure::of_error_member(error, &self.settings.keys)),
             Ok(Shape { data: Some(_), .. }) => Ok(answer),
             _ => Err(ProviderError::unreadable("the provider's answer holds no embeddings")),
@@ -140,18 +140,32 @@ impl<'a> Planned<'a> {
         struct Shape<'a> {
             #[serde(borrow)]
             error: Option<&'a RawValue>,
-            choices: Option<Vec<IgnoredAny>>,
+            choices: Option<Vec<Choice>>,
         }
-        let shape: Shape<'_> = serde_json::from_slice(answer).map_err(|error| {
+        #[derive(Deserialize)]
+        struct Choice {
+            message: Option<IgnoredAny>,
+        }
+        let shape: Shape<'_> = read(answer).map_err(|error| {
             ProviderError::unreadable("the provider's answer is not the JSON of a chat completion")
                 .with_detail(error.to_string())
         })?;
         match shape {
             Shape { error: Some(error), .. } => Err(failure::of_error_member(error, &self.settings.keys)),
-            Shape { choices: Some(choices), .. } if !choices.is_empty() => Ok(()),
-            _ => Err(ProviderError::unreadable("the provider's answer holds no choices")),
+            Shape { choices, .. } => match choices.as_deref().and_then(<[_]>::first) {
+                Some(Choice { message: Some(_) }) => Ok(()),
+                Some(Choice { message: None }) => {
+                    Err(ProviderError::unreadable("the provider's answer holds no message"))
+                }
+                None => Err(ProviderError::unreadable("the provider's answer holds no choices")),
+            },
         }
     }
+}
+
+/// Reads JSON all of which is text: of what nobody here reads, serde would not ask that, and it goes to the client.
+fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_str(std::str::from_utf8(json).map_err(serde_json::Error::custom)?)
 }
 
 fn can_follow(plan: &Plan) -> bool {

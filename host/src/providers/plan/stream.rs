@@ -57,7 +57,9 @@ impl PlanStream {
                 None => {
                     // Some upstreams leave out the empty line behind the last event.
                     self.take_events(&mut chunks, SseSplitter::finish);
-                    if !self.ended && self.failed.is_none() {
+                    // What cannot be read there is half an event, and no nonsense of the provider's.
+                    let is_half = |error: &ProviderError| error.kind == ErrorKind::UnreadableAnswer;
+                    if !self.ended && self.failed.as_ref().is_none_or(is_half) {
                         self.failed = Some(ProviderError::new(
                             ErrorKind::BrokenStream,
                             "the provider's stream ended before its end was announced",
