@@ -8,7 +8,8 @@ use crate::harness::{Answer, Host, HostOptions, Upstream, libraries};
 
 const CHAT: &str = "/v1/chat/completions";
 
-/// The mock, and two providers with a plan: `up` offers two models, `open` takes any.
+/// The mock, and providers with a plan: `up` offers two models, `open` takes any, and those who fail are each a
+/// provider of their own, as whoever fails is left alone for a while.
 pub(crate) fn providers(upstream: &Upstream) -> HostOptions {
     let config =
         json!({ "base_url": upstream.base_url(), "model": "odd", "models": ["odd", "vendor/slashed"] });
@@ -16,6 +17,10 @@ pub(crate) fn providers(upstream: &Upstream) -> HostOptions {
     let options = options.entry("up", json!({ "plugin": "openai-compatible", "config": config }));
     let open = json!({ "base_url": upstream.base_url(), "priority": 60 });
     let options = options.entry("open", json!({ "plugin": "openai-compatible", "config": open }));
+    let options = ["limits", "fails", "refuses"].into_iter().fold(options, |options, name| {
+        let config = json!({ "base_url": upstream.base_url(), "models": [name], "retry_attempts": 0 });
+        options.entry(name, json!({ "plugin": "openai-compatible", "priority": 70, "config": config }))
+    });
     options.provider("mock", json!({}))
 }
 
@@ -163,16 +168,18 @@ async fn what_fails_before_the_first_token_is_an_error_with_its_status() {
     let upstream = Upstream::start().await;
     let host = host(&upstream).await;
     for (model, status, kind, code) in [
-        ("open/refuses", 502, "api_error", "authentication"),
-        ("open/fails", 502, "api_error", "provider"),
-        ("open/limits", 429, "rate_limit_error", "rate_limited"),
+        ("refuses/refuses", 502, "api_error", "authentication"),
+        ("fails/fails", 502, "api_error", "provider"),
+        ("limits/limits", 429, "rate_limit_error", "rate_limited"),
         ("open/objects", 400, "invalid_request_error", "invalid_input"),
         ("up/nosuch", 404, "invalid_request_error", "model_not_found"),
     ] {
         for members in ["", r#","stream":true"#] {
             let answer = host.post_text(CHAT, &asking(model, members)).await;
             assert_eq!(error(&answer), (status, json!(kind), json!(code)), "{model}: {}", answer.body);
-            assert_eq!(answer.header("retry-after"), (status == 429).then_some("7"), "{model}");
+            // The second one is told what is left of it.
+            let wait = answer.header("retry-after").map(|seconds| seconds.parse::<u32>().unwrap());
+            assert_eq!(wait.is_some_and(|seconds| (1..=7).contains(&seconds)), status == 429, "{model}");
         }
     }
     let answer = host.post_text(CHAT, &asking("up/od", "")).await;
@@ -321,7 +328,22 @@ async fn models_are_listed_by_the_names_they_answer_to() {
     assert_eq!(list["object"], "list");
     let ids: Vec<&str> =
         list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["up/odd", "odd", "up/vendor/slashed", "vendor/slashed", "mock/mock-1"]);
+    assert_eq!(
+        ids,
+        [
+            "up/odd",
+            "odd",
+            "up/vendor/slashed",
+            "vendor/slashed",
+            "fails/fails",
+            "fails",
+            "limits/limits",
+            "limits",
+            "refuses/refuses",
+            "refuses",
+            "mock/mock-1"
+        ]
+    );
     for id in ids {
         let model = host.get(&format!("/v1/models/{id}")).await.json();
         assert_eq!((&model["id"], &model["object"]), (&json!(id), &json!("model")));

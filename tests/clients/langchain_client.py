@@ -134,10 +134,10 @@ async def vectors():
 @case
 def errors_have_the_clients_classes():
     for kind, name in [
-        (openai.RateLimitError, "open/limits"),
+        (openai.RateLimitError, "limits/limits"),
         (openai.NotFoundError, "up/nosuch"),
         (openai.BadRequestError, "open/objects"),
-        (openai.InternalServerError, "open/fails"),
+        (openai.InternalServerError, "fails/fails"),
     ]:
         for ask in (lambda it: it.invoke("hi"), lambda it: list(it.stream("hi"))):
             raises(kind, lambda: ask(model(name)))

@@ -80,8 +80,8 @@ async def vectors_and_models():
 async def errors_have_their_classes():
     async with connect() as client:
         for ask in (whole, streamed):
-            await raises_async(openai.RateLimitError, ask(client, "open/limits"))
-            await raises_async(openai.InternalServerError, ask(client, "open/fails"))
+            await raises_async(openai.RateLimitError, ask(client, "limits/limits"))
+            await raises_async(openai.InternalServerError, ask(client, "fails/fails"))
         await raises_async(openai.APIError, streamed(client, "open/cut"))
 
 

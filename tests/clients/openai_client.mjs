@@ -168,10 +168,10 @@ await run({
 
   async errorsHaveTheirClasses() {
     for (const [kind, status, model] of [
-      [openai.RateLimitError, 429, "open/limits"],
+      [openai.RateLimitError, 429, "limits/limits"],
       [openai.NotFoundError, 404, "up/nosuch"],
       [openai.BadRequestError, 400, "open/objects"],
-      [openai.InternalServerError, 502, "open/fails"],
+      [openai.InternalServerError, 502, "fails/fails"],
     ]) {
       for (const stream of [false, true]) {
         const error = await raises(kind, () => chat(model, { stream }));

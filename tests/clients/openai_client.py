@@ -206,12 +206,12 @@ def models():
 @case
 def errors_have_their_classes():
     for kind, status, model in [
-        (openai.RateLimitError, 429, "open/limits"),
+        (openai.RateLimitError, 429, "limits/limits"),
         (openai.NotFoundError, 404, "up/nosuch"),
         (openai.BadRequestError, 400, "open/objects"),
-        (openai.InternalServerError, 502, "open/fails"),
+        (openai.InternalServerError, 502, "fails/fails"),
         # The operator's key is the wrong one; it is nothing that the client could mend.
-        (openai.InternalServerError, 502, "open/refuses"),
+        (openai.InternalServerError, 502, "refuses/refuses"),
     ]:
         for stream in (False, True):
             error = raises(kind, lambda: chat(model, stream=stream))

@@ -51,7 +51,9 @@ fn shared(form: Form) -> String {
 impl Stage {
     async fn set(case: &Case) -> Self {
         let (upstream, well) = (Scripted::start().await, Upstream::start().await);
-        let mut options = HostOptions::default().builtin(&libraries::openai_compatible());
+        // Only what clients ask for is to reach the upstreams.
+        let options = HostOptions::default().section("health", json!({ "enabled": false }));
+        let mut options = options.builtin(&libraries::openai_compatible());
         let mut models = Vec::new();
         for (form, (script, _)) in case.forms() {
             for (name, model) in [(alone(form), "pinned".to_owned()), (first(form), shared(form))] {

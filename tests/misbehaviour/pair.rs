@@ -21,7 +21,9 @@ impl Pair {
             let config = json!({ "base_url": base_url, "model": "m" });
             json!({ "plugin": "openai-compatible", "config": config })
         };
-        let options = HostOptions::default().builtin(&libraries::openai_compatible());
+        // Only what clients ask for is to reach the upstreams.
+        let options = HostOptions::default().section("health", json!({ "enabled": false }));
+        let options = options.builtin(&libraries::openai_compatible());
         let options = options.entry("up", entry(&upstream.play("up", streamed, whole)));
         let host = Host::start(options.entry("well", entry(well.base_url()))).await;
         Self { host, upstream, _well: well }

@@ -214,12 +214,8 @@ static BREAKER: Section = closed(&[
 ]);
 
 static HEALTH: Section = closed(&[
-    key(
-        "interval",
-        Shape::Seconds,
-        "30",
-        "Between two checks of a provider that served nothing in between; null is without checks.",
-    ),
+    key("enabled", Shape::Flag, "true", "Whether they are checked at all."),
+    key("interval", Shape::Seconds, "30", "Between two checks of a provider that served nothing in between."),
     key("timeout", Shape::Seconds, "10", "A check may take this long."),
     key("concurrency", COUNT, "8", "Checks at one time."),
 ]);

@@ -138,8 +138,10 @@ pub struct BreakerSettings {
 /// The `health` section. Times are in seconds.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct HealthSettings {
-    /// Between two checks of a provider that served nothing in between; none is without checks.
-    pub interval: Option<f64>,
+    /// Whether they are checked at all.
+    pub enabled: bool,
+    /// Between two checks of a provider that served nothing in between.
+    pub interval: f64,
     /// A check may take this long.
     pub timeout: f64,
     /// Checks at one time.
@@ -198,7 +200,7 @@ impl Default for BreakerSettings {
 /// What holds until the first configuration is in force. A test compares it with the description.
 impl Default for HealthSettings {
     fn default() -> Self {
-        Self { interval: Some(30.0), timeout: 10.0, concurrency: 8 }
+        Self { enabled: true, interval: 30.0, timeout: 10.0, concurrency: 8 }
     }
 }
 

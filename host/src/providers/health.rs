@@ -121,8 +121,11 @@ fn begin_checks(
     places: &mut Places,
 ) -> Option<Instant> {
     let snapshot = registry.snapshot();
-    let HealthSettings { interval, timeout, concurrency } = snapshot.rules.health;
-    let interval = Duration::from_secs_f64(interval?);
+    let HealthSettings { enabled, interval, timeout, concurrency } = snapshot.rules.health;
+    if !enabled {
+        return None;
+    }
+    let interval = Duration::from_secs_f64(interval);
     let timeout = Duration::from_secs_f64(timeout);
     let free = places.of(concurrency);
     let now = Instant::now();
