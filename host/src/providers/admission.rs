@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use patchbay_plugin_api::{ErrorKind, ProviderError};
-use secrecy::SecretString;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -17,7 +16,7 @@ use crate::plugins::Lease;
 #[derive(Debug)]
 pub struct Admission {
     /// The key's, in the provider's ring.
-    place: usize,
+    pub(super) place: usize,
     passage: Passage,
     pub(super) began: Instant,
     lease: Lease,
@@ -30,11 +29,6 @@ impl Admission {
     pub(super) fn new(provider: Arc<Provider>, place: usize, passage: Passage, began: Instant) -> Self {
         provider.counters.requests.fetch_add(1, Ordering::Relaxed);
         Self { place, passage, began, lease: provider.instance.lease(), provider }
-    }
-
-    /// The key to ask with.
-    pub(super) fn key(&self) -> Option<&SecretString> {
-        self.provider.keys.key(self.place)
     }
 
     /// The answer has begun, or is there as a whole.

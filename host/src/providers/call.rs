@@ -36,14 +36,14 @@ struct Models {
 impl Admission {
     /// Asks for a whole answer, a `chat.completion` in JSON. Dropping the future cancels.
     pub async fn complete(mut self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
-        let asked = self.provider.ask_whole(self.key(), body, call);
+        let asked = self.provider.ask_whole(self.place, body, call);
         let answer = self.whole(asked).await;
         self.judge(answer)
     }
 
     /// Vectors, in the shape of OpenAI's embeddings API: upstream's own bytes where there is a plan.
     pub async fn embed(mut self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
-        let asked = self.provider.ask_vectors(self.key(), body, call);
+        let asked = self.provider.ask_vectors(self.place, body, call);
         let answer = self.whole(asked).await;
         self.judge(answer)
     }
@@ -51,7 +51,7 @@ impl Admission {
     /// Asks for an answer in chunks. The time for the first of them runs from when it was let in.
     pub async fn stream(mut self, body: &Members, call: &CallContext) -> Result<AnswerStream, ProviderError> {
         let limit = self.provider.settings.timeout;
-        let opened = within(limit, "no first token", self.provider.open(self.key(), body, call)).await;
+        let opened = within(limit, "no first token", self.provider.open(self.place, body, call)).await;
         match opened {
             Ok(source) => Ok(AnswerStream::new(source, self)),
             Err(error) => {
@@ -99,44 +99,43 @@ impl Provider {
 
     async fn ask_whole(
         &self,
-        key: Option<&SecretString>,
+        place: usize,
         body: &Members,
         call: &CallContext,
     ) -> Result<Bytes, ProviderError> {
-        if let Some(planned) = Planned::chat(self.plan.as_ref(), &self.settings, key) {
+        if let Some(planned) = Planned::chat(self, place) {
             return planned.complete(body, call).await;
         }
         let mut body = body.clone();
         body.remove("stream");
         body.remove("stream_options");
-        let answer = self.instance.ask(Operation::Complete, body.write(), &call.request_id, key).await;
+        let answer = self
+            .instance
+            .ask(Operation::Complete, body.write(), &call.request_id, self.keys.key(place))
+            .await;
         answer.map_err(|error| self.cleaned(error))
     }
 
     async fn ask_vectors(
         &self,
-        key: Option<&SecretString>,
+        place: usize,
         body: &Members,
         call: &CallContext,
     ) -> Result<Bytes, ProviderError> {
-        if let Some(planned) = Planned::embeddings(self.plan.as_ref(), &self.settings, key) {
+        if let Some(planned) = Planned::embeddings(self, place) {
             return planned.embed(body, call).await;
         }
-        let answer = self.instance.ask(Operation::Embed, body.write(), &call.request_id, key).await;
+        let answer =
+            self.instance.ask(Operation::Embed, body.write(), &call.request_id, self.keys.key(place)).await;
         answer.map_err(|error| self.cleaned(error))
     }
 
-    async fn open(
-        &self,
-        key: Option<&SecretString>,
-        body: &Members,
-        call: &CallContext,
-    ) -> Result<Source, ProviderError> {
+    async fn open(&self, place: usize, body: &Members, call: &CallContext) -> Result<Source, ProviderError> {
         if !self.features.has(Feature::Streaming) {
-            let answer = self.ask_whole(key, body, call).await?;
+            let answer = self.ask_whole(place, body, call).await?;
             return Ok(Source::Whole(Some(only_chunk(whole::as_chunk(&answer)?))));
         }
-        if let Some(planned) = Planned::chat(self.plan.as_ref(), &self.settings, key) {
+        if let Some(planned) = Planned::chat(self, place) {
             return Ok(match planned.stream(body, call).await? {
                 Streamed::Chunks(stream) => Source::Plan(stream),
                 Streamed::Whole(json) => Source::Whole(Some(only_chunk(json))),
@@ -144,7 +143,7 @@ impl Provider {
         }
         let mut body = body.clone();
         body.set("stream", Bytes::from_static(b"true"));
-        let chunks = self.instance.stream(body.write(), &call.request_id, key).await;
+        let chunks = self.instance.stream(body.write(), &call.request_id, self.keys.key(place)).await;
         chunks.map(Source::Plugin).map_err(|error| self.cleaned(error))
     }
 

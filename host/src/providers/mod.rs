@@ -33,5 +33,6 @@ pub use condition::Condition;
 pub use health::{Checked, keep_checking};
 pub use keys::KeyRing;
 pub use members::Members;
+pub use plan::PreparedCalls;
 pub use provider::{Counters, PluginRef, Provider, Refusal, Standing};
 pub use registry::{Pool, Registry, Rules, Snapshot};
