@@ -19,7 +19,7 @@ pub struct Admission {
     pub(super) place: usize,
     passage: Passage,
     pub(super) began: Instant,
-    lease: Lease,
+    pub(super) lease: Lease,
     /// Last: keeps the generation alive.
     pub(super) provider: Arc<Provider>,
 }
@@ -69,12 +69,11 @@ impl Admission {
     pub(crate) fn fail_for_test(mut self, error: &ProviderError) {
         self.failed(error);
     }
+}
 
-    /// Done when the provider's generation was replaced, and the request has had its time to finish.
-    pub(super) async fn overdue(&self) -> ProviderError {
-        self.lease.overdue().await;
-        ProviderError::new(ErrorKind::Cancelled, "the plugin was replaced, and the time to finish is over")
-    }
+/// What a request failed with that had not ended in time, after its provider's generation was replaced.
+pub(super) fn replaced() -> ProviderError {
+    ProviderError::new(ErrorKind::Cancelled, "the plugin was replaced, and the time to finish is over")
 }
 
 impl Drop for Admission {

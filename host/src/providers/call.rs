@@ -10,7 +10,7 @@ use patchbay_plugin_api::{ErrorKind, Model, ProviderError};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::admission::Admission;
+use super::admission::{Admission, replaced};
 use super::answer::{AnswerStream, Source};
 use super::plan::{Planned, Streamed};
 use super::{Chunk, Members, Provider, whole};
@@ -69,7 +69,7 @@ impl Admission {
         tokio::select! {
             biased;
             answer = within(self.provider.settings.timeout, "no answer", asked) => answer,
-            error = self.overdue() => Err(error),
+            () = self.lease.overdue() => Err(replaced()),
         }
     }
 

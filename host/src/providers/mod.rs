@@ -16,6 +16,7 @@ mod call;
 // Asking how it is, when nobody asks it anything else.
 mod health;
 // The answer, on its way.
+mod alarm;
 mod answer;
 mod chunk;
 // Serving without the plugin, by its plan.
@@ -25,6 +26,7 @@ mod sse;
 mod whole;
 
 pub use admission::Admission;
+pub use alarm::Alarm;
 pub use answer::AnswerStream;
 pub use breaker::BreakerState;
 pub use call::CallContext;
