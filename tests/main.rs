@@ -35,6 +35,8 @@ mod runtime;
 mod plan;
 // Upstreams that misbehave in every way that one can.
 mod misbehaviour;
+// One of them dies under load, and comes back.
+mod load;
 // What clients made for OpenAI see.
 mod openai;
 // The clients themselves: OpenAI's own and LangChain's.
