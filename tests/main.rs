@@ -37,6 +37,8 @@ mod plan;
 mod misbehaviour;
 // One of them dies under load, and comes back.
 mod load;
+// What is known of providers that nobody asks.
+mod health;
 // What clients made for OpenAI see.
 mod openai;
 // The clients themselves: OpenAI's own and LangChain's.
