@@ -39,6 +39,8 @@ mod misbehaviour;
 mod load;
 // What is known of providers that nobody asks.
 mod health;
+// Which of its keys one is asked with.
+mod keys;
 // What clients made for OpenAI see.
 mod openai;
 // The clients themselves: OpenAI's own and LangChain's.
