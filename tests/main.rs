@@ -41,6 +41,8 @@ mod load;
 mod health;
 // Which of its keys one is asked with.
 mod keys;
+// What is said in OpenAI's dialect on both sides passes unchanged, whatever it is.
+mod transparent;
 // What clients made for OpenAI see.
 mod openai;
 // The clients themselves: OpenAI's own and LangChain's.
