@@ -59,3 +59,5 @@ mod other_rustc;
 #[allow(dead_code)]
 mod scenario;
 mod swap;
+// 12. And many slow streams at one time: likewise.
+mod streams;
