@@ -37,6 +37,8 @@ pub struct Limits {
     pub connections: usize,
     /// A request's head within this time; also how long an idle connection is kept.
     pub head: Duration,
+    /// A request's head, and what is read or written ahead on a connection, is no larger.
+    pub head_bytes: usize,
     /// A client that does not read its answer for so long is let go, and upstream with it.
     pub write_stall: Duration,
     /// Bodies that nobody wanted are read for so long, so that their connection can be used again.
@@ -50,6 +52,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             head: Duration::from_secs(30),
+            head_bytes: 64 * 1024,
             write_stall: Duration::from_secs(120),
             unread: Duration::from_secs(5),
             streams: 250,
@@ -145,7 +148,7 @@ impl Server {
 
 fn builder(limits: Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(limits.head_bytes);
     builder
         .http2()
         .timer(TokioTimer::new())
