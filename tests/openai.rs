@@ -188,6 +188,61 @@ async fn what_fails_before_the_first_token_is_an_error_with_its_status() {
     host.stop().await;
 }
 
+/// As far as it is about the request: clients act on upstream's own words.
+#[tokio::test]
+async fn what_upstream_says_of_the_request_reaches_the_client() {
+    let upstream = Upstream::start().await;
+    let host = host(&upstream).await;
+    let its = |code: &'static str| (code, json!("its.param[0]"));
+    for (model, status, kind, (code, param), own_code) in [
+        ("says-400", 400, "invalid_request_error", its("context_length_exceeded"), "invalid_input"),
+        ("says-415", 400, "invalid_request_error", its("context_length_exceeded"), "invalid_input"),
+        ("only-says-400", 400, "invalid_request_error", ("invalid_input", Value::Null), "invalid_input"),
+        // What is not about the request is not the client's.
+        ("says-402", 502, "api_error", ("provider", Value::Null), "provider"),
+        ("says-403", 502, "api_error", ("authentication", Value::Null), "authentication"),
+    ] {
+        let said = if model.contains("403") { "does not accept" } else { "open: not like this" };
+        for members in ["", r#","stream":true"#] {
+            let answer = host.post_text(CHAT, &asking(&format!("open/{model}"), members)).await;
+            // A key that was refused rests, and the answer is the same.
+            assert_eq!(error(&answer), (status, json!(kind), json!(code)), "{model}: {}", answer.body);
+            let told = &answer.json()["error"];
+            assert_eq!(told["param"], param, "{model}: {}", answer.body);
+            let message = told["message"].as_str().unwrap();
+            assert!(message.contains(said), "{message}");
+            assert_eq!(message.ends_with("(context_length_exceeded)"), param != Value::Null, "{message}");
+        }
+        let answer = host.post_text("/api/chat/complete", &asking(&format!("open/{model}"), "")).await;
+        let (told, code, details) = answer.error();
+        assert_eq!((told, code.as_str()), (status, own_code), "{model}: {details}");
+        assert_eq!(
+            details.ends_with("not like this (context_length_exceeded)"),
+            param != Value::Null,
+            "{details}"
+        );
+    }
+    host.stop().await;
+}
+
+/// A plugin of one's own says it by the SDK, across the boundary.
+#[tokio::test]
+async fn what_a_plugin_says_of_the_request_reaches_the_client() {
+    let options = HostOptions::default().custom(&libraries::chameleon().behaviour("call_fail"));
+    let host = Host::start(options.provider("chameleon", json!({}))).await;
+    for members in ["", r#","stream":true"#] {
+        let answer = host.post_text(CHAT, &asking("chameleon/", members)).await;
+        assert_eq!(error(&answer), (400, json!("invalid_request_error"), json!("made_to_refuse")));
+        assert_eq!(answer.json()["error"]["param"], "messages[0]");
+        let message = answer.json()["error"]["message"].clone();
+        assert_eq!(message, "chameleon: the chameleon was made to refuse (made_to_refuse)");
+    }
+    let (status, code, details) = host.ask("chameleon", "hi").await.error();
+    assert_eq!((status, code.as_str()), (400, "invalid_input"));
+    assert_eq!(details, "chameleon: the chameleon was made to refuse (made_to_refuse)");
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn every_failure_below_v1_has_openais_shape() {
     let upstream = Upstream::start().await;

@@ -179,6 +179,8 @@ await run({
         assert.ok(error.code && error.type && error.requestID, error.message);
       }
     }
+    const error = await raises(openai.BadRequestError, () => chat("open/says-400"));
+    assert.deepEqual([error.code, error.param], ["context_length_exceeded", "its.param[0]"]);
   },
 
   async aWrongKeyIsAnAuthenticationError() {

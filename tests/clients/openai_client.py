@@ -217,6 +217,8 @@ def errors_have_their_classes():
             error = raises(kind, lambda: chat(model, stream=stream))
             assert error.status_code == status and error.code and error.type and error.request_id, error
             assert (error.response.headers.get("retry-after") == "7") == (status == 429), error
+    error = raises(openai.BadRequestError, lambda: chat("open/says-400"))
+    assert (error.code, error.param) == ("context_length_exceeded", "its.param[0]"), error
     error = raises(openai.BadRequestError, lambda: chat("odd", messages="hi"))
     assert error.code == "invalid_messages", error
 

@@ -157,6 +157,7 @@ impl Provider {
     pub(super) fn cleaned(&self, mut error: ProviderError) -> ProviderError {
         error.message = redact::clean(&error.message, &self.settings.keys);
         error.detail = error.detail.map(|detail| redact::clean(&detail, &self.settings.keys));
+        redact::clean_words(&mut error, &self.settings.keys);
         error
     }
 }

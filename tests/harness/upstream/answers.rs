@@ -1,5 +1,7 @@
 //! What the upstream answers, by the model that it is asked for.
 
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 /// What `odd` answers: members that nobody knows, and JSON that no library would write this way.
@@ -19,6 +21,18 @@ pub const ODD_USAGE: &str = r#"{"id":"o-1","object":"chat.completion.chunk","cre
 
 /// The vectors, for whatever model but `vectors`.
 pub const ODD_EMBEDDINGS: &str = r#"{"object":"list", "data":[{"object":"embedding","index":0,"embedding":[0.50,-1e-3]}],"model":"embed-2","usage":{"prompt_tokens":2,"total_tokens":2},"x":1}"#;
+
+/// An error with the status that the model's name ends with, and with OpenAI's members where they are wanted.
+pub(super) fn error(model: &str, prefix: &str, in_full: bool) -> Response {
+    let status: u16 = model.strip_prefix(prefix).unwrap().parse().unwrap();
+    let mut error = json!({ "message": "not like this" });
+    if in_full {
+        error["type"] = "its_type".into();
+        error["code"] = "context_length_exceeded".into();
+        error["param"] = "its.param[0]".into();
+    }
+    (StatusCode::from_u16(status).unwrap(), json!({ "error": error }).to_string()).into_response()
+}
 
 /// A whole answer.
 pub(super) fn whole(asked: &Value) -> Value {
