@@ -196,8 +196,14 @@ async fn what_upstream_says_of_the_request_reaches_the_client() {
     let its = |code: &'static str| (code, json!("its.param[0]"));
     for (model, status, kind, (code, param), own_code) in [
         ("says-400", 400, "invalid_request_error", its("context_length_exceeded"), "invalid_input"),
+        ("says-404", 404, "invalid_request_error", its("context_length_exceeded"), "provider"),
+        ("says-413", 413, "invalid_request_error", its("context_length_exceeded"), "invalid_input"),
         ("says-415", 400, "invalid_request_error", its("context_length_exceeded"), "invalid_input"),
+        ("says-422", 422, "invalid_request_error", its("context_length_exceeded"), "invalid_input"),
         ("only-says-400", 400, "invalid_request_error", ("invalid_input", Value::Null), "invalid_input"),
+        ("only-says-404", 404, "invalid_request_error", ("model_not_found", Value::Null), "provider"),
+        ("only-says-413", 413, "invalid_request_error", ("invalid_input", Value::Null), "invalid_input"),
+        ("only-says-422", 422, "invalid_request_error", ("invalid_input", Value::Null), "invalid_input"),
         // What is not about the request is not the client's.
         ("says-402", 502, "api_error", ("provider", Value::Null), "provider"),
         ("says-403", 502, "api_error", ("authentication", Value::Null), "authentication"),
@@ -240,6 +246,30 @@ async fn what_a_plugin_says_of_the_request_reaches_the_client() {
     let (status, code, details) = host.ask("chameleon", "hi").await.error();
     assert_eq!((status, code.as_str()), (400, "invalid_input"));
     assert_eq!(details, "chameleon: the chameleon was made to refuse (made_to_refuse)");
+    host.stop().await;
+}
+
+/// Others may have what one has not: nobody is told of it before all were asked.
+#[tokio::test]
+async fn a_model_that_one_upstream_lacks_is_asked_of_the_next() {
+    let upstream = Upstream::start().await;
+    let entry = |priority: u32, renamed: &str| {
+        let config = json!({
+            "base_url": upstream.base_url(), "models": ["m"], "priority": priority,
+            "extra_headers": { "x-answer-as": renamed },
+        });
+        json!({ "plugin": "openai-compatible", "config": config })
+    };
+    let options = HostOptions::default().builtin(&libraries::openai_compatible());
+    let options = options.entry("lacks", entry(1, "says-404"));
+    let host = Host::start(options.entry("has", entry(2, "odd"))).await;
+    for members in ["", r#","stream":true"#] {
+        let answer = host.post_text(CHAT, &asking("m", members)).await;
+        assert_eq!((answer.status, answer.header("x-patchbay-provider")), (200, Some("has")));
+        assert_eq!(answer.header("x-patchbay-attempts"), Some("2"));
+        let answer = host.post_text(CHAT, &asking("lacks/m", members)).await;
+        assert_eq!(error(&answer), (404, json!("invalid_request_error"), json!("context_length_exceeded")));
+    }
     host.stop().await;
 }
 

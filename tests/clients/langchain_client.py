@@ -137,6 +137,7 @@ def errors_have_the_clients_classes():
     for kind, name in [
         (openai.RateLimitError, "limits/limits"),
         (openai.NotFoundError, "up/nosuch"),
+        (openai.NotFoundError, "open/only-says-404"),
         (openai.BadRequestError, "open/objects"),
         (openai.InternalServerError, "fails/fails"),
     ]:

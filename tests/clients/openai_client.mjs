@@ -170,7 +170,9 @@ await run({
     for (const [kind, status, model] of [
       [openai.RateLimitError, 429, "limits/limits"],
       [openai.NotFoundError, 404, "up/nosuch"],
+      [openai.NotFoundError, 404, "open/only-says-404"],
       [openai.BadRequestError, 400, "open/objects"],
+      [openai.UnprocessableEntityError, 422, "open/says-422"],
       [openai.InternalServerError, 502, "fails/fails"],
     ]) {
       for (const stream of [false, true]) {

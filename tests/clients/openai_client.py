@@ -208,7 +208,9 @@ def errors_have_their_classes():
     for kind, status, model in [
         (openai.RateLimitError, 429, "limits/limits"),
         (openai.NotFoundError, 404, "up/nosuch"),
+        (openai.NotFoundError, 404, "open/only-says-404"),
         (openai.BadRequestError, 400, "open/objects"),
+        (openai.UnprocessableEntityError, 422, "open/says-422"),
         (openai.InternalServerError, 502, "fails/fails"),
         # The operator's key is the wrong one; it is nothing that the client could mend.
         (openai.InternalServerError, 502, "refuses/refuses"),

@@ -36,7 +36,17 @@ async fn says_403() {
 
 #[tokio::test]
 async fn says_404() {
-    check("404 Not Found", 502, "provider", "it says no to ***").await;
+    check("404 Not Found", 404, "provider", "it says no to ***").await;
+}
+
+#[tokio::test]
+async fn says_413() {
+    check("413 Payload Too Large", 413, "invalid_input", "it says no to ***").await;
+}
+
+#[tokio::test]
+async fn says_422() {
+    check("422 Unprocessable Entity", 422, "invalid_input", "it says no to ***").await;
 }
 
 /// As careless as it gets: a code that every check of its form lets pass.

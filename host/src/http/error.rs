@@ -125,8 +125,14 @@ impl ApiError {
         match (&self.upstream_code, self.status) {
             (Some(code), _) => code,
             (None, StatusCode::UNAUTHORIZED) => "invalid_api_key",
+            // There is nothing else that an upstream would look for and not find.
+            (None, StatusCode::NOT_FOUND) if self.is_of_upstream() => "model_not_found",
             (None, _) => self.code,
         }
+    }
+
+    fn is_of_upstream(&self) -> bool {
+        [ErrorKind::Provider, ErrorKind::InvalidInput].map(ErrorKind::as_str).contains(&self.code)
     }
 
     fn openai_type(&self) -> &'static str {

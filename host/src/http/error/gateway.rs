@@ -76,6 +76,7 @@ impl From<GatewayError> for ApiError {
             GatewayError::Failed { last, earlier } => (last, earlier),
         };
         let mut failure = Self::of_provider(&last.provider, &last.error);
+        failure.status = upstreams_own(&last.error).unwrap_or(failure.status);
         if !earlier.is_empty() {
             let before: Vec<String> = earlier.iter().map(said).collect();
             failure.details = format!("{}; before it {}", failure.details, before.join("; ")).into();
@@ -86,6 +87,16 @@ impl From<GatewayError> for ApiError {
 
 fn said(failed: &Failed) -> String {
     format!("{}: {}", failed.provider, failed.error.message)
+}
+
+/// The status that upstream gave, where it says more than the kind of failure does, and to the client.
+fn upstreams_own(error: &ProviderError) -> Option<StatusCode> {
+    let status = StatusCode::from_u16(error.status?).ok()?;
+    let of_request = error.kind == ErrorKind::InvalidInput
+        && matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY);
+    let not_there = matches!(error.kind, ErrorKind::InvalidInput | ErrorKind::Provider)
+        && status == StatusCode::NOT_FOUND;
+    (of_request || not_there).then_some(status)
 }
 
 impl ApiError {
@@ -105,7 +116,7 @@ impl ApiError {
             ErrorKind::Provider => (StatusCode::BAD_GATEWAY, "The provider failed"),
         };
         // Upstream's own words are the client's as far as they are about its request.
-        let of_request = error.kind == ErrorKind::InvalidInput;
+        let of_request = error.kind == ErrorKind::InvalidInput || upstreams_own(error).is_some();
         let upstream_code = error.code.clone().filter(|_| of_request);
         let param = error.param.clone().filter(|_| of_request).map(Cow::Owned);
         let mut details = format!("{name}: {}", error.message);
