@@ -37,6 +37,8 @@ mod plan;
 mod misbehaviour;
 // What clients made for OpenAI see.
 mod openai;
+// What they ask that was there before chat.
+mod completions;
 // What they are told when it goes wrong.
 mod openai_errors;
 // The clients themselves: OpenAI's own and LangChain's.

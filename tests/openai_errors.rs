@@ -171,6 +171,11 @@ async fn a_missing_token_is_an_authentication_error() {
     let answer = host.answer("/v1/models", asked(None)).await;
     assert_eq!(error(&answer), (401, json!("authentication_error"), json!("invalid_api_key")));
     assert_eq!(host.answer("/v1/models", asked(Some("wrong"))).await.status, 401);
+    for path in [CHAT, "/v1/completions", "/v1/embeddings"] {
+        let request = host.request(Method::POST, path).header("x-forwarded-for", "203.0.113.9");
+        let answer = host.answer(path, request.header("content-type", "application/json").body("{}")).await;
+        assert_eq!(error(&answer), (401, json!("authentication_error"), json!("invalid_api_key")), "{path}");
+    }
     assert_eq!(host.answer("/v1/models", asked(Some(token))).await.status, 200);
     host.stop().await;
 }

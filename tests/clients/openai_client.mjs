@@ -127,6 +127,24 @@ await run({
     assert.ok(Math.max(...apart) < 1e-6, `${numbers} ${decoded}`);
   },
 
+  async texts() {
+    const complete = (model, more = {}) => client.completions.create({ model, prompt: "hi", ...more });
+    // Passed on, and made of chat.
+    for (const [model, expected] of [["open/any", "a b c"], ["mock/mock-1", "You said: hi"]]) {
+      const answer = await complete(model);
+      assert.deepEqual([answer.object, answer.choices[0].text], ["text_completion", expected]);
+      const options = { stream: true, stream_options: { include_usage: true } };
+      const chunks = await all(await complete(model, options));
+      assert.equal(chunks.map((chunk) => chunk.choices[0]?.text ?? "").join(""), expected);
+      assert.equal(chunks.at(-1).usage.total_tokens, 4);
+    }
+    const refused = () => complete("mock/mock-1", { prompt: ["a", "b"] });
+    const error = await raises(openai.BadRequestError, refused);
+    assert.deepEqual([error.code, error.param], ["invalid_field", "prompt"]);
+    const cut = await complete("open/cut", { stream: true });
+    assert.equal((await raises(openai.APIError, () => all(cut))).code, "broken_stream");
+  },
+
   async pictures() {
     const image_url = { url: "data:image/png;base64,iVBORw0KGgo=", detail: "low" };
     const content = [{ type: "text", text: "what is this?" }, { type: "image_url", image_url }];

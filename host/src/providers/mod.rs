@@ -27,7 +27,7 @@ mod whole;
 pub use admission::Admission;
 pub use answer::AnswerStream;
 pub use breaker::BreakerState;
-pub use call::CallContext;
+pub use call::{CallContext, Surface};
 pub use chunk::Chunk;
 pub use condition::Condition;
 pub use health::{Checked, keep_checking};

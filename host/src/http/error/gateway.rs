@@ -19,13 +19,14 @@ impl From<RequestError> for ApiError {
             RequestError::NotAnObject(_) => ("invalid_json", "Invalid JSON"),
             RequestError::Missing(_) => ("missing_field", "Missing required field"),
             RequestError::Messages(_) => ("invalid_messages", "Invalid messages format"),
-            RequestError::Field { .. } => ("invalid_field", "Invalid field"),
+            RequestError::Field { .. } => INVALID_FIELD,
         };
         let param = param.map(|name: &'static str| name.into());
         Self { param, ..Self::new(StatusCode::BAD_REQUEST, code, short, error.to_string()) }
     }
 }
 
+const INVALID_FIELD: (&str, &str) = ("invalid_field", "Invalid field");
 const LIMITED: &str = "The provider limits requests";
 const KEY_REFUSED: &str = "The provider does not accept the key";
 
@@ -49,6 +50,10 @@ impl From<SelectError> for ApiError {
             SelectError::NothingAvailable { passed } => {
                 let reasons: Vec<String> = passed.iter().map(ToString::to_string).collect();
                 let details = format!("{details} ({})", reasons.join("; "));
+                if let Some(name) = only_to_be_changed(&passed) {
+                    let error = Self::new(StatusCode::BAD_REQUEST, INVALID_FIELD.0, INVALID_FIELD.1, details);
+                    return Self { param: Some(name.into()), ..error };
+                }
                 // What they would say if they were asked again.
                 let all_say = |what: fn(&Passed) -> bool| passed.iter().all(what);
                 let (status, code, short) = if all_say(Passed::is_limited) {
@@ -63,6 +68,12 @@ impl From<SelectError> for ApiError {
             }
         }
     }
+}
+
+/// The member without which somebody could be asked, if nobody else ever can.
+fn only_to_be_changed(passed: &[Passed]) -> Option<&'static str> {
+    let for_now = passed.iter().any(Passed::is_for_now);
+    passed.iter().find_map(Passed::beyond_chat).filter(|_| !for_now).map(|beyond| beyond.name)
 }
 
 fn meant(near: &[String]) -> String {
