@@ -45,6 +45,10 @@ mod keys;
 mod transparent;
 // What clients made for OpenAI see.
 mod openai;
+// What they ask that was there before chat.
+mod completions;
+// What they are told when it goes wrong.
+mod openai_errors;
 // The clients themselves: OpenAI's own and LangChain's.
 mod clients;
 // 7. The process: signals, its data directory, the command line.

@@ -256,6 +256,7 @@ pub(crate) fn plan(url: &str) -> Plan {
         version: 1,
         dialect: "openai".to_owned(),
         chat: Some(Endpoint { url: format!("{url}/v1/chat/completions") }),
+        completions: None,
         embeddings: None,
         headers: vec![HeaderTemplate { name: "authorization".into(), value: "Bearer {{key}}".into() }],
         model: Default::default(),

@@ -2,6 +2,7 @@
 import asyncio
 
 import openai
+from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
@@ -136,11 +137,14 @@ def errors_have_the_clients_classes():
     for kind, name in [
         (openai.RateLimitError, "limits/limits"),
         (openai.NotFoundError, "up/nosuch"),
+        (openai.NotFoundError, "open/only-says-404"),
         (openai.BadRequestError, "open/objects"),
         (openai.InternalServerError, "fails/fails"),
     ]:
         for ask in (lambda it: it.invoke("hi"), lambda it: list(it.stream("hi"))):
             raises(kind, lambda: ask(model(name)))
+    for ask in (lambda it: it.invoke("hi"), lambda it: list(it.stream("hi"))):
+        raises(ContextOverflowError, lambda: ask(model("open/says-400")))
     raises(openai.AuthenticationError, lambda: model("open/any", f"{GUARDED}/v1").invoke("hi"))
     raises(openai.APIError, lambda: list(model("open/cut").stream("hi")))
 

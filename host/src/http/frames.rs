@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::connection::{Connection, Mark};
 use super::error::ApiError;
+use super::texts;
 use crate::gateway::{CommittedAnswer, Usage, text_of};
 use crate::providers::{Alarm, Chunk};
 
@@ -39,6 +40,11 @@ pub(super) enum Form {
     Events,
     /// Upstream's own chunks, as OpenAI sends them. A cut answer ends with such an event, and then abnormally.
     Chunks {
+        /// Whether the client wants to be told what it took.
+        usage: bool,
+    },
+    /// The same, made from chunks of chat for a client that asked how a text goes on.
+    Texts {
         /// Whether the client wants to be told what it took.
         usage: bool,
     },
@@ -107,16 +113,24 @@ impl Frames {
                     _ => return Some(Ok(Bytes::from_static(b": keep-alive\n\n"))),
                 },
             };
+            let item = match item {
+                Some(Ok(chunks)) if matches!(self.form, Form::Texts { .. }) => {
+                    Some(texts::chunks_of_chat(chunks))
+                }
+                item => item,
+            };
             if let Some(Err(error)) = &item {
                 self.log(error);
             }
             let frame = match (item, self.form) {
                 (Some(Ok(chunks)), Form::Text) => text(&chunks),
                 (Some(Ok(chunks)), Form::Events) => events(&chunks),
-                (Some(Ok(chunks)), Form::Chunks { usage }) => forwarded(&chunks, usage),
+                (Some(Ok(chunks)), Form::Chunks { usage } | Form::Texts { usage }) => {
+                    forwarded(&chunks, usage)
+                }
                 (None, Form::Text) => return None,
                 (None, Form::Events) => self.done(),
-                (None, Form::Chunks { .. }) => {
+                (None, Form::Chunks { .. } | Form::Texts { .. }) => {
                     self.ended = true;
                     Bytes::from_static(b"data: [DONE]\n\n")
                 }
@@ -125,7 +139,7 @@ impl Frames {
                     return Some(Err(error));
                 }
                 (Some(Err(error)), Form::Events) => self.failed(&error),
-                (Some(Err(error)), Form::Chunks { .. }) => self.cut_off(error),
+                (Some(Err(error)), Form::Chunks { .. } | Form::Texts { .. }) => self.cut_off(error),
             };
             if !frame.is_empty() {
                 return Some(Ok(frame));
@@ -277,7 +291,7 @@ impl Form {
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; charset=utf-8",
-            Self::Events | Self::Chunks { .. } => "text/event-stream",
+            Self::Events | Self::Chunks { .. } | Self::Texts { .. } => "text/event-stream",
         }
     }
 }

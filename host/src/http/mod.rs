@@ -20,6 +20,7 @@ mod health;
 mod openai;
 mod plugins;
 mod providers;
+mod texts;
 
 pub use access::{StartError, start_check};
 pub use serve::{Limits, Outcome, Server};
@@ -36,6 +37,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/chat", post(chat::stream))
         .route("/api/chat/complete", post(chat::complete))
         .route("/v1/chat/completions", post(openai::chat))
+        .route("/v1/completions", post(texts::complete))
         .route("/v1/embeddings", post(openai::embeddings))
         .route("/v1/models", get(openai::models))
         .route("/v1/models/{*id}", get(openai::model))

@@ -29,7 +29,7 @@ pub use admission::Admission;
 pub use alarm::Alarm;
 pub use answer::AnswerStream;
 pub use breaker::BreakerState;
-pub use call::CallContext;
+pub use call::{CallContext, Surface};
 pub use chunk::Chunk;
 pub use condition::Condition;
 pub use health::{Checked, keep_checking};

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde::de::{Error as _, IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{CallContext, Members, Provider, whole};
+use super::{CallContext, Members, Provider, Surface};
 use crate::config::ProviderSettings;
 use crate::services::http::{Prepared, Request, Response};
 
@@ -28,9 +28,10 @@ use crate::services::http::{Prepared, Request, Response};
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// The requests of one provider's plan, made once for each key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PreparedCalls {
     chat: PerKey,
+    texts: PerKey,
     embeddings: PerKey,
 }
 
@@ -40,7 +41,15 @@ impl PreparedCalls {
     /// None is made yet.
     pub(crate) fn new(keys: usize) -> Self {
         let empty = || (0..keys.max(1)).map(|_| OnceLock::new()).collect();
-        Self { chat: empty(), embeddings: empty() }
+        Self { chat: empty(), texts: empty(), embeddings: empty() }
+    }
+
+    fn of(&self, surface: Surface) -> &PerKey {
+        match surface {
+            Surface::Chat => &self.chat,
+            Surface::Texts => &self.texts,
+            Surface::Embeddings => &self.embeddings,
+        }
     }
 }
 
@@ -48,6 +57,7 @@ impl PreparedCalls {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Planned<'a> {
     plan: &'a Plan,
+    surface: Surface,
     endpoint: &'a Endpoint,
     prepared: &'a PerKey,
     settings: &'a Arc<ProviderSettings>,
@@ -65,35 +75,12 @@ pub(super) enum Streamed {
 }
 
 impl<'a> Planned<'a> {
-    /// The plan, if it covers chat and is one this host can follow.
-    pub(super) fn chat(provider: &'a Provider, place: usize) -> Option<Self> {
-        let plan = provider.plan.as_ref().filter(|plan| can_follow(plan))?;
-        let (endpoint, prepared) = (plan.chat.as_ref()?, &provider.prepared.chat);
-        Some(Self { plan, endpoint, prepared, settings: &provider.settings, place })
-    }
-
-    /// The plan, if it covers embeddings and is one this host can follow.
-    pub(super) fn embeddings(provider: &'a Provider, place: usize) -> Option<Self> {
-        let plan = provider.plan.as_ref().filter(|plan| can_follow(plan))?;
-        let (endpoint, prepared) = (plan.embeddings.as_ref()?, &provider.prepared.embeddings);
-        Some(Self { plan, endpoint, prepared, settings: &provider.settings, place })
-    }
-
-    /// Asks for vectors; what comes back is upstream's own bytes.
-    pub(super) async fn embed(self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
-        #[derive(Deserialize)]
-        struct Shape<'a> {
-            #[serde(borrow)]
-            error: Option<&'a RawValue>,
-            data: Option<Vec<IgnoredAny>>,
-        }
-        let response = self.send(request::whole(self.plan, body), "application/json", call).await?;
-        let answer = response.body.collect(MAX_ANSWER_BYTES).await?;
-        match read(&answer) {
-            Ok(Shape { error: Some(error), .. }) => Err(failure::of_error_member(error, &self.settings.keys)),
-            Ok(Shape { data: Some(_), .. }) => Ok(answer),
-            _ => Err(ProviderError::unreadable("the provider's answer holds no embeddings")),
-        }
+    /// The plan, if it covers this and is one this host can follow.
+    pub(super) fn of(surface: Surface, provider: &'a Provider, place: usize) -> Option<Self> {
+        let plan = provider.plan.as_ref()?;
+        let endpoint = endpoint(surface, plan)?;
+        let prepared = provider.prepared.of(surface);
+        Some(Self { plan, surface, endpoint, prepared, settings: &provider.settings, place })
     }
 
     /// Asks for a whole answer; what comes back is upstream's own bytes.
@@ -110,7 +97,7 @@ impl<'a> Planned<'a> {
         if is_json(&response.headers) {
             let answer = response.body.collect(MAX_ANSWER_BYTES).await?;
             self.check_whole(&answer)?;
-            return Ok(Streamed::Whole(whole::as_chunk(&answer)?));
+            return Ok(Streamed::Whole(self.surface.as_chunk(answer)?));
         }
         let stream = PlanStream::new(response.body, &self.plan.stream.terminal, Arc::clone(self.settings));
         Ok(Streamed::Chunks(Box::new(stream)))
@@ -162,25 +149,34 @@ impl<'a> Planned<'a> {
             #[serde(borrow)]
             error: Option<&'a RawValue>,
             choices: Option<Vec<Choice>>,
+            data: Option<Vec<IgnoredAny>>,
         }
         #[derive(Deserialize)]
         struct Choice {
             message: Option<IgnoredAny>,
+            text: Option<IgnoredAny>,
         }
         let shape: Shape<'_> = read(answer).map_err(|error| {
-            ProviderError::unreadable("the provider's answer is not the JSON of a chat completion")
-                .with_detail(error.to_string())
+            let message = match self.surface {
+                Surface::Chat => "the provider's answer is not the JSON of a chat completion",
+                Surface::Texts => "the provider's answer is not the JSON of a text completion",
+                Surface::Embeddings => "the provider's answer holds no embeddings",
+            };
+            ProviderError::unreadable(message).with_detail(error.to_string())
         })?;
-        match shape {
-            Shape { error: Some(error), .. } => Err(failure::of_error_member(error, &self.settings.keys)),
-            Shape { choices, .. } => match choices.as_deref().and_then(<[_]>::first) {
-                Some(Choice { message: Some(_) }) => Ok(()),
-                Some(Choice { message: None }) => {
-                    Err(ProviderError::unreadable("the provider's answer holds no message"))
-                }
-                None => Err(ProviderError::unreadable("the provider's answer holds no choices")),
-            },
+        if let Some(error) = shape.error {
+            return Err(failure::of_error_member(error, &self.settings.keys));
         }
+        let first = shape.choices.as_deref().and_then(<[_]>::first);
+        let missing = match (self.surface, first) {
+            (Surface::Embeddings, _) => shape.data.is_none().then_some("embeddings"),
+            (_, None) => Some("choices"),
+            (Surface::Chat, Some(choice)) => choice.message.is_none().then_some("message"),
+            (Surface::Texts, Some(choice)) => choice.text.is_none().then_some("text"),
+        };
+        missing.map_or(Ok(()), |what| {
+            Err(ProviderError::unreadable(format!("the provider's answer holds no {what}")))
+        })
     }
 }
 
@@ -189,8 +185,14 @@ fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> 
     serde_json::from_str(std::str::from_utf8(json).map_err(serde_json::Error::custom)?)
 }
 
-fn can_follow(plan: &Plan) -> bool {
-    plan.version == 1 && plan.dialect == "openai"
+/// Where a plan sends requests of this kind, if it is one this host can follow.
+pub(super) fn endpoint(surface: Surface, plan: &Plan) -> Option<&Endpoint> {
+    let endpoint = match surface {
+        Surface::Chat => &plan.chat,
+        Surface::Texts => &plan.completions,
+        Surface::Embeddings => &plan.embeddings,
+    };
+    endpoint.as_ref().filter(|_| plan.version == 1 && plan.dialect == "openai")
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
