@@ -31,6 +31,8 @@ mod settings;
 mod switches;
 // Providers made, changed and removed at run time.
 mod runtime;
+// Which provider answers, and why.
+mod routing;
 // 6. Providers that are served by a plan.
 mod plan;
 // Upstreams that misbehave in every way that one can.
