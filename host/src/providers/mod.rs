@@ -38,3 +38,4 @@ pub use members::Members;
 pub use plan::PreparedCalls;
 pub use provider::{Counters, PluginRef, Provider, Refusal, Standing};
 pub use registry::{Pool, Registry, Rules, Snapshot};
+pub use sse::SseSplitter;
