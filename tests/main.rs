@@ -35,6 +35,14 @@ mod runtime;
 mod plan;
 // Upstreams that misbehave in every way that one can.
 mod misbehaviour;
+// One of them dies under load, and comes back.
+mod load;
+// What is known of providers that nobody asks.
+mod health;
+// Which of its keys one is asked with.
+mod keys;
+// What is said in OpenAI's dialect on both sides passes unchanged, whatever it is.
+mod transparent;
 // What clients made for OpenAI see.
 mod openai;
 // What they ask that was there before chat.
@@ -55,3 +63,5 @@ mod other_rustc;
 #[allow(dead_code)]
 mod scenario;
 mod swap;
+// 12. And many slow streams at one time: likewise.
+mod streams;

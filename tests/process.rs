@@ -49,6 +49,18 @@ async fn a_hang_up_reloads() {
     host.stop().await;
 }
 
+/// Each stream takes two, and most shells allow 1,024.
+#[tokio::test]
+async fn the_limit_of_open_files_is_raised_as_far_as_it_can_be() {
+    let host = Host::start(HostOptions::default().open_files(200)).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", host.process_id())).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let [soft, hard] = *line.split_whitespace().take(2).collect::<Vec<_>>() else { panic!("{limits}") };
+    assert_eq!(soft, hard);
+    assert_ne!(soft, "200");
+    host.stop().await;
+}
+
 /// A host that was asked to end after the first of three pieces.
 async fn asked_to_end_mid_stream(upstream: &Upstream) -> (Host, Streaming) {
     let host = gated_host(upstream).await;

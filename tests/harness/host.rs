@@ -24,6 +24,7 @@ pub struct HostOptions {
     environment: Vec<(String, OsString)>,
     secrets: Vec<String>,
     unprivileged: bool,
+    open_files: Option<u64>,
     dev: Option<String>,
 }
 
@@ -37,6 +38,12 @@ impl HostOptions {
     /// Runs as a user that has to be given the right to read a file, also where the tests run as root.
     pub fn unprivileged(mut self) -> Self {
         self.unprivileged = true;
+        self
+    }
+
+    /// Starts it with a limit of open files that it may raise.
+    pub fn open_files(mut self, limit: u64) -> Self {
+        self.open_files = Some(limit);
         self
     }
 
@@ -146,7 +153,8 @@ impl Host {
             environment.push(level);
         }
         let (process, address) =
-            Process::start(dir.path(), &arguments, &environment, options.unprivileged).await?;
+            Process::start(dir.path(), &arguments, &environment, options.unprivileged, options.open_files)
+                .await?;
         let secrets = options.secrets.into_iter().chain([SECRET.to_owned()]).collect();
         let (client, seen) = (client(), Seen::default());
         Ok(Self { process, address, dir, client, seen, secrets, stopped: false })

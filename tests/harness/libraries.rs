@@ -27,6 +27,11 @@ pub fn chameleon() -> Library {
     Library::built("chameleon")
 }
 
+/// The plugin whose upstream has a dialect of its own.
+pub fn translator() -> Library {
+    Library::built("translator")
+}
+
 /// The plugin for everything that speaks OpenAI's dialect.
 pub fn openai_compatible() -> Library {
     Library::built("openai_compatible")

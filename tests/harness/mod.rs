@@ -21,6 +21,8 @@ mod gate;
 mod host;
 // What the host's process is and says.
 mod process;
+// An upstream that is killed and comes back.
+mod mortal;
 // The built libraries, and variants of them.
 pub mod libraries;
 // An upstream that misbehaves as it is told to.
@@ -35,6 +37,7 @@ pub use compile::compile;
 pub use gate::{Gate, make_pipe};
 pub use host::{Host, HostOptions};
 pub use libraries::Library;
+pub use mortal::Mortal;
 pub use scripted::Scripted;
 pub use upstream::Upstream;
 

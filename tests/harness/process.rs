@@ -42,6 +42,16 @@ fn as_nobody(dir: &Path) -> Command {
     command
 }
 
+/// Lets it open only so many files, unless it asks for more.
+fn start_with_open_files(command: &mut Command, limit: u64) {
+    let lower = move || {
+        let (_, hard) = rlimit::Resource::NOFILE.get()?;
+        rlimit::Resource::NOFILE.set(limit, hard)
+    };
+    // SAFETY: between fork and exec it makes two system calls and nothing else.
+    unsafe { command.pre_exec(lower) };
+}
+
 fn give_away(path: &Path) {
     std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     if path.is_dir() {
@@ -57,8 +67,12 @@ impl Process {
         arguments: &[&str],
         environment: &[(String, OsString)],
         unprivileged: bool,
+        open_files: Option<u64>,
     ) -> Result<(Self, String), (ExitStatus, String)> {
         let mut command = if unprivileged { as_nobody(dir) } else { Command::new(BINARY) };
+        if let Some(limit) = open_files {
+            start_with_open_files(&mut command, limit);
+        }
         let mut child = command
             .args(arguments)
             .current_dir(dir)

@@ -2,7 +2,7 @@
 //! saw, whether the next provider took over where that was still possible, and what the log says.
 
 // The forms that an answer has, and what is in each.
-mod form;
+pub mod form;
 // What is played, and what has to come of it.
 mod case;
 // Two providers in one host.

@@ -1,5 +1,5 @@
-//! What the swap test and the swap benchmark do alike: a real host, clients that stream without pause, and a
-//! library that changes underneath them.
+//! What tests and benchmarks do alike: a real host, clients that stream without pause, and a library that changes
+//! underneath them; or many clients whose streams are slow.
 
 // One HTTP/1.1 connection that sees what a library would hide: a cut answer, a stalled one.
 pub(crate) mod http;
@@ -7,5 +7,7 @@ pub(crate) mod http;
 pub(crate) mod host;
 // Many libraries out of one.
 pub(crate) mod paint;
+// Many slow streams.
+pub(crate) mod streams;
 // Clients and reloads at the same time.
 pub(crate) mod swap;

@@ -3,6 +3,7 @@
 // 1. What every subcommand shares.
 mod failure;
 mod hosting;
+mod open_files;
 mod output;
 mod progress;
 mod remote;

@@ -5,7 +5,7 @@ use tracing::info;
 
 use super::hosting::Hosting;
 use super::signals::{Signals, Stop};
-use super::{Failure, output};
+use super::{Failure, open_files, output};
 use crate::app::{App, AppOptions, DrainOutcome};
 use crate::config::Environment;
 use crate::plugins;
@@ -42,6 +42,7 @@ pub(super) async fn run(command: Serve, environment: Environment) -> Result<u8, 
 }
 
 pub(super) async fn serve(options: AppOptions) -> Result<u8, Failure> {
+    open_files::allow_as_many_as_possible();
     let grace = options.drain_timeout;
     let mut signals =
         Signals::listen().map_err(|error| Failure::failed(format!("signals cannot be received: {error}")))?;

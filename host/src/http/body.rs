@@ -22,20 +22,15 @@ impl FromRequest<AppState> for WholeBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        match tokio::time::timeout(READ_WITHIN, read(request, state.max_body_bytes)).await {
-            Ok(body) => body.map(Self),
-            Err(_) => {
-                let details =
-                    format!("The body did not arrive within {}", humantime::format_duration(READ_WITHIN));
-                Err(ApiError::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "request_timeout",
-                    "Request timed out",
-                    details,
-                ))
-            }
-        }
+        read_within(READ_WITHIN, request, state.max_body_bytes).await.map(Self)
     }
+}
+
+async fn read_within(time: Duration, request: Request, limit: usize) -> Result<Bytes, ApiError> {
+    tokio::time::timeout(time, read(request, limit)).await.unwrap_or_else(|_| {
+        let details = format!("The body did not arrive within {}", humantime::format_duration(time));
+        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timed out", details))
+    })
 }
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, ApiError> {
@@ -80,4 +75,29 @@ async fn next(body: &mut axum::body::Body) -> Result<Option<Bytes>, ApiError> {
 fn too_large(limit: usize) -> ApiError {
     let details = format!("The body is larger than {limit} bytes (server.max_body_bytes)");
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", details)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use axum::body::Body;
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
+        let silent = Body::from_stream(stream::pending::<io::Result<Bytes>>());
+        // Always a byte more: there is never a pause that would be too long.
+        let slow = Body::from_stream(stream::unfold((), async |()| {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Some((Ok::<_, io::Error>(Bytes::from_static(b" ")), ()))
+        }));
+        for body in [silent, slow] {
+            let read = read_within(Duration::from_millis(50), Request::new(body), 1 << 20).await;
+            let said = String::from_utf8(read.unwrap_err().json("id").to_vec()).unwrap();
+            assert!(said.contains("request_timeout") && said.contains("within 50ms"), "{said}");
+        }
+    }
 }

@@ -10,14 +10,14 @@ use futures_util::stream;
 use memchr::memchr2;
 use patchbay_plugin_api::ProviderError;
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::connection::{Connection, Mark};
 use super::error::ApiError;
 use super::texts;
 use crate::gateway::{CommittedAnswer, Usage, text_of};
-use crate::providers::Chunk;
+use crate::providers::{Alarm, Chunk};
 
 /// Between events of a slow answer, so that nobody on the way takes the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -55,6 +55,8 @@ pub(super) struct Frames {
     answer: CommittedAnswer,
     form: Form,
     request_id: Arc<str>,
+    /// Goes off when nothing came for a while.
+    silence: Alarm,
     /// An error that the client was told, and has yet to be cut off for.
     told: Option<ProviderError>,
     ended: bool,
@@ -62,7 +64,8 @@ pub(super) struct Frames {
 
 impl Frames {
     pub(super) fn new(answer: CommittedAnswer, form: Form, request_id: Arc<str>) -> Self {
-        Self { answer, form, request_id, told: None, ended: false }
+        let silence = Alarm::at(Instant::now() + KEEP_ALIVE);
+        Self { answer, form, request_id, silence, told: None, ended: false }
     }
 
     /// The body that sends the pieces as they come; pulled by the client's reading.
@@ -101,15 +104,20 @@ impl Frames {
             return Some(Err(error));
         }
         while !self.ended {
-            let item = match timeout(KEEP_ALIVE, self.answer.next()).await {
-                Ok(Some(Ok(chunks))) if matches!(self.form, Form::Texts { .. }) => {
+            self.silence.set(Instant::now() + KEEP_ALIVE);
+            let item = tokio::select! {
+                biased;
+                item = self.answer.next() => item,
+                () = self.silence.rung() => match self.form {
+                    Form::Text => continue,
+                    _ => return Some(Ok(Bytes::from_static(b": keep-alive\n\n"))),
+                },
+            };
+            let item = match item {
+                Some(Ok(chunks)) if matches!(self.form, Form::Texts { .. }) => {
                     Some(texts::chunks_of_chat(chunks))
                 }
-                Ok(item) => item,
-                Err(_) if self.form != Form::Text => {
-                    return Some(Ok(Bytes::from_static(b": keep-alive\n\n")));
-                }
-                Err(_) => continue,
+                item => item,
             };
             if let Some(Err(error)) = &item {
                 self.log(error);

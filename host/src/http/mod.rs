@@ -27,10 +27,10 @@ pub use serve::{Limits, Outcome, Server};
 pub use state::{AppState, Readiness};
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-/// Everything the host answers over HTTP.
+/// Everything the host answers over HTTP. What is the same for every request is done around it, by `layers::answer`.
 pub fn router(state: AppState) -> Router {
     // For applications.
     let application = Router::new()
@@ -67,13 +67,6 @@ pub fn router(state: AppState) -> Router {
         .merge(probes)
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
-        // A request meets the layers from the last to the first:
-        // 3. a panic is an answer,
-        .layer(from_fn(layers::contain_panics))
-        // 2. headers that browsers heed,
-        .layer(from_fn(layers::secure_headers))
-        // 1. the request's id, which every answer carries; errors get their body here.
-        .layer(from_fn(layers::identify))
         .with_state(state)
 }
 

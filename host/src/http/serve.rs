@@ -1,5 +1,6 @@
 //! The listener: takes connections, serves HTTP/1.1 and cleartext HTTP/2 on them, and ends in order.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -20,10 +21,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 use super::connection::{Connection, Watched};
+use super::layers;
 use super::unread::Unread;
 
 /// After a failed accept (too many open files, mostly) nothing is gained by trying at once.
@@ -36,6 +37,8 @@ pub struct Limits {
     pub connections: usize,
     /// A request's head within this time; also how long an idle connection is kept.
     pub head: Duration,
+    /// A request's head, and what is read or written ahead on a connection, is no larger.
+    pub head_bytes: usize,
     /// A client that does not read its answer for so long is let go, and upstream with it.
     pub write_stall: Duration,
     /// Bodies that nobody wanted are read for so long, so that their connection can be used again.
@@ -49,6 +52,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             head: Duration::from_secs(30),
+            head_bytes: 64 * 1024,
             write_stall: Duration::from_secs(120),
             unread: Duration::from_secs(5),
             streams: 250,
@@ -144,7 +148,7 @@ impl Server {
 
 fn builder(limits: Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(limits.head_bytes);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -177,9 +181,11 @@ impl Client {
             request.extensions_mut().insert(connection.clone());
             // Over HTTP/2 a request is told to stop, and who waits for leave to send a body gets an answer instead.
             let is_sent = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
-            self.router.clone().oneshot(request.map(|body| {
+            let request = request.map(|body| {
                 if is_sent { Body::new(Unread::new(body, self.limits.unread)) } else { Body::new(body) }
-            }))
+            });
+            let answer = layers::answer(self.router.clone(), request);
+            async { Ok::<_, Infallible>(answer.await) }
         });
         let mut serving = pin!(self.http.serve_connection(io, service));
         // Until the first request is there, hyper may still wonder which protocol it is, without a limit of its own.

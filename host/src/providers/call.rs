@@ -10,7 +10,7 @@ use patchbay_plugin_api::{ErrorKind, Model, ProviderError};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::admission::Admission;
+use super::admission::{Admission, replaced};
 use super::answer::{AnswerStream, Source};
 use super::plan::{self, Planned, Streamed};
 use super::{Chunk, Members, Provider, whole};
@@ -63,7 +63,7 @@ impl Admission {
         body: &Members,
         call: &CallContext,
     ) -> Result<Bytes, ProviderError> {
-        let asked = self.provider.ask_whole(surface, self.key(), body, call);
+        let asked = self.provider.ask_whole(surface, self.place, body, call);
         let answer = self.whole(asked).await;
         self.judge(answer)
     }
@@ -76,7 +76,7 @@ impl Admission {
         call: &CallContext,
     ) -> Result<AnswerStream, ProviderError> {
         let limit = self.provider.settings.timeout;
-        let opened = self.provider.open(surface, self.key(), body, call);
+        let opened = self.provider.open(surface, self.place, body, call);
         match within(limit, "no first token", opened).await {
             Ok(source) => Ok(AnswerStream::new(source, self)),
             Err(error) => {
@@ -94,7 +94,7 @@ impl Admission {
         tokio::select! {
             biased;
             answer = within(self.provider.settings.timeout, "no answer", asked) => answer,
-            error = self.overdue() => Err(error),
+            () = self.lease.overdue() => Err(replaced()),
         }
     }
 
@@ -127,18 +127,14 @@ impl Provider {
         self.plan.as_ref().is_some_and(|plan| plan::endpoint(surface, plan).is_some())
     }
 
-    fn planned<'a>(&'a self, surface: Surface, key: Option<&'a SecretString>) -> Option<Planned<'a>> {
-        Planned::of(surface, self.plan.as_ref(), &self.settings, key)
-    }
-
     async fn ask_whole(
         &self,
         surface: Surface,
-        key: Option<&SecretString>,
+        place: usize,
         body: &Members,
         call: &CallContext,
     ) -> Result<Bytes, ProviderError> {
-        if let Some(planned) = self.planned(surface, key) {
+        if let Some(planned) = Planned::of(surface, self, place) {
             return planned.complete(body, call).await;
         }
         let operation = match surface {
@@ -149,22 +145,22 @@ impl Provider {
         let mut body = body.clone();
         body.remove("stream");
         body.remove("stream_options");
-        let answer = self.instance.ask(operation, body.write(), &call.request_id, key).await;
+        let answer = self.instance.ask(operation, body.write(), &call.request_id, self.keys.key(place)).await;
         answer.map_err(|error| self.cleaned(error))
     }
 
     async fn open(
         &self,
         surface: Surface,
-        key: Option<&SecretString>,
+        place: usize,
         body: &Members,
         call: &CallContext,
     ) -> Result<Source, ProviderError> {
         if !self.features.has(Feature::Streaming) {
-            let answer = self.ask_whole(surface, key, body, call).await?;
+            let answer = self.ask_whole(surface, place, body, call).await?;
             return Ok(Source::Whole(Some(only_chunk(surface.as_chunk(answer)?))));
         }
-        if let Some(planned) = self.planned(surface, key) {
+        if let Some(planned) = Planned::of(surface, self, place) {
             return Ok(match planned.stream(body, call).await? {
                 Streamed::Chunks(stream) => Source::Plan(stream),
                 Streamed::Whole(json) => Source::Whole(Some(only_chunk(json))),
@@ -175,7 +171,7 @@ impl Provider {
         }
         let mut body = body.clone();
         body.set("stream", Bytes::from_static(b"true"));
-        let chunks = self.instance.stream(body.write(), &call.request_id, key).await;
+        let chunks = self.instance.stream(body.write(), &call.request_id, self.keys.key(place)).await;
         chunks.map(Source::Plugin).map_err(|error| self.cleaned(error))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use patchbay_plugin_api::{Health, ProviderError};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -78,7 +78,7 @@ impl Provider {
 /// Goes on until it is dropped. New providers are checked at once, others when they are due.
 pub async fn keep_checking(registry: Arc<Registry>) {
     let mut published = registry.publications();
-    let mut due: HashMap<String, (Instant, usize)> = HashMap::new();
+    let mut due = HashMap::new();
     let mut checks = JoinSet::new();
     let mut places = Places { most: 0, free: Arc::new(Semaphore::new(0)) };
     loop {
@@ -95,6 +95,22 @@ async fn sleep_until(next: Option<Instant>) {
     match next {
         Some(next) => tokio::time::sleep_until(next).await,
         None => std::future::pending().await,
+    }
+}
+
+/// When a provider is checked next.
+struct Due {
+    at: Instant,
+    /// The provider's: another one of the same name is a new one.
+    address: usize,
+    /// Its last check.
+    check: Option<AbortHandle>,
+}
+
+impl Due {
+    /// One that hangs is enough: more of them would take the places of others.
+    fn is_under_way(&self) -> bool {
+        self.check.as_ref().is_some_and(|check| !check.is_finished())
     }
 }
 
@@ -116,7 +132,7 @@ impl Places {
 /// Begins what is due now; answers with when the next is.
 fn begin_checks(
     registry: &Registry,
-    due: &mut HashMap<String, (Instant, usize)>,
+    due: &mut HashMap<String, Due>,
     checks: &mut JoinSet<()>,
     places: &mut Places,
 ) -> Option<Instant> {
@@ -132,26 +148,32 @@ fn begin_checks(
     due.retain(|name, _| snapshot.get(name).is_some());
     let mut next = now + interval;
     for provider in snapshot.by_priority().iter().filter(|provider| provider.can_be_checked()) {
-        // Another one of the same name is a new one.
         let address = Arc::as_ptr(provider).addr();
-        let known = due.get(provider.name()).filter(|(_, checked)| *checked == address);
-        let at = known.map_or(now, |(at, _)| *at);
+        let known = due.get(provider.name()).filter(|known| known.address == address);
+        if known.is_some_and(Due::is_under_way) {
+            // Its end is seen by whoever calls this.
+            continue;
+        }
+        let at = known.map_or(now, |known| known.at);
         if at > now {
             next = next.min(at);
             continue;
         }
-        due.insert(provider.name().to_owned(), (now + jittered(interval), address));
+        let mut this = Due { at: now + jittered(interval), address, check: None };
+        let name = provider.name().to_owned();
         if provider.served_within(interval, now) {
+            due.insert(name, this);
             continue;
         }
         // Only the provider's settings are kept while it waits for its turn, not its plugin.
         let (provider, free) = (Arc::downgrade(provider), Arc::clone(&free));
-        checks.spawn(async move {
+        this.check = Some(checks.spawn(async move {
             let Ok(_place) = free.acquire().await else { return };
             let Some(provider) = provider.upgrade() else { return };
             let checked = provider.check(timeout).await;
             debug!(provider = provider.name(), condition = %checked.condition, "provider checked");
-        });
+        }));
+        due.insert(name, this);
     }
     Some(next)
 }

@@ -13,6 +13,7 @@ use crate::testing::eventually;
 const SHORT: Limits = Limits {
     connections: 100,
     head: Duration::from_millis(150),
+    head_bytes: 64 * 1024,
     write_stall: Duration::from_millis(150),
     unread: Duration::from_millis(150),
     streams: 10,
@@ -96,6 +97,45 @@ async fn heads_that_do_not_come_are_not_waited_for() {
     }
     // A connection that was used is closed when it has been idle.
     assert!(closed_after(running.address, GET).await >= SLOW);
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_are_refused() {
+    let running = run(Limits::default(), Duration::from_secs(1)).await;
+    let head = |headers: &str| format!("GET /slow HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+    let large = head(&format!("x-large: {}\r\n", "x".repeat(64 * 1024)));
+    let many = head(&"x-many: 1\r\n".repeat(100));
+    // Without an end: the limit is not what a head turns out to be, but what is read of it.
+    let endless = large.trim_end().to_owned();
+    for request in [large, many, endless] {
+        let mut socket = TcpStream::connect(running.address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_until(&mut socket, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    }
+    assert_eq!(running.alive.load(Ordering::SeqCst), 0, "no handler has seen them");
+    let usual = head(&format!("x-large: {}\r\n{}", "x".repeat(32 * 1024), "x-many: 1\r\n".repeat(50)));
+    let mut socket = TcpStream::connect(running.address).await.unwrap();
+    socket.write_all(usual.as_bytes()).await.unwrap();
+    assert!(read_until(&mut socket, "done").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_are_refused_over_http2_too() {
+    let running = run(Limits::default(), Duration::from_secs(1)).await;
+    // An error says that the process has a provider already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let ask = |size: usize| {
+        let request = client.get(format!("http://{}/slow", running.address));
+        request.header("x-large", "x".repeat(size)).send()
+    };
+    assert_eq!(ask(20 * 1024).await.unwrap().status(), 431);
+    // What is larger by far costs the connection, and the next one is as good.
+    let error = ask(64 * 1024).await.unwrap_err();
+    assert!(format!("{error:?}").contains("header_list_way_too_large"), "{error:?}");
+    assert_eq!(running.alive.load(Ordering::SeqCst), 0, "no handler has seen them");
+    assert_eq!(ask(8 * 1024).await.unwrap().status(), 200);
 }
 
 /// The head of a request that is refused without a look at its body.

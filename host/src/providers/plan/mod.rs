@@ -9,32 +9,60 @@ mod stream;
 
 pub(super) use stream::PlanStream;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, Method};
 use patchbay_plugin_api::plan::Endpoint;
 use patchbay_plugin_api::{Plan, ProviderError};
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::{Error as _, IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{CallContext, Members, Surface};
+use super::{CallContext, Members, Provider, Surface};
 use crate::config::ProviderSettings;
-use crate::services::http::{Request, Response};
+use crate::services::http::{Prepared, Request, Response};
 
 /// No whole answer is larger; images in answers come to a few megabytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
-/// A plan at work for one provider.
+/// The requests of one provider's plan, made once for each key.
+#[derive(Debug)]
+pub struct PreparedCalls {
+    chat: PerKey,
+    texts: PerKey,
+    embeddings: PerKey,
+}
+
+type PerKey = Box<[OnceLock<Result<Prepared, ProviderError>>]>;
+
+impl PreparedCalls {
+    /// None is made yet.
+    pub(crate) fn new(keys: usize) -> Self {
+        let empty = || (0..keys.max(1)).map(|_| OnceLock::new()).collect();
+        Self { chat: empty(), texts: empty(), embeddings: empty() }
+    }
+
+    fn of(&self, surface: Surface) -> &PerKey {
+        match surface {
+            Surface::Chat => &self.chat,
+            Surface::Texts => &self.texts,
+            Surface::Embeddings => &self.embeddings,
+        }
+    }
+}
+
+/// A plan at work for one call of a provider.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Planned<'a> {
     plan: &'a Plan,
     surface: Surface,
     endpoint: &'a Endpoint,
+    prepared: &'a PerKey,
     settings: &'a Arc<ProviderSettings>,
-    key: Option<&'a SecretString>,
+    /// Of the key, in the provider's ring.
+    place: usize,
 }
 
 /// What an upstream answered to a request for a stream.
@@ -48,14 +76,11 @@ pub(super) enum Streamed {
 
 impl<'a> Planned<'a> {
     /// The plan, if it covers this and is one this host can follow.
-    pub(super) fn of(
-        surface: Surface,
-        plan: Option<&'a Plan>,
-        settings: &'a Arc<ProviderSettings>,
-        key: Option<&'a SecretString>,
-    ) -> Option<Self> {
-        let plan = plan?;
-        Some(Self { plan, surface, endpoint: endpoint(surface, plan)?, settings, key })
+    pub(super) fn of(surface: Surface, provider: &'a Provider, place: usize) -> Option<Self> {
+        let plan = provider.plan.as_ref()?;
+        let endpoint = endpoint(surface, plan)?;
+        let prepared = provider.prepared.of(surface);
+        Some(Self { plan, surface, endpoint, prepared, settings: &provider.settings, place })
     }
 
     /// Asks for a whole answer; what comes back is upstream's own bytes.
@@ -78,29 +103,37 @@ impl<'a> Planned<'a> {
         Ok(Streamed::Chunks(Box::new(stream)))
     }
 
-    async fn send(self, body: Bytes, accept: &str, call: &CallContext) -> Result<Response, ProviderError> {
-        let request = Request {
-            method: Method::POST,
-            url: self.endpoint.url.clone(),
-            headers: self.headers(accept),
-            body,
-            key: self.key.cloned(),
-            connect_timeout: self.settings.connect_timeout,
-            allow_http: self.settings.allow_http,
-        };
-        let response = call.http.send(request).await?;
+    async fn send(
+        self,
+        body: Bytes,
+        accept: &'static str,
+        call: &CallContext,
+    ) -> Result<Response, ProviderError> {
+        let prepared = self.prepared[self.place].get_or_init(|| self.prepare()).as_ref();
+        let prepared = prepared.map_err(Clone::clone)?;
+        let accept = (ACCEPT, HeaderValue::from_static(accept));
+        let response = call.http.send(prepared, [accept], body).await?;
         if response.status.is_success() {
             return Ok(response);
         }
         Err(failure::of_response(response, &self.settings.keys).await)
     }
 
+    fn prepare(self) -> Result<Prepared, ProviderError> {
+        Request {
+            method: Method::POST,
+            url: &self.endpoint.url,
+            headers: &self.headers(),
+            key: self.settings.keys.get(self.place),
+            connect_timeout: self.settings.connect_timeout,
+            allow_http: self.settings.allow_http,
+        }
+        .prepare()
+    }
+
     /// The plan's headers, then the operator's, which replace those of the same name.
-    fn headers(self, accept: &str) -> Vec<(String, String)> {
-        let mut headers = vec![
-            ("content-type".to_owned(), "application/json".to_owned()),
-            ("accept".to_owned(), accept.to_owned()),
-        ];
+    fn headers(self) -> Vec<(String, String)> {
+        let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         let planned = self.plan.headers.iter().map(|header| (&header.name, &header.value));
         for (name, value) in planned.chain(&self.settings.extra_headers) {
             headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
