@@ -5,7 +5,7 @@ import openai
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 from pydantic import BaseModel
 
 from stage import GUARDED, HOST, PATIENCE
@@ -130,6 +130,21 @@ async def vectors():
     assert (asked()["model"], asked()["input"]) == ("vectors", ["a", "b"]), asked()
     assert embeddings.embed_query("a") == [0.5, -1.0]
     assert await embeddings.aembed_documents(["a", "b"]) == [[0.5, -1.0], [0.25, 2.0]]
+
+
+@case
+def texts():
+    def text_model(name, **more):
+        return OpenAI(model=name, base_url=f"{HOST}/v1", **{**OPTIONS, **more})
+
+    # Passed on, and made of chat.
+    for name, expected in (("open/any", "a b c"), ("mock/mock-1", "You said: hi")):
+        assert text_model(name, temperature=0.25, max_tokens=9).invoke("hi") == expected
+        assert "".join(text_model(name).stream("hi")) == expected
+    # It sends several at once, which only some can answer.
+    assert text_model("open/any").batch(["one", "two"]) == ["a b c"] * 2
+    assert asked()["prompt"] == ["one", "two"], asked()
+    raises(openai.BadRequestError, lambda: text_model("mock/mock-1").batch(["one", "two"]))
 
 
 @case

@@ -139,3 +139,69 @@ impl ApiError {
         Self { retry_after: error.retry_after, param, upstream_code, ..failure }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::{BeyondChat, Reason};
+    use crate::plugins::Feature;
+    use crate::providers::Refusal;
+
+    fn failed(error: ProviderError) -> GatewayError {
+        GatewayError::Failed { last: Failed { provider: "p".to_owned(), error }, earlier: Vec::new() }
+    }
+
+    #[test]
+    fn upstreams_status_is_kept_where_it_is_about_the_request() {
+        for (kind, status, kept, code) in [
+            (ErrorKind::InvalidInput, 400, 400, "invalid_input"),
+            (ErrorKind::InvalidInput, 404, 404, "model_not_found"),
+            (ErrorKind::InvalidInput, 413, 413, "invalid_input"),
+            (ErrorKind::InvalidInput, 415, 400, "invalid_input"),
+            (ErrorKind::InvalidInput, 422, 422, "invalid_input"),
+            (ErrorKind::Provider, 404, 404, "model_not_found"),
+            (ErrorKind::Provider, 413, 502, "provider"),
+            (ErrorKind::Provider, 500, 502, "provider"),
+            (ErrorKind::Authentication, 404, 502, "authentication"),
+        ] {
+            let error = ApiError::from(failed(ProviderError::new(kind, "no").with_status(status)));
+            assert_eq!((error.status.as_u16(), error.openai_code()), (kept, code), "{kind} {status}");
+            // Outside of /v1 the code is that of the kind, as ever.
+            assert_eq!(error.code, kind.as_str());
+        }
+    }
+
+    #[test]
+    fn upstreams_words_are_the_clients_where_they_are_about_the_request() {
+        for (kind, status, message, code, details) in [
+            (ErrorKind::InvalidInput, 400, "too much", Some("too_long"), "p: too much (too_long)"),
+            (ErrorKind::InvalidInput, 400, "it is too_long", Some("too_long"), "p: it is too_long"),
+            (ErrorKind::Provider, 404, "no", Some("too_long"), "p: no (too_long)"),
+            (ErrorKind::Provider, 500, "no", None, "p: no"),
+            (ErrorKind::RateLimited, 429, "no", None, "p: no"),
+        ] {
+            let error = ProviderError::new(kind, message).with_status(status);
+            let error = ApiError::from(failed(error.with_code("too_long").with_param("messages")));
+            assert_eq!((error.upstream_code.as_deref(), &*error.details), (code, details));
+            assert_eq!(error.param.as_deref(), code.map(|_| "messages"), "{details}");
+        }
+    }
+
+    #[test]
+    fn what_only_the_client_can_change_is_a_bad_request() {
+        let echo = Reason::ChatOnly(BeyondChat { name: "echo", problem: "must be false" });
+        let lacks = Reason::Lacks(Feature::ChatCompletion);
+        let full = Reason::Refused(Refusal::Full(1));
+        for (reasons, status, param) in [
+            (&[echo][..], 400, Some("echo")),
+            (&[lacks, echo], 400, Some("echo")),
+            // Who is full now has another answer later.
+            (&[echo, full], 503, None),
+            (&[lacks], 503, None),
+        ] {
+            let passed = reasons.iter().map(|reason| Passed { provider: "p".to_owned(), reason: *reason });
+            let error = ApiError::from(SelectError::NothingAvailable { passed: passed.collect() });
+            assert_eq!((error.status.as_u16(), error.param.as_deref()), (status, param), "{reasons:?}");
+        }
+    }
+}

@@ -115,6 +115,23 @@ async fn a_text_that_is_none_is_an_error() {
     }
 }
 
+/// Vendors have members of their own, by whatever name.
+#[tokio::test]
+async fn what_one_kind_of_answer_needs_is_nothing_in_another() {
+    for (surface, said) in [
+        (Surface::Chat, r#"{"choices":[{"message":{},"text":[5]}],"data":{"x":1}}"#),
+        (Surface::Texts, r#"{"choices":[{"text":"a","message":5}],"data":"x"}"#),
+        (Surface::Embeddings, r#"{"data":[],"choices":{"x":1}}"#),
+    ] {
+        let upstream = Upstream::answering(200, "application/json", said).await;
+        let mut plan = testing::plan(&upstream.url);
+        (plan.completions, plan.embeddings) = (plan.chat.clone(), plan.chat.clone());
+        let provider = testing::provider(testing::settings("p"), Some(plan));
+        let answer = admitted(&provider).complete(surface, &body("{}"), &context()).await;
+        assert_eq!(answer.unwrap(), said);
+    }
+}
+
 #[tokio::test]
 async fn a_stream_is_upstreams_chunks() {
     let (one, two, last) = (testing::chunk("a"), testing::chunk("b"), testing::last_chunk());

@@ -144,36 +144,42 @@ impl<'a> Planned<'a> {
 
     /// A status of success with an error or nothing in it is not a success.
     fn check_whole(self, answer: &[u8]) -> Result<(), ProviderError> {
+        /// What one surface has no use for may be anything in its answers: `data` in those of chat, say.
         #[derive(Deserialize)]
-        struct Shape<'a> {
+        struct Shape<'a, C, D> {
             #[serde(borrow)]
             error: Option<&'a RawValue>,
-            choices: Option<Vec<Choice>>,
-            data: Option<Vec<IgnoredAny>>,
+            choices: Option<C>,
+            data: Option<D>,
         }
         #[derive(Deserialize)]
         struct Choice {
             message: Option<IgnoredAny>,
             text: Option<IgnoredAny>,
         }
-        let shape: Shape<'_> = read(answer).map_err(|error| {
+        let unreadable = |error: serde_json::Error| {
             let message = match self.surface {
                 Surface::Chat => "the provider's answer is not the JSON of a chat completion",
                 Surface::Texts => "the provider's answer is not the JSON of a text completion",
                 Surface::Embeddings => "the provider's answer holds no embeddings",
             };
             ProviderError::unreadable(message).with_detail(error.to_string())
-        })?;
-        if let Some(error) = shape.error {
+        };
+        let (error, missing) = if self.surface == Surface::Embeddings {
+            let shape: Shape<'_, IgnoredAny, Vec<IgnoredAny>> = read(answer).map_err(unreadable)?;
+            (shape.error, shape.data.is_none().then_some("embeddings"))
+        } else {
+            let shape: Shape<'_, Vec<Choice>, IgnoredAny> = read(answer).map_err(unreadable)?;
+            let missing = match shape.choices.as_deref().and_then(<[_]>::first) {
+                None => Some("choices"),
+                Some(it) if self.surface == Surface::Texts => it.text.is_none().then_some("text"),
+                Some(it) => it.message.is_none().then_some("message"),
+            };
+            (shape.error, missing)
+        };
+        if let Some(error) = error {
             return Err(failure::of_error_member(error, &self.settings.keys));
         }
-        let first = shape.choices.as_deref().and_then(<[_]>::first);
-        let missing = match (self.surface, first) {
-            (Surface::Embeddings, _) => shape.data.is_none().then_some("embeddings"),
-            (_, None) => Some("choices"),
-            (Surface::Chat, Some(choice)) => choice.message.is_none().then_some("message"),
-            (Surface::Texts, Some(choice)) => choice.text.is_none().then_some("text"),
-        };
         missing.map_or(Ok(()), |what| {
             Err(ProviderError::unreadable(format!("the provider's answer holds no {what}")))
         })
