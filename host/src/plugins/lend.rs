@@ -12,7 +12,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use abi_stable::std_types::{ROption, RResult, RSliceMut, RStr, RVec};
 use async_ffi::{FutureExt as _, LocalFfiFuture};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::Stream;
+use futures_util::stream::BoxStream;
 use patchbay_plugin_api::abi::{
     AbiError, Header, HostContext, HostServices, HttpRequest, HttpResponse, Now, PullStream, RawInterface,
     log_level,
@@ -26,6 +27,7 @@ use tracing::{debug, error, info, trace, warn};
 use super::fetch::{Fetch, Incoming, Outgoing};
 use super::pulse::{OnPanic, Pulse};
 use super::slot::Operation;
+use crate::services::http::Together;
 use crate::services::redact;
 
 /// What lies behind the [`HostContext`] of one instance. Kept until the generation's threads have ended, as plugin
@@ -148,7 +150,8 @@ fn respond(incoming: Incoming, main: &Handle, pulse: Arc<Pulse>) -> HttpResponse
 type Pieces = mpsc::Receiver<Result<Bytes>>;
 
 /// Reads the body on the main runtime, one piece ahead of the plugin, until the plugin drops its end.
-fn pump(mut body: futures_util::stream::BoxStream<'static, Result<Bytes>>, main: &Handle) -> Pieces {
+fn pump(body: BoxStream<'static, Result<Bytes>>, main: &Handle) -> Pieces {
+    let mut body = Together::new(body);
     let (sender, receiver) = mpsc::channel(1);
     main.spawn(async move {
         while let Ok(place) = sender.reserve().await {

@@ -1,8 +1,6 @@
 //! An answer in chunks, as an upstream of OpenAI's dialect streams it.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -12,11 +10,8 @@ use super::failure;
 use crate::config::ProviderSettings;
 use crate::providers::chunk::{self, Chunk, Seen};
 use crate::providers::sse::SseSplitter;
-use crate::services::http::Body;
+use crate::services::http::{Body, MOST_TOGETHER_BYTES, give_way};
 use crate::services::redact;
-
-/// No more than this is handed on together: whoever sends faster than anybody reads is not waited for.
-const MOST_TOGETHER_BYTES: usize = 16 * 1024;
 
 /// Chunks out of an upstream's events. Dropping it ends the request.
 #[derive(Debug)]
@@ -122,18 +117,4 @@ impl PlanStream {
             }
         }
     }
-}
-
-/// Lets everything run that could, once. The connection hands its pieces over one by one: after this the next one is
-/// there if it has arrived, and two pieces in one write cost the client and this host half of two writes.
-async fn give_way() {
-    let mut gave = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut gave, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

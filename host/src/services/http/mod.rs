@@ -7,6 +7,10 @@ mod pool;
 mod key;
 // What can go wrong, said without secrets.
 mod failure;
+// Pieces of bodies.
+mod together;
+
+pub use together::{MOST_TOGETHER_BYTES, Together, give_way};
 
 use std::fmt;
 use std::pin::Pin;
