@@ -31,6 +31,8 @@ mod settings;
 mod switches;
 // Providers made, changed and removed at run time.
 mod runtime;
+// Which provider answers, and why.
+mod routing;
 // 6. Providers that are served by a plan.
 mod plan;
 // Upstreams that misbehave in every way that one can.
@@ -47,6 +49,10 @@ mod transparent;
 mod outbound;
 // What clients made for OpenAI see.
 mod openai;
+// What they ask that was there before chat.
+mod completions;
+// What they are told when it goes wrong.
+mod openai_errors;
 // The clients themselves: OpenAI's own and LangChain's.
 mod clients;
 // 7. The process: signals, its data directory, the command line.

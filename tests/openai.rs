@@ -1,12 +1,11 @@
-//! `/v1`: what goes to upstream and what comes back are the same bytes, and what goes wrong is said as OpenAI does.
+//! `/v1`: what goes to upstream and what comes back are the same bytes, in the shapes of OpenAI.
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::upstream::{ODD_CHUNKS, ODD_EMBEDDINGS, ODD_USAGE, ODD_WHOLE};
 use crate::harness::{Answer, Host, HostOptions, Upstream, libraries};
 
-const CHAT: &str = "/v1/chat/completions";
+pub(crate) const CHAT: &str = "/v1/chat/completions";
 
 /// The mock, and providers with a plan: `up` offers two models, `open` takes any, and those who fail are each a
 /// provider of their own, as whoever fails is left alone for a while.
@@ -24,17 +23,17 @@ pub(crate) fn providers(upstream: &Upstream) -> HostOptions {
     options.provider("mock", json!({}))
 }
 
-async fn host(upstream: &Upstream) -> Host {
+pub(crate) async fn host(upstream: &Upstream) -> Host {
     Host::start(providers(upstream)).await
 }
 
 /// A request for chat: the members of its own come before these.
-fn asking(model: &str, members: &str) -> String {
+pub(crate) fn asking(model: &str, members: &str) -> String {
     format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]{members}}}"#)
 }
 
 #[track_caller]
-fn error(answer: &Answer) -> (u16, Value, Value) {
+pub(crate) fn error(answer: &Answer) -> (u16, Value, Value) {
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let error = &answer.json()["error"];
     assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{}", answer.body);
@@ -160,90 +159,6 @@ async fn a_cut_stream_says_so_and_has_no_end() {
         (&error["error"]["type"], &error["error"]["code"]),
         (&json!("api_error"), &json!("broken_stream"))
     );
-    host.stop().await;
-}
-
-#[tokio::test]
-async fn what_fails_before_the_first_token_is_an_error_with_its_status() {
-    let upstream = Upstream::start().await;
-    let host = host(&upstream).await;
-    for (model, status, kind, code) in [
-        ("refuses/refuses", 502, "api_error", "authentication"),
-        ("fails/fails", 502, "api_error", "provider"),
-        ("limits/limits", 429, "rate_limit_error", "rate_limited"),
-        ("open/objects", 400, "invalid_request_error", "invalid_input"),
-        ("up/nosuch", 404, "invalid_request_error", "model_not_found"),
-    ] {
-        for members in ["", r#","stream":true"#] {
-            let answer = host.post_text(CHAT, &asking(model, members)).await;
-            assert_eq!(error(&answer), (status, json!(kind), json!(code)), "{model}: {}", answer.body);
-            // The second one is told what is left of it.
-            let wait = answer.header("retry-after").map(|seconds| seconds.parse::<u32>().unwrap());
-            assert_eq!(wait.is_some_and(|seconds| (1..=7).contains(&seconds)), status == 429, "{model}");
-        }
-    }
-    let answer = host.post_text(CHAT, &asking("up/od", "")).await;
-    assert_eq!(answer.json()["error"]["param"], "model");
-    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("odd"), "{}", answer.body);
-    host.stop().await;
-}
-
-#[tokio::test]
-async fn every_failure_below_v1_has_openais_shape() {
-    let upstream = Upstream::start().await;
-    let config = json!({ "base_url": upstream.base_url(), "model": "odd" });
-    let options = HostOptions::default().builtin(&libraries::openai_compatible());
-    let options = options.section("server", json!({ "max_body_bytes": 2000 }));
-    let host =
-        Host::start(options.entry("up", json!({ "plugin": "openai-compatible", "config": config }))).await;
-    let request = |method: Method, path: &str| host.request(method, path);
-    let json = |body: &str| {
-        request(Method::POST, CHAT).header("content-type", "application/json").body(body.to_owned())
-    };
-    let long = asking("odd", &format!(r#","x":"{}""#, "x".repeat(3000)));
-    for (what, request, status, kind, code) in [
-        ("an unknown path", request(Method::GET, "/v1/nosuch"), 404, "invalid_request_error", "not_found"),
-        ("the prefix", request(Method::GET, "/v1/"), 404, "invalid_request_error", "not_found"),
-        ("a method", request(Method::GET, CHAT), 405, "invalid_request_error", "method_not_allowed"),
-        ("size", json(&long), 413, "invalid_request_error", "body_too_large"),
-        ("no JSON", json("{"), 400, "invalid_request_error", "invalid_json"),
-        ("no messages", json("{}"), 400, "invalid_request_error", "missing_field"),
-        ("a field", json(&asking("odd", r#","stream":1"#)), 400, "invalid_request_error", "invalid_field"),
-        ("messages", json(r#"{"messages":[]}"#), 400, "invalid_request_error", "invalid_messages"),
-        (
-            "a form",
-            request(Method::POST, CHAT).header("content-type", "text/plain").body("x"),
-            415,
-            "invalid_request_error",
-            "unsupported_media_type",
-        ),
-        (
-            "a foreign page",
-            json("{}").header("origin", "https://evil.example"),
-            403,
-            "authentication_error",
-            "forbidden",
-        ),
-    ] {
-        let answer = host.answer("/v1/...", request).await;
-        assert_eq!(error(&answer), (status, json!(kind), json!(code)), "{what}: {}", answer.body);
-    }
-    host.stop().await;
-}
-
-#[tokio::test]
-async fn a_missing_token_is_an_authentication_error() {
-    let token = "a-token-for-this-test-0123456789";
-    let options = HostOptions::default().custom(&libraries::mock()).provider("mock", json!({}));
-    let host = Host::start(options.env("ADMIN_TOKEN", token).secret(token)).await;
-    let asked = |token: Option<&str>| {
-        let request = host.request(Method::GET, "/v1/models").header("x-forwarded-for", "203.0.113.9");
-        token.map_or(request.try_clone().unwrap(), |token| request.bearer_auth(token))
-    };
-    let answer = host.answer("/v1/models", asked(None)).await;
-    assert_eq!(error(&answer), (401, json!("authentication_error"), json!("invalid_api_key")));
-    assert_eq!(host.answer("/v1/models", asked(Some("wrong"))).await.status, 401);
-    assert_eq!(host.answer("/v1/models", asked(Some(token))).await.status, 200);
     host.stop().await;
 }
 

@@ -5,6 +5,10 @@ use patchbay::plugins::{self, probe};
 use patchbay::telemetry::log;
 use tokio::runtime::Builder;
 
+/// The host's own: what a plugin allocates, its library gives back to the allocator that it was built with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     // Before anything else: the child that opens a library first must have nothing of the host in it.
     if let Some(code) = probe::run_if_asked() {

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::{BreakerSettings, ProviderSettings};
 use crate::plugins::{Features, Instance};
-use crate::providers::{Counters, KeyRing, PluginRef, Provider, Rules, Snapshot, Standing};
+use crate::providers::{Counters, KeyRing, PluginRef, PreparedCalls, Provider, Rules, Snapshot, Standing};
 
 /// What a scripted upstream does, in order; at the end of the script it closes the connection.
 #[derive(Clone, Debug)]
@@ -256,6 +256,7 @@ pub(crate) fn plan(url: &str) -> Plan {
         version: 1,
         dialect: "openai".to_owned(),
         chat: Some(Endpoint { url: format!("{url}/v1/chat/completions") }),
+        completions: None,
         embeddings: None,
         headers: vec![HeaderTemplate { name: "authorization".into(), value: "Bearer {{key}}".into() }],
         model: Default::default(),
@@ -278,6 +279,7 @@ pub(crate) fn provider_with(
     features: Features,
 ) -> Arc<Provider> {
     Arc::new(Provider {
+        prepared: PreparedCalls::new(settings.keys.len()),
         keys: KeyRing::new(&settings.keys, None),
         standing: Standing::new(&BreakerSettings::default()),
         plugin: PluginRef {

@@ -131,12 +131,37 @@ pub struct ProviderError {
     pub status: Option<u16>,
     /// How long upstream wants to be left alone.
     pub retry_after: Option<Duration>,
+    /// Upstream's own word for what is wrong, such as `context_length_exceeded`: clients act on it.
+    pub code: Option<String>,
+    /// The member of the request that upstream says it is about.
+    pub param: Option<String>,
+}
+
+/// No code or name of a member is longer.
+const LONGEST_WORD: usize = 64;
+
+/// What [`AbiError::extra`] holds. Keys that this version does not know are ignored.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Extra {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    param: Option<String>,
 }
 
 impl ProviderError {
     /// An error of a kind with its public message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), detail: None, status: None, retry_after: None }
+        Self {
+            kind,
+            message: message.into(),
+            detail: None,
+            status: None,
+            retry_after: None,
+            code: None,
+            param: None,
+        }
     }
 
     /// The request or configuration cannot be used.
@@ -174,6 +199,38 @@ impl ProviderError {
         self.retry_after = Some(wait);
         self
     }
+
+    /// Adds upstream's own code. What is not a word or a path of at most 64 characters (letters, digits, `_.-[]`) is
+    /// left out: no client knows such a code, and nobody knows what is in it.
+    #[must_use]
+    pub fn with_code(mut self, code: &str) -> Self {
+        self.code = word(code);
+        self
+    }
+
+    /// Adds the member of the request that it is about, such as `messages[0].content`, under the same rule.
+    #[must_use]
+    pub fn with_param(mut self, param: &str) -> Self {
+        self.param = word(param);
+        self
+    }
+}
+
+fn word(text: &str) -> Option<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-[]".contains(&byte);
+    let fits = !text.is_empty() && text.len() <= LONGEST_WORD && text.bytes().all(allowed);
+    fits.then(|| text.to_owned())
+}
+
+impl Extra {
+    /// As JSON; nothing at all where there is nothing to say.
+    fn write(self) -> RString {
+        if self.code.is_none() && self.param.is_none() {
+            return RString::new();
+        }
+        // Two strings can always be written.
+        serde_json::to_string(&self).unwrap_or_default().into()
+    }
 }
 
 impl fmt::Display for ProviderError {
@@ -200,7 +257,7 @@ impl From<ProviderError> for AbiError {
                 .map_or(u64::MAX, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX - 1)),
             message: error.message.into(),
             detail: error.detail.unwrap_or_default().into(),
-            extra: RString::new(),
+            extra: Extra { code: error.code, param: error.param }.write(),
         }
     }
 }
@@ -208,6 +265,8 @@ impl From<ProviderError> for AbiError {
 impl From<AbiError> for ProviderError {
     /// Copies: nothing of the result belongs to the other side any more.
     fn from(error: AbiError) -> Self {
+        // Empty from plugins of before, and of a plugin's own making otherwise: what cannot be read says nothing.
+        let Extra { code, param } = serde_json::from_str(&error.extra).unwrap_or_default();
         Self {
             kind: ErrorKind::from_code(error.kind),
             message: error.message.as_str().to_owned(),
@@ -215,6 +274,8 @@ impl From<AbiError> for ProviderError {
             status: u16::try_from(error.status).ok().filter(|status| *status != 0),
             retry_after: (error.retry_after_ms != u64::MAX)
                 .then(|| Duration::from_millis(error.retry_after_ms)),
+            code: code.as_deref().and_then(word),
+            param: param.as_deref().and_then(word),
         }
     }
 }
@@ -228,9 +289,50 @@ mod tests {
         for kind in ErrorKind::ALL {
             let bare = ProviderError::new(kind, "no");
             assert_eq!(ProviderError::from(AbiError::from(bare.clone())), bare);
-            let full =
-                bare.with_detail("because").with_status(429).with_retry_after(Duration::from_millis(1500));
+            let full = bare
+                .with_detail("because")
+                .with_status(429)
+                .with_retry_after(Duration::from_millis(1500))
+                .with_code("too_long")
+                .with_param("messages[0].content");
+            assert_eq!((full.code.is_some(), full.param.is_some()), (true, true));
             assert_eq!(ProviderError::from(AbiError::from(full.clone())), full);
+        }
+    }
+
+    #[test]
+    fn a_code_is_a_word() {
+        let long = "x".repeat(65);
+        for (code, kept) in [
+            ("context_length_exceeded", true),
+            ("tools[0].function-name", true),
+            (&long[..64], true),
+            (&long, false),
+            ("", false),
+            ("two words", false),
+            ("<b>", false),
+            ("\u{e9}t\u{e9}", false),
+        ] {
+            let error = ProviderError::invalid_input("no").with_code(code).with_param(code);
+            let expected = kept.then_some(code);
+            assert_eq!((error.code.as_deref(), error.param.as_deref()), (expected, expected), "{code}");
+            // Whoever writes the fields by hand gets no further with it.
+            let by_hand = ProviderError { code: Some(code.into()), ..ProviderError::invalid_input("no") };
+            assert_eq!(ProviderError::from(AbiError::from(by_hand)).code.as_deref(), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_comes_with_an_error_may_be_anything() {
+        for (extra, code) in [
+            ("", None),
+            ("{}", None),
+            ("nonsense", None),
+            (r#"{"code": 5}"#, None),
+            (r#"{"code": "a", "later": {"b": 1}}"#, Some("a")),
+        ] {
+            let error = AbiError { extra: extra.into(), ..ProviderError::invalid_input("no").into() };
+            assert_eq!(ProviderError::from(error).code.as_deref(), code, "{extra}");
         }
     }
 

@@ -2,9 +2,10 @@
 import asyncio
 
 import openai
+from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 from pydantic import BaseModel
 
 from stage import GUARDED, HOST, PATIENCE
@@ -132,15 +133,33 @@ async def vectors():
 
 
 @case
+def texts():
+    def text_model(name, **more):
+        return OpenAI(model=name, base_url=f"{HOST}/v1", **{**OPTIONS, **more})
+
+    # Passed on, and made of chat.
+    for name, expected in (("open/any", "a b c"), ("mock/mock-1", "You said: hi")):
+        assert text_model(name, temperature=0.25, max_tokens=9).invoke("hi") == expected
+        assert "".join(text_model(name).stream("hi")) == expected
+    # It sends several at once, which only some can answer.
+    assert text_model("open/any").batch(["one", "two"]) == ["a b c"] * 2
+    assert asked()["prompt"] == ["one", "two"], asked()
+    raises(openai.BadRequestError, lambda: text_model("mock/mock-1").batch(["one", "two"]))
+
+
+@case
 def errors_have_the_clients_classes():
     for kind, name in [
         (openai.RateLimitError, "limits/limits"),
         (openai.NotFoundError, "up/nosuch"),
+        (openai.NotFoundError, "open/only-says-404"),
         (openai.BadRequestError, "open/objects"),
         (openai.InternalServerError, "fails/fails"),
     ]:
         for ask in (lambda it: it.invoke("hi"), lambda it: list(it.stream("hi"))):
             raises(kind, lambda: ask(model(name)))
+    for ask in (lambda it: it.invoke("hi"), lambda it: list(it.stream("hi"))):
+        raises(ContextOverflowError, lambda: ask(model("open/says-400")))
     raises(openai.AuthenticationError, lambda: model("open/any", f"{GUARDED}/v1").invoke("hi"))
     raises(openai.APIError, lambda: list(model("open/cut").stream("hi")))
 

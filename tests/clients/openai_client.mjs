@@ -127,6 +127,24 @@ await run({
     assert.ok(Math.max(...apart) < 1e-6, `${numbers} ${decoded}`);
   },
 
+  async texts() {
+    const complete = (model, more = {}) => client.completions.create({ model, prompt: "hi", ...more });
+    // Passed on, and made of chat.
+    for (const [model, expected] of [["open/any", "a b c"], ["mock/mock-1", "You said: hi"]]) {
+      const answer = await complete(model);
+      assert.deepEqual([answer.object, answer.choices[0].text], ["text_completion", expected]);
+      const options = { stream: true, stream_options: { include_usage: true } };
+      const chunks = await all(await complete(model, options));
+      assert.equal(chunks.map((chunk) => chunk.choices[0]?.text ?? "").join(""), expected);
+      assert.equal(chunks.at(-1).usage.total_tokens, 4);
+    }
+    const refused = () => complete("mock/mock-1", { prompt: ["a", "b"] });
+    const error = await raises(openai.BadRequestError, refused);
+    assert.deepEqual([error.code, error.param], ["invalid_field", "prompt"]);
+    const cut = await complete("open/cut", { stream: true });
+    assert.equal((await raises(openai.APIError, () => all(cut))).code, "broken_stream");
+  },
+
   async pictures() {
     const image_url = { url: "data:image/png;base64,iVBORw0KGgo=", detail: "low" };
     const content = [{ type: "text", text: "what is this?" }, { type: "image_url", image_url }];
@@ -170,7 +188,9 @@ await run({
     for (const [kind, status, model] of [
       [openai.RateLimitError, 429, "limits/limits"],
       [openai.NotFoundError, 404, "up/nosuch"],
+      [openai.NotFoundError, 404, "open/only-says-404"],
       [openai.BadRequestError, 400, "open/objects"],
+      [openai.UnprocessableEntityError, 422, "open/says-422"],
       [openai.InternalServerError, 502, "fails/fails"],
     ]) {
       for (const stream of [false, true]) {
@@ -179,6 +199,8 @@ await run({
         assert.ok(error.code && error.type && error.requestID, error.message);
       }
     }
+    const error = await raises(openai.BadRequestError, () => chat("open/says-400"));
+    assert.deepEqual([error.code, error.param], ["context_length_exceeded", "its.param[0]"]);
   },
 
   async aWrongKeyIsAnAuthenticationError() {

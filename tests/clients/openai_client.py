@@ -151,6 +151,32 @@ def vectors():
 
 
 @case
+def texts():
+    def complete(model, prompt="hi", **more):
+        return client.completions.create(model=model, prompt=prompt, **more)
+
+    # Passed on, and made of chat.
+    for model, expected in (("open/any", "a b c"), ("mock/mock-1", "You said: hi")):
+        answer = complete(model)
+        assert (answer.object, answer.choices[0].text) == ("text_completion", expected), answer
+        assert answer.choices[0].finish_reason == "stop" and answer.usage.total_tokens == 4, answer
+        chunks = list(complete(model, stream=True, stream_options={"include_usage": True}))
+        assert "".join(it.text for chunk in chunks for it in chunk.choices) == expected, chunks
+        assert chunks[-1].usage.total_tokens == 4 and not chunks[-1].choices, chunks
+        assert all(chunk.choices and not chunk.usage for chunk in complete(model, stream=True))
+    sent = {"model": "any", "prompt": ["a", "b"], "suffix": "s", "echo": True}
+    assert len(complete("open/any", sent["prompt"], suffix="s", echo=True).choices) == 2
+    assert asked() == sent, asked()
+
+    for prompt, param, more in ((["a", "b"], "prompt", {}), ("a", "echo", {"echo": True})):
+        error = raises(openai.BadRequestError, lambda: complete("mock/mock-1", prompt, **more))
+        assert (error.code, error.param) == ("invalid_field", param), error
+    cut = complete("open/cut", stream=True)
+    assert raises(openai.APIError, lambda: list(cut)).code == "broken_stream"
+    raises(openai.NotFoundError, lambda: complete("up/nosuch"))
+
+
+@case
 def pictures():
     parts = [
         {"type": "text", "text": "what is this?"},
@@ -208,7 +234,9 @@ def errors_have_their_classes():
     for kind, status, model in [
         (openai.RateLimitError, 429, "limits/limits"),
         (openai.NotFoundError, 404, "up/nosuch"),
+        (openai.NotFoundError, 404, "open/only-says-404"),
         (openai.BadRequestError, 400, "open/objects"),
+        (openai.UnprocessableEntityError, 422, "open/says-422"),
         (openai.InternalServerError, 502, "fails/fails"),
         # The operator's key is the wrong one; it is nothing that the client could mend.
         (openai.InternalServerError, 502, "refuses/refuses"),
@@ -217,6 +245,8 @@ def errors_have_their_classes():
             error = raises(kind, lambda: chat(model, stream=stream))
             assert error.status_code == status and error.code and error.type and error.request_id, error
             assert (error.response.headers.get("retry-after") == "7") == (status == 429), error
+    error = raises(openai.BadRequestError, lambda: chat("open/says-400"))
+    assert (error.code, error.param) == ("context_length_exceeded", "its.param[0]"), error
     error = raises(openai.BadRequestError, lambda: chat("odd", messages="hi"))
     assert error.code == "invalid_messages", error
 

@@ -18,7 +18,9 @@ use tokio_util::task::AbortOnDropHandle;
 // What it answers.
 mod answers;
 
-pub use answers::{ODD_CHUNKS, ODD_EMBEDDINGS, ODD_USAGE, ODD_WHOLE};
+pub use answers::{
+    ODD_CHUNKS, ODD_EMBEDDINGS, ODD_TEXT, ODD_TEXT_CHUNKS, ODD_TEXT_USAGE, ODD_USAGE, ODD_WHOLE,
+};
 
 /// See the module. Ends when it is dropped.
 pub struct Upstream {
@@ -49,6 +51,7 @@ impl Upstream {
         });
         let router = Router::new()
             .route("/v1/chat/completions", post(chat))
+            .route("/v1/completions", post(texts))
             .route("/v1/embeddings", post(embeddings))
             // For tests in other languages: what this type's methods do.
             .route("/seen", get(seen))
@@ -122,7 +125,9 @@ async fn embeddings(State(shared): State<Arc<Shared>>, headers: HeaderMap, body:
 
 async fn chat(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     let body = shared.note(headers.clone(), &body);
-    let model = body["model"].as_str().unwrap_or_default().to_owned();
+    // Tests whose providers all offer one model tell them apart by a header.
+    let named = headers.get("x-answer-as").map(|name| name.to_str().unwrap());
+    let model = named.or(body["model"].as_str()).unwrap_or_default().to_owned();
     let key =
         headers.get("authorization").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
     match model.as_str() {
@@ -136,32 +141,49 @@ async fn chat(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
             (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": { "message": message } }).to_string())
                 .into_response()
         }
-        "limits" => {
-            let body = json!({ "error": { "message": "slow down" } }).to_string();
-            (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], body).into_response()
-        }
+        "limits" => limited(),
         "objects" => {
             let body = json!({ "error": { "message": "no such thing" } }).to_string();
             (StatusCode::BAD_REQUEST, body).into_response()
         }
-        "odd" if body["stream"] == true => {
-            let events: String = ODD_CHUNKS.iter().map(|chunk| format!("data: {chunk}\r\n\r\n")).collect();
-            let events = format!("{events}data: {ODD_USAGE}\n\ndata: [DONE]\n\n");
-            ([("content-type", "text/event-stream")], events).into_response()
-        }
+        model if model.starts_with("says-") => answers::error(model, "says-", true),
+        model if model.starts_with("only-says-") => answers::error(model, "only-says-", false),
+        "odd" if body["stream"] == true => odd_events(&ODD_CHUNKS, ODD_USAGE),
         "odd" => ODD_WHOLE.into_response(),
         // Open for as long as somebody waits for it.
         "silent" => {
             let _open = Open::new(shared);
             std::future::pending().await
         }
-        _ if body["stream"] == true => events(shared, &body),
+        _ if body["stream"] == true => events(shared, &body, answers::events(&body)),
         _ => answers::whole(&body).to_string().into_response(),
     }
 }
 
-fn events(shared: Arc<Shared>, asked: &Value) -> Response {
-    let events = answers::events(asked);
+async fn texts(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let body = shared.note(headers, &body);
+    match body["model"].as_str().unwrap_or_default() {
+        "limits" => limited(),
+        model if model.starts_with("says-") => answers::error(model, "says-", true),
+        "odd" if body["stream"] == true => odd_events(&ODD_TEXT_CHUNKS, ODD_TEXT_USAGE),
+        "odd" => ODD_TEXT.into_response(),
+        _ if body["stream"] == true => events(shared, &body, answers::text_events(&body)),
+        _ => answers::text(&body).to_string().into_response(),
+    }
+}
+
+fn limited() -> Response {
+    let body = json!({ "error": { "message": "slow down" } }).to_string();
+    (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], body).into_response()
+}
+
+fn odd_events(chunks: &[&str], usage: &str) -> Response {
+    let events: String = chunks.iter().map(|chunk| format!("data: {chunk}\r\n\r\n")).collect();
+    let events = format!("{events}data: {usage}\n\ndata: [DONE]\n\n");
+    ([("content-type", "text/event-stream")], events).into_response()
+}
+
+fn events(shared: Arc<Shared>, asked: &Value, events: Vec<String>) -> Response {
     let gated = asked["model"] == "gated";
     let counted = Open::new(Arc::clone(&shared));
     let stream = futures_util::stream::unfold((events.into_iter(), counted), move |(mut events, counted)| {

@@ -28,9 +28,9 @@ async fn closes_between_pieces() {
 #[tokio::test]
 async fn closes_before_the_length_that_it_announced() {
     let headers = |kind| [("content-type", kind), ("content-length", "4000")];
-    let script = Script::bare_head("200 OK", &headers("text/event-stream")).send(says("a")).gate();
+    let script = Script::head("200 OK", &headers("text/event-stream")).send(says("a")).gate();
     let case = Case::streamed(script, cut("a", "broken_stream", "broke off"));
-    let script = Script::bare_head("200 OK", &headers("application/json")).send(answer("a"));
+    let script = Script::head("200 OK", &headers("application/json")).send(answer("a"));
     case.and_whole(script, fails(502, "broken_stream", "broke off")).check().await;
 }
 

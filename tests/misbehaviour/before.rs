@@ -108,7 +108,7 @@ async fn resets_after_headers() {
 #[tokio::test]
 async fn closes_after_headers() {
     let case = Case::streamed(Script::stream_in_pieces(), fails(502, "broken_stream", BROKE_OFF));
-    let script = Script::bare_head("200 OK", &[("content-length", "100")]).send("{");
+    let script = Script::head("200 OK", &[("content-length", "100")]).send("{");
     case.and_whole(script, fails(502, "broken_stream", BROKE_OFF)).check().await;
 }
 

@@ -151,10 +151,12 @@ fn openai_error(json: &Value) -> (String, String) {
     let [kind, code, message] = ["type", "code", "message"].map(|name| error[name].as_str().unwrap());
     let expected = match code {
         "rate_limited" => "rate_limit_error",
-        "invalid_input" => "invalid_request_error",
+        "invalid_input" | "model_not_found" => "invalid_request_error",
         _ => "api_error",
     };
     assert_eq!(kind, expected, "{json}");
     assert!(error.as_object().unwrap().contains_key("param"), "{json}");
+    // What a client of OpenAI's knows under a name of its own, the log calls as ever.
+    let code = if code == "model_not_found" { "provider" } else { code };
     (code.to_owned(), message.to_owned())
 }

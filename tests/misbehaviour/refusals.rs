@@ -1,5 +1,7 @@
 //! Answers that say no, by their status.
 
+use serde_json::json;
+
 use crate::harness::SECRET;
 use crate::harness::scripted::script::Script;
 
@@ -34,7 +36,25 @@ async fn says_403() {
 
 #[tokio::test]
 async fn says_404() {
-    check("404 Not Found", 502, "provider", "it says no to ***").await;
+    check("404 Not Found", 404, "provider", "it says no to ***").await;
+}
+
+#[tokio::test]
+async fn says_413() {
+    check("413 Payload Too Large", 413, "invalid_input", "it says no to ***").await;
+}
+
+#[tokio::test]
+async fn says_422() {
+    check("422 Unprocessable Entity", 422, "invalid_input", "it says no to ***").await;
+}
+
+/// As careless as it gets: a code that every check of its form lets pass.
+#[tokio::test]
+async fn says_400_with_the_key_for_its_code() {
+    let error = json!({ "error": { "message": "no", "code": SECRET, "param": format!("a.{SECRET}") } });
+    let script = Script::head("400 Bad Request", &[("content-type", "application/json")]);
+    Case::both(script.send(error.to_string()), fails(400, "invalid_input", "no")).check().await;
 }
 
 #[tokio::test]

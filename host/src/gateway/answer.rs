@@ -128,7 +128,7 @@ fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ProviderError> {
 }
 
 /// Text, or a list of parts of which some are text.
-fn words(content: &RawValue) -> Cow<'_, str> {
+pub fn words(content: &RawValue) -> Cow<'_, str> {
     #[derive(Deserialize)]
     struct Part {
         text: Option<String>,

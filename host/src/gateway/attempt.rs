@@ -9,10 +9,9 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::dice::Dice;
-use super::select::{Candidate, Found, Next, Passed, Queue, Reason, SelectError};
+use super::select::{Candidate, Found, Needs, Next, Passed, Queue, Reason, SelectError};
 use super::{Failed, GatewayError, Served};
 use crate::config::{RetrySettings, RoutingSettings};
-use crate::plugins::Feature;
 use crate::providers::{Admission, CallContext, Refusal};
 
 /// The wait before the first second try; doubled each time, up to the longest.
@@ -25,7 +24,7 @@ const MOST_EXPLAINED: usize = 8;
 /// The candidates of one request, and what came of those that were asked.
 pub(super) struct Attempts<'r> {
     pub(super) call: CallContext,
-    needs: &'r [Feature],
+    needs: Needs<'r>,
     queue: Queue,
     dice: Dice,
     fallback: bool,
@@ -58,7 +57,7 @@ struct Later {
 impl<'r> Attempts<'r> {
     pub(super) fn new(
         call: CallContext,
-        needs: &'r [Feature],
+        needs: Needs<'r>,
         queue: Queue,
         dice: Dice,
         routing: &RoutingSettings,

@@ -26,6 +26,13 @@ struct Message<'a> {
     function_call: Option<&'a RawValue>,
 }
 
+/// What a look reads of a message.
+#[derive(Deserialize)]
+struct Content<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+}
+
 #[derive(Deserialize)]
 struct Part<'a> {
     #[serde(borrow, rename = "type")]
@@ -36,8 +43,9 @@ struct Part<'a> {
 pub(super) fn check(json: &Bytes) -> Result<Contents, String> {
     let mut contents = Contents::default();
     for (index, message) in list(json)?.into_iter().enumerate() {
-        let at = format!("messages[{index}]");
-        check_one(&object_at(message, &at)?, &at, &mut contents)?;
+        let at = place(index);
+        let message = object(message).ok_or_else(|| no_object(&at))?;
+        check_one(&message, &at, &mut contents)?;
     }
     Ok(contents)
 }
@@ -47,23 +55,27 @@ pub(super) fn check(json: &Bytes) -> Result<Contents, String> {
 pub(super) fn look(json: &Bytes) -> Result<Contents, String> {
     let mut contents = Contents::default();
     for (index, message) in list(json)?.into_iter().enumerate() {
-        let at = format!("messages[{index}]");
-        let content = object_at(message, &at)?.content;
+        // Where is only written down for errors: this runs for every message of every request.
+        let Some(Content { content }) = object(message) else { return Err(no_object(&place(index))) };
         if let Some(parts) = content.filter(|content| content.get().starts_with('[')) {
-            check_parts(parts, &at, &mut contents)?;
+            check_parts(parts, &place(index), &mut contents)?;
         }
     }
     Ok(contents)
+}
+
+fn place(index: usize) -> String {
+    format!("messages[{index}]")
+}
+
+fn no_object(at: &str) -> String {
+    format!("{at} must be an object with role and content")
 }
 
 fn list(json: &Bytes) -> Result<Vec<&RawValue>, String> {
     let messages: Vec<&RawValue> =
         serde_json::from_slice(json).map_err(|_| "Messages must be a list".to_owned())?;
     if messages.is_empty() { Err("Messages must not be empty".to_owned()) } else { Ok(messages) }
-}
-
-fn object_at<'a>(message: &'a RawValue, at: &str) -> Result<Message<'a>, String> {
-    object(message).ok_or_else(|| format!("{at} must be an object with role and content"))
 }
 
 fn check_one(message: &Message<'_>, at: &str, contents: &mut Contents) -> Result<(), String> {

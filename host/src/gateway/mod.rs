@@ -15,13 +15,14 @@ mod models;
 // 3. Asking them, one after the other.
 mod attempt;
 mod serve;
+mod texts;
 // 4. The answer, whole or on its way.
 mod answer;
 mod stream;
 
-pub use answer::{Answer, Facts, RawAnswer, Usage, text_of};
+pub use answer::{Answer, Facts, RawAnswer, Usage, text_of, words};
 pub use models::{ListedModel, find_model, list_models};
-pub use request::{ChatRequest, EmbedRequest, RequestError};
+pub use request::{BeyondChat, ChatRequest, EmbedRequest, RequestError, TextRequest};
 pub use select::{Passed, Reason, SelectError, find_provider};
 pub use serve::{Failed, Gateway, GatewayError, Served};
 pub use stream::CommittedAnswer;

@@ -5,6 +5,11 @@ use serde::Deserialize;
 use serde_json::Number;
 use serde_json::value::RawValue;
 
+// What there was before chat.
+mod texts;
+
+pub use texts::{BeyondChat, TextRequest};
+
 use super::messages;
 use crate::config::{ProviderSettings, Strategy};
 use crate::plugins::Feature;

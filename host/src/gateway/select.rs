@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::near::near;
 use super::order::Order;
+use super::request::BeyondChat;
 use crate::config::Strategy;
 use crate::plugins::Feature;
-use crate::providers::{Provider, Refusal, Snapshot};
+use crate::providers::{Provider, Refusal, Snapshot, Surface};
 
 /// What a request names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,22 @@ pub(super) struct Target<'a> {
     pub model: Option<&'a str>,
     /// How to choose among several; none for the configured way.
     pub strategy: Option<Strategy>,
+}
+
+/// What a request needs of whoever serves it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs<'a> {
+    /// What its plugin must say that it does.
+    pub features: &'a [Feature],
+    /// What the request says that can only be asked where texts are completed.
+    pub beyond_chat: Option<BeyondChat>,
+}
+
+impl<'a> Needs<'a> {
+    /// These features and nothing else.
+    pub(super) fn of(features: &'a [Feature]) -> Self {
+        Self { features, beyond_chat: None }
+    }
 }
 
 /// A provider that may serve the request, and the model to ask it for (none: the plugin's own default).
@@ -47,6 +64,8 @@ pub struct Passed {
 pub enum Reason {
     /// The request needs this, and it does not do it.
     Lacks(Feature),
+    /// It has chat only, which has no way to say this.
+    ChatOnly(BeyondChat),
     /// It takes no request just now.
     Refused(Refusal),
 }
@@ -62,11 +81,24 @@ impl Passed {
         matches!(self.reason, Reason::Refused(Refusal::Resting { refused: true, .. }))
     }
 
+    /// What the request would have to leave to be served by it, if that is all.
+    pub fn beyond_chat(&self) -> Option<BeyondChat> {
+        match self.reason {
+            Reason::ChatOnly(beyond) => Some(beyond),
+            Reason::Lacks(_) | Reason::Refused(_) => None,
+        }
+    }
+
+    /// Whether it may be otherwise in a while.
+    pub fn is_for_now(&self) -> bool {
+        matches!(self.reason, Reason::Refused(_))
+    }
+
     /// When to come back, where that is known.
     pub fn wait(&self) -> Option<Duration> {
         match self.reason {
             Reason::Refused(refusal) => refusal.wait(),
-            Reason::Lacks(_) => None,
+            Reason::Lacks(_) | Reason::ChatOnly(_) => None,
         }
     }
 }
@@ -75,6 +107,9 @@ impl fmt::Display for Passed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {
             Reason::Lacks(feature) => write!(f, "{}: does not support {}", self.provider, feature.word()),
+            Reason::ChatOnly(BeyondChat { name, problem }) => {
+                write!(f, "{}: has chat only, where {name} {problem}", self.provider)
+            }
             Reason::Refused(refusal) => write!(f, "{}: {refusal}", self.provider),
         }
     }
@@ -203,7 +238,7 @@ impl Queue {
     /// The next one, or why the next one is passed over. `dice` is asked for random numbers.
     pub(super) fn next(
         &mut self,
-        needs: &[Feature],
+        needs: Needs<'_>,
         now: Instant,
         dice: &mut impl FnMut() -> u64,
     ) -> Option<Next> {
@@ -223,11 +258,14 @@ impl Queue {
     }
 }
 
-fn unfit(provider: &Provider, needs: &[Feature], now: Instant) -> Option<Reason> {
-    match needs.iter().find(|need| !provider.features.has(**need)) {
-        Some(lacks) => Some(Reason::Lacks(*lacks)),
-        None => provider.refuses(now).map(Reason::Refused),
+fn unfit(provider: &Provider, needs: Needs<'_>, now: Instant) -> Option<Reason> {
+    if let Some(lacks) = needs.features.iter().find(|need| !provider.features.has(**need)) {
+        return Some(Reason::Lacks(*lacks));
     }
+    if let Some(beyond) = needs.beyond_chat.filter(|_| !provider.has_planned(Surface::Texts)) {
+        return Some(Reason::ChatOnly(beyond));
+    }
+    provider.refuses(now).map(Reason::Refused)
 }
 
 type Pinned<'s, 't> = (Option<&'s Arc<Provider>>, Option<&'t str>);

@@ -10,10 +10,9 @@ use super::answer::{self, Answer, Facts, RawAnswer};
 use super::attempt::Attempts;
 use super::dice::Dice;
 use super::request::{ChatRequest, EmbedRequest};
-use super::select::{Candidate, SelectError, Target, select};
+use super::select::{Candidate, Needs, SelectError, Target, select};
 use super::stream::{Begun, CommittedAnswer};
-use crate::plugins::Feature;
-use crate::providers::{Admission, CallContext, Provider, Registry};
+use crate::providers::{Admission, CallContext, Provider, Registry, Surface};
 use crate::services::http::HttpClient;
 
 /// Serves requests from whatever providers there are at that moment. Cheap to clone.
@@ -63,7 +62,7 @@ pub enum GatewayError {
 }
 
 /// One operation: how a candidate is asked, and what its answer is read for.
-trait Ask {
+pub(super) trait Ask {
     type Answer;
 
     /// The answer, and the model that it names.
@@ -96,7 +95,7 @@ impl Ask for Words<'_> {
         call: &CallContext,
     ) -> Result<(Read, Option<String>), ProviderError> {
         let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
-        let raw = admission.complete(&body, call).await?;
+        let raw = admission.complete(Surface::Chat, &body, call).await?;
         let (text, role) = answer::words_of(&raw)?;
         let mut facts = Facts::default();
         facts.add(&raw);
@@ -118,7 +117,7 @@ impl Ask for Whole<'_> {
         call: &CallContext,
     ) -> Result<(Bytes, Option<String>), ProviderError> {
         let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
-        let raw = admission.complete(&body, call).await?;
+        let raw = admission.complete(Surface::Chat, &body, call).await?;
         let model = answer::model_of_choices(&raw)?;
         Ok((raw, model))
     }
@@ -136,7 +135,8 @@ impl Ask for Vectors<'_> {
         admission: Admission,
         call: &CallContext,
     ) -> Result<(Bytes, Option<String>), ProviderError> {
-        let raw = admission.embed(&self.0.body_for(candidate.model.as_deref()), call).await?;
+        let body = self.0.body_for(candidate.model.as_deref());
+        let raw = admission.complete(Surface::Embeddings, &body, call).await?;
         let model = answer::model_of_vectors(&raw)?;
         Ok((raw, model))
     }
@@ -155,7 +155,7 @@ impl Ask for Beginning<'_> {
         call: &CallContext,
     ) -> Result<(Begun, Option<String>), ProviderError> {
         let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
-        let begun = Begun::wait(admission.stream(&body, call).await?).await?;
+        let begun = Begun::wait(admission.stream(Surface::Chat, &body, call).await?).await?;
         let model = begun.facts.model.clone();
         Ok((begun, model))
     }
@@ -174,7 +174,7 @@ impl Gateway {
         request_id: &Arc<str>,
     ) -> Result<Answer, GatewayError> {
         let began = Instant::now();
-        let asked = self.first_of(request.target(), &request.needs, request_id, Words(request));
+        let asked = self.first_of(request.target(), Needs::of(&request.needs), request_id, Words(request));
         let (Read { text, role, facts, raw }, served) = asked.await?;
         Ok(Answer { served, latency: began.elapsed(), text, role, facts, raw })
     }
@@ -185,7 +185,7 @@ impl Gateway {
         request: &ChatRequest,
         request_id: &Arc<str>,
     ) -> Result<RawAnswer, GatewayError> {
-        let asked = self.first_of(request.target(), &request.needs, request_id, Whole(request));
+        let asked = self.first_of(request.target(), Needs::of(&request.needs), request_id, Whole(request));
         let (raw, served) = asked.await?;
         Ok(RawAnswer { served, raw })
     }
@@ -197,7 +197,8 @@ impl Gateway {
         request_id: &Arc<str>,
     ) -> Result<RawAnswer, GatewayError> {
         let target = Target { model: request.model.as_deref(), ..Target::default() };
-        let asked = self.first_of(target, &EmbedRequest::NEEDS, request_id, Vectors(request));
+        let needs = Needs::of(&EmbedRequest::NEEDS);
+        let asked = self.first_of(target, needs, request_id, Vectors(request));
         let (raw, served) = asked.await?;
         Ok(RawAnswer { served, raw })
     }
@@ -208,16 +209,17 @@ impl Gateway {
         request: &ChatRequest,
         request_id: &Arc<str>,
     ) -> Result<CommittedAnswer, GatewayError> {
-        let asked = self.first_of(request.target(), &request.needs, request_id, Beginning(request));
+        let asked =
+            self.first_of(request.target(), Needs::of(&request.needs), request_id, Beginning(request));
         let (begun, served) = asked.await?;
         Ok(begun.of(served))
     }
 
     /// Asks until one of the candidates answers.
-    async fn first_of<A: Ask>(
+    pub(super) async fn first_of<A: Ask>(
         &self,
         target: Target<'_>,
-        needs: &[Feature],
+        needs: Needs<'_>,
         request_id: &Arc<str>,
         operation: A,
     ) -> Result<(A::Answer, Served), GatewayError> {

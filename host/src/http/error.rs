@@ -7,10 +7,11 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use patchbay_plugin_api::{ErrorKind, ProviderError};
+use patchbay_plugin_api::ErrorKind;
 use serde::Serialize;
 
-use crate::gateway::{Failed, GatewayError, Passed, RequestError, SelectError};
+// What the gateway says, and what providers said to it.
+mod gateway;
 
 /// An error as a client gets to see it.
 #[derive(Clone, Debug)]
@@ -24,7 +25,9 @@ pub(super) struct ApiError {
     details: Cow<'static, str>,
     retry_after: Option<Duration>,
     /// The member of the request that it is about.
-    param: Option<&'static str>,
+    param: Option<Cow<'static, str>>,
+    /// The code that a provider's upstream gave it, for clients that know it.
+    upstream_code: Option<String>,
 }
 
 /// Whose shape an error has.
@@ -59,7 +62,8 @@ impl ApiError {
         error: &'static str,
         details: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code, error, details: details.into(), retry_after: None, param: None }
+        let details = details.into();
+        Self { status, code, error, details, retry_after: None, param: None, upstream_code: None }
     }
 
     /// A failure of the host itself. What it was is in the log only.
@@ -110,11 +114,25 @@ impl ApiError {
         let error = Inner {
             message: &self.details,
             r#type: self.openai_type(),
-            param: self.param,
-            code: if self.status == StatusCode::UNAUTHORIZED { "invalid_api_key" } else { self.code },
+            param: self.param.as_deref(),
+            code: self.openai_code(),
         };
         // Strings in memory can always be written.
         serde_json::to_vec(&Outer { error }).unwrap_or_default().into()
+    }
+
+    fn openai_code(&self) -> &str {
+        match (&self.upstream_code, self.status) {
+            (Some(code), _) => code,
+            (None, StatusCode::UNAUTHORIZED) => "invalid_api_key",
+            // There is nothing else that an upstream would look for and not find.
+            (None, StatusCode::NOT_FOUND) if self.is_of_upstream() => "model_not_found",
+            (None, _) => self.code,
+        }
+    }
+
+    fn is_of_upstream(&self) -> bool {
+        [ErrorKind::Provider, ErrorKind::InvalidInput].map(ErrorKind::as_str).contains(&self.code)
     }
 
     fn openai_type(&self) -> &'static str {
@@ -168,106 +186,6 @@ pub(super) async fn not_found() -> ApiError {
 pub(super) async fn method_not_allowed() -> ApiError {
     let details = "This path does not take this method; the header `allow` lists those it takes";
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", details)
-}
-
-impl From<RequestError> for ApiError {
-    fn from(error: RequestError) -> Self {
-        let param = match error {
-            RequestError::Missing(name) | RequestError::Field { name, .. } => Some(name),
-            RequestError::Messages(_) => Some("messages"),
-            RequestError::NotAnObject(_) => None,
-        };
-        let (code, short) = match error {
-            RequestError::NotAnObject(_) => ("invalid_json", "Invalid JSON"),
-            RequestError::Missing(_) => ("missing_field", "Missing required field"),
-            RequestError::Messages(_) => ("invalid_messages", "Invalid messages format"),
-            RequestError::Field { .. } => ("invalid_field", "Invalid field"),
-        };
-        Self { param, ..Self::new(StatusCode::BAD_REQUEST, code, short, error.to_string()) }
-    }
-}
-
-const LIMITED: &str = "The provider limits requests";
-const KEY_REFUSED: &str = "The provider does not accept the key";
-
-impl From<SelectError> for ApiError {
-    fn from(error: SelectError) -> Self {
-        const NOBODY: &str = "No providers available";
-        let mut details = error.to_string();
-        match error {
-            SelectError::NoProviders => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_providers", NOBODY, details)
-            }
-            SelectError::UnknownProvider { near, .. } => {
-                details.push_str(&meant(&near));
-                Self::new(StatusCode::NOT_FOUND, "provider_not_found", "Unknown provider", details)
-            }
-            SelectError::UnknownModel { near, .. } => {
-                details.push_str(&meant(&near));
-                let error = Self::new(StatusCode::NOT_FOUND, "model_not_found", "Unknown model", details);
-                Self { param: Some("model"), ..error }
-            }
-            SelectError::NothingAvailable { passed } => {
-                let reasons: Vec<String> = passed.iter().map(ToString::to_string).collect();
-                let details = format!("{details} ({})", reasons.join("; "));
-                // What they would say if they were asked again.
-                let all_say = |what: fn(&Passed) -> bool| passed.iter().all(what);
-                let (status, code, short) = if all_say(Passed::is_limited) {
-                    (StatusCode::TOO_MANY_REQUESTS, ErrorKind::RateLimited.as_str(), LIMITED)
-                } else if all_say(Passed::is_refused) {
-                    (StatusCode::BAD_GATEWAY, ErrorKind::Authentication.as_str(), KEY_REFUSED)
-                } else {
-                    (StatusCode::SERVICE_UNAVAILABLE, "no_providers_available", NOBODY)
-                };
-                let error = Self::new(status, code, short, details);
-                Self { retry_after: passed.iter().filter_map(Passed::wait).min(), ..error }
-            }
-        }
-    }
-}
-
-fn meant(near: &[String]) -> String {
-    if near.is_empty() { String::new() } else { format!("; near names: {}", near.join(", ")) }
-}
-
-impl From<GatewayError> for ApiError {
-    fn from(error: GatewayError) -> Self {
-        let (last, earlier) = match error {
-            GatewayError::Select(error) => return error.into(),
-            GatewayError::Failed { last, earlier } => (last, earlier),
-        };
-        let mut failure = Self::of_provider(&last.provider, &last.error);
-        if !earlier.is_empty() {
-            let before: Vec<String> = earlier.iter().map(said).collect();
-            failure.details = format!("{}; before it {}", failure.details, before.join("; ")).into();
-        }
-        failure
-    }
-}
-
-fn said(failed: &Failed) -> String {
-    format!("{}: {}", failed.provider, failed.error.message)
-}
-
-impl ApiError {
-    /// A provider's failure.
-    pub(super) fn of_provider(name: &str, error: &ProviderError) -> Self {
-        let (status, short) = match error.kind {
-            ErrorKind::InvalidInput => (StatusCode::BAD_REQUEST, "The provider refused the request"),
-            ErrorKind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "Not supported by the provider"),
-            ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, LIMITED),
-            ErrorKind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "The provider did not answer in time"),
-            ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "The request was cancelled"),
-            ErrorKind::Connection => (StatusCode::BAD_GATEWAY, "The provider cannot be reached"),
-            ErrorKind::Authentication => (StatusCode::BAD_GATEWAY, KEY_REFUSED),
-            ErrorKind::BrokenStream => (StatusCode::BAD_GATEWAY, "The provider's answer broke off"),
-            ErrorKind::UnreadableAnswer => (StatusCode::BAD_GATEWAY, "The provider's answer is unreadable"),
-            ErrorKind::Panicked => (StatusCode::BAD_GATEWAY, "The provider's plugin failed"),
-            ErrorKind::Provider => (StatusCode::BAD_GATEWAY, "The provider failed"),
-        };
-        let details = format!("{name}: {}", error.message);
-        Self { retry_after: error.retry_after, ..Self::new(status, error.kind.as_str(), short, details) }
-    }
 }
 
 /// Rounded up: who comes a moment too early is refused again.

@@ -10,13 +10,14 @@ use futures_util::stream;
 use memchr::memchr2;
 use patchbay_plugin_api::ProviderError;
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::connection::{Connection, Mark};
 use super::error::ApiError;
+use super::texts;
 use crate::gateway::{CommittedAnswer, Usage, text_of};
-use crate::providers::Chunk;
+use crate::providers::{Alarm, Chunk};
 
 /// Between events of a slow answer, so that nobody on the way takes the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -42,6 +43,11 @@ pub(super) enum Form {
         /// Whether the client wants to be told what it took.
         usage: bool,
     },
+    /// The same, made from chunks of chat for a client that asked how a text goes on.
+    Texts {
+        /// Whether the client wants to be told what it took.
+        usage: bool,
+    },
 }
 
 /// The pieces of an answer.
@@ -49,6 +55,8 @@ pub(super) struct Frames {
     answer: CommittedAnswer,
     form: Form,
     request_id: Arc<str>,
+    /// Goes off when nothing came for a while.
+    silence: Alarm,
     /// An error that the client was told, and has yet to be cut off for.
     told: Option<ProviderError>,
     ended: bool,
@@ -56,7 +64,8 @@ pub(super) struct Frames {
 
 impl Frames {
     pub(super) fn new(answer: CommittedAnswer, form: Form, request_id: Arc<str>) -> Self {
-        Self { answer, form, request_id, told: None, ended: false }
+        let silence = Alarm::at(Instant::now() + KEEP_ALIVE);
+        Self { answer, form, request_id, silence, told: None, ended: false }
     }
 
     /// The body that sends the pieces as they come; pulled by the client's reading.
@@ -95,12 +104,20 @@ impl Frames {
             return Some(Err(error));
         }
         while !self.ended {
-            let item = match timeout(KEEP_ALIVE, self.answer.next()).await {
-                Ok(item) => item,
-                Err(_) if self.form != Form::Text => {
-                    return Some(Ok(Bytes::from_static(b": keep-alive\n\n")));
+            self.silence.set(Instant::now() + KEEP_ALIVE);
+            let item = tokio::select! {
+                biased;
+                item = self.answer.next() => item,
+                () = self.silence.rung() => match self.form {
+                    Form::Text => continue,
+                    _ => return Some(Ok(Bytes::from_static(b": keep-alive\n\n"))),
+                },
+            };
+            let item = match item {
+                Some(Ok(chunks)) if matches!(self.form, Form::Texts { .. }) => {
+                    Some(texts::chunks_of_chat(chunks))
                 }
-                Err(_) => continue,
+                item => item,
             };
             if let Some(Err(error)) = &item {
                 self.log(error);
@@ -108,10 +125,12 @@ impl Frames {
             let frame = match (item, self.form) {
                 (Some(Ok(chunks)), Form::Text) => text(&chunks),
                 (Some(Ok(chunks)), Form::Events) => events(&chunks),
-                (Some(Ok(chunks)), Form::Chunks { usage }) => forwarded(&chunks, usage),
+                (Some(Ok(chunks)), Form::Chunks { usage } | Form::Texts { usage }) => {
+                    forwarded(&chunks, usage)
+                }
                 (None, Form::Text) => return None,
                 (None, Form::Events) => self.done(),
-                (None, Form::Chunks { .. }) => {
+                (None, Form::Chunks { .. } | Form::Texts { .. }) => {
                     self.ended = true;
                     Bytes::from_static(b"data: [DONE]\n\n")
                 }
@@ -120,7 +139,7 @@ impl Frames {
                     return Some(Err(error));
                 }
                 (Some(Err(error)), Form::Events) => self.failed(&error),
-                (Some(Err(error)), Form::Chunks { .. }) => self.cut_off(error),
+                (Some(Err(error)), Form::Chunks { .. } | Form::Texts { .. }) => self.cut_off(error),
             };
             if !frame.is_empty() {
                 return Some(Ok(frame));
@@ -272,7 +291,7 @@ impl Form {
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; charset=utf-8",
-            Self::Events | Self::Chunks { .. } => "text/event-stream",
+            Self::Events | Self::Chunks { .. } | Self::Texts { .. } => "text/event-stream",
         }
     }
 }

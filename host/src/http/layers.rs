@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::Router;
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tower::Service as _;
 use tracing::error;
 
 use super::error::{ApiError, Dialect};
@@ -23,13 +24,18 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(pub(super) Arc<str>);
 
-/// Gives the request its id, the answer the same, and errors their body.
-pub(super) async fn identify(mut request: Request, next: Next) -> Response {
-    let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| is_sane(id));
-    let id: Arc<str> = given.map_or_else(new_id, Into::into);
+/// What every request passes on its way to the router, and every answer on its way back. Functions rather than layers
+/// of the router's: each of those costs every request as much as parsing it.
+pub(super) async fn answer(router: Router, mut request: Request) -> Response {
+    // 1. The request's id, which every answer carries.
+    let id = id_of(&request);
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let dialect = Dialect::of_path(request.uri().path());
-    let mut response = next.run(request).await;
+    // 2. A panic is an answer.
+    let mut response = contain_panics(router, request).await;
+    // 3. Headers that browsers heed.
+    secure(response.headers_mut());
+    // 4. Errors get their body, with the id in it.
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         error.render(&mut response, dialect, &id);
     }
@@ -37,6 +43,11 @@ pub(super) async fn identify(mut request: Request, next: Next) -> Response {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+fn id_of(request: &Request) -> Arc<str> {
+    let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| is_sane(id));
+    given.map_or_else(new_id, Into::into)
 }
 
 /// An id from outside goes into logs and headers: short, and of harmless characters.
@@ -64,23 +75,23 @@ const SECURE: [(HeaderName, &str); 5] = [
     (CACHE_CONTROL, "no-store"),
 ];
 
-/// Headers that browsers heed; a handler that set one itself knows better.
-pub(super) async fn secure_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// A handler that set one itself knows better.
+fn secure(headers: &mut HeaderMap) {
+    headers.reserve(SECURE.len() + 1);
     for (name, value) in SECURE {
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    response
 }
 
 /// A panic of a handler is one failed request.
-pub(super) async fn contain_panics(request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
+async fn contain_panics(mut router: Router, request: Request) -> Response {
+    let uri = request.uri().clone();
+    match AssertUnwindSafe(router.call(request)).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
         Err(_) => {
             // The panic hook has logged what and where.
-            error!(path, "a request's handler panicked");
+            error!(path = uri.path(), "a request's handler panicked");
             ApiError::internal().into_response()
         }
     }
@@ -107,17 +118,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_answer() {
-        use tower::ServiceExt as _;
         let panics = || async {
             if true {
                 panic!("a secret of the inside");
             }
         };
-        let router = axum::Router::new()
-            .route("/", axum::routing::get(panics))
-            .layer(axum::middleware::from_fn(contain_panics))
-            .layer(axum::middleware::from_fn(identify));
-        let response = router.oneshot(Request::new(axum::body::Body::empty())).await.unwrap();
+        let router = Router::new().route("/", axum::routing::get(panics));
+        let response = answer(router, Request::new(axum::body::Body::empty())).await;
         assert_eq!(response.status(), 500);
         let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();

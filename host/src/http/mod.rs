@@ -20,22 +20,24 @@ mod health;
 mod openai;
 mod plugins;
 mod providers;
+mod texts;
 
 pub use access::{StartError, start_check};
 pub use serve::{Limits, Outcome, Server};
 pub use state::{AppState, Readiness};
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-/// Everything the host answers over HTTP.
+/// Everything the host answers over HTTP. What is the same for every request is done around it, by `layers::answer`.
 pub fn router(state: AppState) -> Router {
     // For applications.
     let application = Router::new()
         .route("/api/chat", post(chat::stream))
         .route("/api/chat/complete", post(chat::complete))
         .route("/v1/chat/completions", post(openai::chat))
+        .route("/v1/completions", post(texts::complete))
         .route("/v1/embeddings", post(openai::embeddings))
         .route("/v1/models", get(openai::models))
         .route("/v1/models/{*id}", get(openai::model))
@@ -65,13 +67,6 @@ pub fn router(state: AppState) -> Router {
         .merge(probes)
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
-        // A request meets the layers from the last to the first:
-        // 3. a panic is an answer,
-        .layer(from_fn(layers::contain_panics))
-        // 2. headers that browsers heed,
-        .layer(from_fn(layers::secure_headers))
-        // 1. the request's id, which every answer carries; errors get their body here.
-        .layer(from_fn(layers::identify))
         .with_state(state)
 }
 

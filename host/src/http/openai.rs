@@ -62,7 +62,7 @@ pub(super) async fn model(
     Ok(Json(Model::of(&listed)).into_response())
 }
 
-fn whole(answer: RawAnswer) -> Response {
+pub(super) fn whole(answer: RawAnswer) -> Response {
     let names = used(&answer.served);
     let mut response = Response::new(answer.raw.into());
     response.headers_mut().extend(names);

@@ -1,5 +1,6 @@
 //! The listener: takes connections, serves HTTP/1.1 and cleartext HTTP/2 on them, and ends in order.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -20,10 +21,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 use super::connection::{Connection, Watched};
+use super::layers;
 use super::unread::Unread;
 
 /// After a failed accept (too many open files, mostly) nothing is gained by trying at once.
@@ -180,9 +181,11 @@ impl Client {
             request.extensions_mut().insert(connection.clone());
             // Over HTTP/2 a request is told to stop, and who waits for leave to send a body gets an answer instead.
             let is_sent = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
-            self.router.clone().oneshot(request.map(|body| {
+            let request = request.map(|body| {
                 if is_sent { Body::new(Unread::new(body, self.limits.unread)) } else { Body::new(body) }
-            }))
+            });
+            let answer = layers::answer(self.router.clone(), request);
+            async { Ok::<_, Infallible>(answer.await) }
         });
         let mut serving = pin!(self.http.serve_connection(io, service));
         // Until the first request is there, hyper may still wonder which protocol it is, without a limit of its own.

@@ -15,7 +15,7 @@ use super::report::FailedProvider;
 use crate::config::{
     BreakerSettings, Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings,
 };
-use crate::providers::{Counters, KeyRing, PluginRef, Provider, Snapshot, Standing};
+use crate::providers::{Counters, KeyRing, PluginRef, PreparedCalls, Provider, Snapshot, Standing};
 use crate::services::http::HttpClient;
 use crate::services::redact;
 
@@ -163,6 +163,7 @@ pub(super) async fn make(
             },
             features: active.plugin.manifest.supported_features.clone(),
             plan,
+            prepared: PreparedCalls::new(settings.keys.len()),
             counters: before
                 .map_or_else(|| Arc::new(Counters::default()), |before| Arc::clone(&before.counters)),
             keys: KeyRing::new(&settings.keys, before.map(|before| &before.keys)),

@@ -94,6 +94,6 @@ pub use instances::alike;
 pub use job::{ChunkBatch, Operation};
 pub use manager::{Manager, ManagerError, ManagerOptions, ReloadOptions, UnknownPlugin};
 pub use problem::{Phase, Problem, Step};
-pub use record::Lease;
+pub use record::{Lease, Overdue};
 pub use report::{PluginList, PluginState, PluginView, ReloadReport, ReloadStatus};
 pub use sources::Sources;

@@ -33,17 +33,16 @@ impl Fetch for Outbound {
             let home = settings.base_url.as_deref().is_none_or(|base| same_origin(base, &request.url));
             let mut headers = request.headers;
             headers.extend(settings.extra_headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-            let response = client
-                .send(Request {
-                    method,
-                    url: request.url,
-                    headers,
-                    body: request.body,
-                    key: key.filter(|_| home),
-                    connect_timeout: settings.connect_timeout,
-                    allow_http: settings.allow_http,
-                })
-                .await?;
+            let prepared = Request {
+                method,
+                url: &request.url,
+                headers: &headers,
+                key: key.as_ref().filter(|_| home),
+                connect_timeout: settings.connect_timeout,
+                allow_http: settings.allow_http,
+            }
+            .prepare()?;
+            let response = client.send(&prepared, [], request.body).await?;
             let headers = response.headers.iter();
             Ok(Incoming {
                 status: response.status.as_u16(),

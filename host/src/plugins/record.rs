@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::pulse::Pulse;
 
@@ -114,14 +114,17 @@ impl Record {
     }
 }
 
+/// Done when a request has had all the time that a replaced generation is given.
+pub type Overdue = WaitForCancellationFutureOwned;
+
 /// A request that runs on a generation.
 #[derive(Debug)]
 pub struct Lease(Arc<Record>);
 
 impl Lease {
     /// Done when the request has had all the time that a replaced generation is given.
-    pub async fn overdue(&self) {
-        self.0.overdue.cancelled().await;
+    pub fn overdue(&self) -> Overdue {
+        self.0.overdue.clone().cancelled_owned()
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use patchbay_plugin_api::{ErrorKind, ProviderError};
-use secrecy::SecretString;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -17,10 +16,10 @@ use crate::plugins::Lease;
 #[derive(Debug)]
 pub struct Admission {
     /// The key's, in the provider's ring.
-    place: usize,
+    pub(super) place: usize,
     passage: Passage,
     pub(super) began: Instant,
-    lease: Lease,
+    pub(super) lease: Lease,
     /// Last: keeps the generation alive.
     pub(super) provider: Arc<Provider>,
 }
@@ -30,11 +29,6 @@ impl Admission {
     pub(super) fn new(provider: Arc<Provider>, place: usize, passage: Passage, began: Instant) -> Self {
         provider.counters.requests.fetch_add(1, Ordering::Relaxed);
         Self { place, passage, began, lease: provider.instance.lease(), provider }
-    }
-
-    /// The key to ask with.
-    pub(super) fn key(&self) -> Option<&SecretString> {
-        self.provider.keys.key(self.place)
     }
 
     /// The answer has begun, or is there as a whole.
@@ -75,12 +69,11 @@ impl Admission {
     pub(crate) fn fail_for_test(mut self, error: &ProviderError) {
         self.failed(error);
     }
+}
 
-    /// Done when the provider's generation was replaced, and the request has had its time to finish.
-    pub(super) async fn overdue(&self) -> ProviderError {
-        self.lease.overdue().await;
-        ProviderError::new(ErrorKind::Cancelled, "the plugin was replaced, and the time to finish is over")
-    }
+/// What a request failed with that had not ended in time, after its provider's generation was replaced.
+pub(super) fn replaced() -> ProviderError {
+    ProviderError::new(ErrorKind::Cancelled, "the plugin was replaced, and the time to finish is over")
 }
 
 impl Drop for Admission {

@@ -1,17 +1,19 @@
 //! An answer on its way: chunks as they come, each within its time.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use patchbay_plugin_api::ProviderError;
 use tokio::time::Instant;
 
-use super::Chunk;
-use super::admission::Admission;
+use super::admission::{Admission, replaced};
+use super::alarm::Alarm;
 use super::call::timed_out;
+use super::chunk::Chunk;
 use super::plan::PlanStream;
 use super::provider::Provider;
-use crate::plugins::{ChunkBatch, Chunks};
+use crate::plugins::{ChunkBatch, Chunks, Overdue};
 
 /// Where chunks come from.
 #[derive(Debug)]
@@ -37,6 +39,9 @@ pub struct AnswerStream {
     content: bool,
     /// The time limit of the chunk that is waited for; kept when `next` is dropped and called again.
     waiting: Option<Limit>,
+    alarm: Alarm,
+    /// Goes off when the plugin was replaced, and the time to finish is over.
+    overdue: Pin<Box<Overdue>>,
     ended: bool,
     /// Last: keeps the generation alive until `source`, which came from it, is gone.
     admission: Admission,
@@ -44,7 +49,9 @@ pub struct AnswerStream {
 
 impl AnswerStream {
     pub(super) fn new(source: Source, admission: Admission) -> Self {
-        Self { source, content: false, waiting: None, ended: false, admission }
+        let alarm = Alarm::at(admission.began + admission.provider.settings.timeout);
+        let overdue = Box::pin(admission.lease.overdue());
+        Self { source, content: false, waiting: None, alarm, overdue, ended: false, admission }
     }
 
     /// Who answers.
@@ -68,13 +75,19 @@ impl AnswerStream {
         if self.ended {
             return None;
         }
-        let limit = self.waiting.unwrap_or_else(|| self.limit());
-        self.waiting = Some(limit);
+        let limit = match self.waiting {
+            Some(limit) => limit,
+            None => {
+                let limit = self.limit();
+                self.alarm.set(limit.until);
+                *self.waiting.insert(limit)
+            }
+        };
         let item = tokio::select! {
             biased;
             item = self.source.next() => item.map(|item| item.map_err(|error| self.admission.provider.cleaned(error))),
-            () = tokio::time::sleep_until(limit.until) => Some(Err(timed_out(limit.what, limit.within))),
-            error = self.admission.overdue() => Some(Err(error)),
+            () = self.alarm.rung() => Some(Err(timed_out(limit.what, limit.within))),
+            () = &mut self.overdue => Some(Err(replaced())),
         };
         self.waiting = None;
         match &item {

@@ -10,9 +10,9 @@ use patchbay_plugin_api::{ErrorKind, Model, ProviderError};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::admission::Admission;
+use super::admission::{Admission, replaced};
 use super::answer::{AnswerStream, Source};
-use super::plan::{Planned, Streamed};
+use super::plan::{self, Planned, Streamed};
 use super::{Chunk, Members, Provider, whole};
 use crate::plugins::{Feature, Operation};
 use crate::services::http::HttpClient;
@@ -27,6 +27,28 @@ pub struct CallContext {
     pub request_id: Arc<str>,
 }
 
+/// What may be asked of an upstream of OpenAI's dialect. Plugins are not asked for texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// The next message of a conversation.
+    Chat,
+    /// How a text goes on: what there was before chat.
+    Texts,
+    /// Vectors.
+    Embeddings,
+}
+
+impl Surface {
+    /// A whole answer in the shape of a chunk.
+    pub(super) fn as_chunk(self, answer: Bytes) -> Result<Bytes, ProviderError> {
+        match self {
+            Self::Chat => whole::as_chunk(&answer),
+            // There the two have one shape.
+            Self::Texts | Self::Embeddings => Ok(answer),
+        }
+    }
+}
+
 /// How a plugin lists its models.
 #[derive(Deserialize)]
 struct Models {
@@ -34,25 +56,28 @@ struct Models {
 }
 
 impl Admission {
-    /// Asks for a whole answer, a `chat.completion` in JSON. Dropping the future cancels.
-    pub async fn complete(mut self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
-        let asked = self.provider.ask_whole(self.key(), body, call);
-        let answer = self.whole(asked).await;
-        self.judge(answer)
-    }
-
-    /// Vectors, in the shape of OpenAI's embeddings API: upstream's own bytes where there is a plan.
-    pub async fn embed(mut self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
-        let asked = self.provider.ask_vectors(self.key(), body, call);
+    /// Asks for a whole answer, in JSON of the surface's own shape. Dropping the future cancels.
+    pub async fn complete(
+        mut self,
+        surface: Surface,
+        body: &Members,
+        call: &CallContext,
+    ) -> Result<Bytes, ProviderError> {
+        let asked = self.provider.ask_whole(surface, self.place, body, call);
         let answer = self.whole(asked).await;
         self.judge(answer)
     }
 
     /// Asks for an answer in chunks. The time for the first of them runs from when it was let in.
-    pub async fn stream(mut self, body: &Members, call: &CallContext) -> Result<AnswerStream, ProviderError> {
+    pub async fn stream(
+        mut self,
+        surface: Surface,
+        body: &Members,
+        call: &CallContext,
+    ) -> Result<AnswerStream, ProviderError> {
         let limit = self.provider.settings.timeout;
-        let opened = within(limit, "no first token", self.provider.open(self.key(), body, call)).await;
-        match opened {
+        let opened = self.provider.open(surface, self.place, body, call);
+        match within(limit, "no first token", opened).await {
             Ok(source) => Ok(AnswerStream::new(source, self)),
             Err(error) => {
                 self.failed(&error);
@@ -69,7 +94,7 @@ impl Admission {
         tokio::select! {
             biased;
             answer = within(self.provider.settings.timeout, "no answer", asked) => answer,
-            error = self.overdue() => Err(error),
+            () = self.lease.overdue() => Err(replaced()),
         }
     }
 
@@ -97,54 +122,56 @@ impl Provider {
         Ok(listed.models)
     }
 
+    /// Whether it serves this by its plan. What it does not its plugin may.
+    pub fn has_planned(&self, surface: Surface) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan::endpoint(surface, plan).is_some())
+    }
+
     async fn ask_whole(
         &self,
-        key: Option<&SecretString>,
+        surface: Surface,
+        place: usize,
         body: &Members,
         call: &CallContext,
     ) -> Result<Bytes, ProviderError> {
-        if let Some(planned) = Planned::chat(self.plan.as_ref(), &self.settings, key) {
+        if let Some(planned) = Planned::of(surface, self, place) {
             return planned.complete(body, call).await;
         }
+        let operation = match surface {
+            Surface::Chat => Operation::Complete,
+            Surface::Embeddings => Operation::Embed,
+            Surface::Texts => return Err(ProviderError::unsupported("text completions")),
+        };
         let mut body = body.clone();
         body.remove("stream");
         body.remove("stream_options");
-        let answer = self.instance.ask(Operation::Complete, body.write(), &call.request_id, key).await;
-        answer.map_err(|error| self.cleaned(error))
-    }
-
-    async fn ask_vectors(
-        &self,
-        key: Option<&SecretString>,
-        body: &Members,
-        call: &CallContext,
-    ) -> Result<Bytes, ProviderError> {
-        if let Some(planned) = Planned::embeddings(self.plan.as_ref(), &self.settings, key) {
-            return planned.embed(body, call).await;
-        }
-        let answer = self.instance.ask(Operation::Embed, body.write(), &call.request_id, key).await;
+        let answer = self.instance.ask(operation, body.write(), &call.request_id, self.keys.key(place)).await;
         answer.map_err(|error| self.cleaned(error))
     }
 
     async fn open(
         &self,
-        key: Option<&SecretString>,
+        surface: Surface,
+        place: usize,
         body: &Members,
         call: &CallContext,
     ) -> Result<Source, ProviderError> {
         if !self.features.has(Feature::Streaming) {
-            let answer = self.ask_whole(key, body, call).await?;
-            return Ok(Source::Whole(Some(only_chunk(whole::as_chunk(&answer)?))));
+            let answer = self.ask_whole(surface, place, body, call).await?;
+            return Ok(Source::Whole(Some(only_chunk(surface.as_chunk(answer)?))));
         }
-        if let Some(planned) = Planned::chat(self.plan.as_ref(), &self.settings, key) {
+        if let Some(planned) = Planned::of(surface, self, place) {
             return Ok(match planned.stream(body, call).await? {
                 Streamed::Chunks(stream) => Source::Plan(stream),
                 Streamed::Whole(json) => Source::Whole(Some(only_chunk(json))),
             });
         }
+        if surface != Surface::Chat {
+            return Err(ProviderError::unsupported("streams of anything but chat"));
+        }
         let mut body = body.clone();
         body.set("stream", Bytes::from_static(b"true"));
-        let chunks = self.instance.stream(body.write(), &call.request_id, key).await;
+        let chunks = self.instance.stream(body.write(), &call.request_id, self.keys.key(place)).await;
         chunks.map(Source::Plugin).map_err(|error| self.cleaned(error))
     }
 
@@ -157,6 +184,7 @@ impl Provider {
     pub(super) fn cleaned(&self, mut error: ProviderError) -> ProviderError {
         error.message = redact::clean(&error.message, &self.settings.keys);
         error.detail = error.detail.map(|detail| redact::clean(&detail, &self.settings.keys));
+        redact::clean_words(&mut error, &self.settings.keys);
         error
     }
 }

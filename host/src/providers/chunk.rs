@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// One `chat.completion.chunk`.
+/// One `chat.completion.chunk`, or `text_completion`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// Its JSON, as upstream wrote it.
@@ -70,8 +70,11 @@ struct Head<'a> {
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct Choice<'a> {
     delta: Option<Delta>,
+    /// What there is in place of the delta where texts are completed.
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
     finish_reason: Option<IgnoredAny>,
 }
 
@@ -90,8 +93,8 @@ impl<'de> Deserialize<'de> for Choices {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices, A::Error> {
                 let mut flags = 0;
-                while let Some(choice) = list.next_element::<Choice>()? {
-                    if choice.delta.is_some_and(|delta| delta.0) {
+                while let Some(choice) = list.next_element::<Choice<'_>>()? {
+                    if choice.delta.is_some_and(|delta| delta.0) || choice.text.is_some_and(is_filled) {
                         flags |= chunk_flags::CONTENT;
                     }
                     if choice.finish_reason.is_some() {
@@ -122,13 +125,17 @@ impl<'de> Deserialize<'de> for Delta {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Delta, A::Error> {
                 let mut filled = false;
                 while let Some((IsRole(role), value)) = map.next_entry::<IsRole, &RawValue>()? {
-                    filled |= !role && !matches!(value.get(), "null" | "\"\"" | "[]" | "{}");
+                    filled |= !role && is_filled(value);
                 }
                 Ok(Delta(filled))
             }
         }
         deserializer.deserialize_map(Object)
     }
+}
+
+fn is_filled(value: &RawValue) -> bool {
+    !matches!(value.get(), "null" | "\"\"" | "[]" | "{}")
 }
 
 struct IsRole(bool);
@@ -190,6 +197,9 @@ mod tests {
         check(r#"{"choices":[],"usage":{"total_tokens":1}}"#, false, false, true);
         check(r#"{"choices":[{"delta":null},{"delta":{"content":"b"}}],"error":null}"#, true, false, false);
         check(r#"{"id":"x"}"#, false, false, false);
+        check(r#"{"choices":[{"text":"a","index":0,"finish_reason":null}]}"#, true, false, false);
+        check(r#"{"choices":[{"text":"","index":0,"finish_reason":"length"}]}"#, false, true, false);
+        check(r#"{"choices":[{"text":null},{"text":" "}],"usage":null}"#, true, false, false);
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod call;
 // Asking how it is, when nobody asks it anything else.
 mod health;
 // The answer, on its way.
+mod alarm;
 mod answer;
 mod chunk;
 // Serving without the plugin, by its plan.
@@ -25,13 +26,16 @@ mod sse;
 mod whole;
 
 pub use admission::Admission;
+pub use alarm::Alarm;
 pub use answer::AnswerStream;
 pub use breaker::BreakerState;
-pub use call::CallContext;
+pub use call::{CallContext, Surface};
 pub use chunk::Chunk;
 pub use condition::Condition;
 pub use health::{Checked, keep_checking};
 pub use keys::KeyRing;
 pub use members::Members;
+pub use plan::PreparedCalls;
 pub use provider::{Counters, PluginRef, Provider, Refusal, Standing};
 pub use registry::{Pool, Registry, Rules, Snapshot};
+pub use sse::SseSplitter;

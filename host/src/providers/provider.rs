@@ -14,6 +14,7 @@ use super::budget::RetryBudget;
 use super::condition::{Condition, LastCondition};
 use super::keys::{KeyRing, Rest};
 use super::latency::Latency;
+use super::plan::PreparedCalls;
 use crate::config::{BreakerSettings, ProviderSettings};
 use crate::plugins::{Features, Instance};
 
@@ -39,6 +40,8 @@ pub struct Provider {
     pub features: Features,
     /// How to serve requests without calling the plugin, where that is possible.
     pub plan: Option<Plan>,
+    /// The requests that the plan makes.
+    pub prepared: PreparedCalls,
     /// What happened so far.
     pub counters: Arc<Counters>,
     /// Its keys.

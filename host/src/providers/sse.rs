@@ -12,7 +12,7 @@ const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Splits a stream of bytes into the data of its events.
 #[derive(Debug, Default)]
-pub(super) struct SseSplitter {
+pub struct SseSplitter {
     /// What was not looked at yet.
     input: Bytes,
     /// A line whose end has not come.
@@ -35,13 +35,13 @@ enum Event {
 
 impl SseSplitter {
     /// Takes what arrived. The events in it are then got with [`next_event`](Self::next_event).
-    pub(super) fn push(&mut self, bytes: Bytes) {
+    pub fn push(&mut self, bytes: Bytes) {
         debug_assert!(self.input.is_empty(), "events are taken out before more goes in");
         self.input = bytes;
     }
 
     /// The data of the next event; none until more is pushed. Comments and other fields are passed over.
-    pub(super) fn next_event(&mut self) -> Result<Option<Bytes>, ProviderError> {
+    pub fn next_event(&mut self) -> Result<Option<Bytes>, ProviderError> {
         while let Some(line) = self.line()? {
             if line.is_empty() {
                 match std::mem::take(&mut self.event) {
@@ -57,7 +57,7 @@ impl SseSplitter {
     }
 
     /// What an event without the empty line behind it holds, once nothing more will come.
-    pub(super) fn finish(&mut self) -> Result<Option<Bytes>, ProviderError> {
+    pub fn finish(&mut self) -> Result<Option<Bytes>, ProviderError> {
         self.push(Bytes::from_static(b"\n\n"));
         self.next_event()
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use patchbay_plugin_api::ProviderError;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Characters that a client gets to see at most.
@@ -28,6 +29,13 @@ pub fn hide<'a>(text: &'a str, keys: &[SecretString]) -> Cow<'a, str> {
         mask_exact(text.to_owned(), keys).into()
     } else {
         text.into()
+    }
+}
+
+/// Takes an error's own words away that look like a key, or are one: half a code is none.
+pub fn clean_words(error: &mut ProviderError, keys: &[SecretString]) {
+    for word in [&mut error.code, &mut error.param] {
+        word.take_if(|text| clean(text, keys) != *text);
     }
 }
 
@@ -117,6 +125,22 @@ mod tests {
         check("token 0123456789abcdef0123456789abcdef is unknown", "token *** is unknown");
         check("token dGhpcyBpcyBhIGtleSBvZiAzMiBieXRlcw== is unknown", "token ***== is unknown");
         check("key=AIzaSyD-1234567890 refused", "key=*** refused");
+    }
+
+    #[test]
+    fn a_code_that_is_a_key_is_none() {
+        let keys = [SecretString::from("my-own-key")];
+        for (code, kept) in [
+            ("context_length_exceeded", true),
+            ("my-own-key", false),
+            ("sk-proj-abcd1234", false),
+            ("key.my-own-key", false),
+        ] {
+            let mut error = ProviderError::invalid_input("no").with_code(code).with_param(code);
+            clean_words(&mut error, &keys);
+            let expected = kept.then_some(code);
+            assert_eq!((error.code.as_deref(), error.param.as_deref()), (expected, expected), "{code}");
+        }
     }
 
     #[test]

@@ -28,7 +28,8 @@ impl Failure<'_> {
     /// The usual meaning of status, `retry-after` and body.
     pub fn to_error(&self) -> ProviderError {
         let status = self.status;
-        let message = match self.message() {
+        let body = serde_json::from_slice(self.body).unwrap_or_default();
+        let message = match shown(&body) {
             Some(message) => format!("the provider answered {status}: {message}"),
             None => format!("the provider answered {status}"),
         };
@@ -37,6 +38,7 @@ impl Failure<'_> {
         // Some providers repeat a key they refuse.
         if error.kind != ErrorKind::Authentication && !self.body.is_empty() {
             error.detail = Some(clean(&String::from_utf8_lossy(self.body), LOGGED));
+            error = with_words(error, &body);
         }
         error
     }
@@ -55,9 +57,7 @@ impl Failure<'_> {
 
     /// What upstream says went wrong, fit to be shown.
     pub fn message(&self) -> Option<String> {
-        let body: Value = serde_json::from_slice(self.body).ok()?;
-        let message = clean(said(&body)?, SHOWN);
-        (!message.is_empty()).then_some(message)
+        shown(&serde_json::from_slice(self.body).ok()?)
     }
 
     /// How long upstream wants to be left alone: its `retry-after`, in seconds or as a date.
@@ -71,6 +71,19 @@ impl Failure<'_> {
             }
         }
     }
+}
+
+fn shown(body: &Value) -> Option<String> {
+    let message = clean(said(body)?, SHOWN);
+    (!message.is_empty()).then_some(message)
+}
+
+/// Adds what clients act on, where upstream says it as OpenAI does.
+fn with_words(error: ProviderError, body: &Value) -> ProviderError {
+    let body = body.get(0).unwrap_or(body);
+    let word = |name: &str| body.get("error").unwrap_or(body).get(name).and_then(Value::as_str);
+    let error = word("code").into_iter().fold(error, ProviderError::with_code);
+    word("param").into_iter().fold(error, ProviderError::with_param)
 }
 
 /// The message in the shapes that are in use.
@@ -145,6 +158,26 @@ mod tests {
         }
         for body in ["", "<html>busy</html>", "{}", r#"{"error": null}"#, r#"{"message": "\n"}"#] {
             assert_eq!(failure(500, &[], body).message(), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn upstreams_own_words_are_kept() {
+        for (status, body, code, param) in [
+            (
+                400,
+                r#"{"error": {"code": "too_long", "param": "messages"}}"#,
+                Some("too_long"),
+                Some("messages"),
+            ),
+            (400, r#"[{"error": {"code": "too_long", "param": null}}]"#, Some("too_long"), None),
+            (422, r#"{"message": "no", "code": "too_long"}"#, Some("too_long"), None),
+            (400, r#"{"error": {"code": 400, "param": ["a"]}}"#, None, None),
+            (400, r#"{"error": "too_long"}"#, None, None),
+            (401, r#"{"error": {"code": "sk-123"}}"#, None, None),
+        ] {
+            let error = failure(status, &[], body).to_error();
+            assert_eq!((error.code.as_deref(), error.param.as_deref()), (code, param), "{body}");
         }
     }
 

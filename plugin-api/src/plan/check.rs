@@ -14,12 +14,13 @@ impl Plan {
             Some(format!("the plan's version must be {}, not {}", Self::VERSION, self.version))
         } else if self.dialect != "openai" {
             Some(format!("the plan's dialect must be `openai`, not `{}`", self.dialect))
-        } else if self.chat.is_none() && self.embeddings.is_none() {
-            Some("the plan serves nothing: it needs `chat` or `embeddings`".to_owned())
+        } else if self.chat.is_none() && self.completions.is_none() && self.embeddings.is_none() {
+            Some("the plan serves nothing: it needs `chat`, `completions` or `embeddings`".to_owned())
         } else if self.stream.terminal.is_empty() {
             Some("the plan's `stream.terminal` is empty, so no stream would ever be complete".to_owned())
         } else {
-            let endpoints = [("chat", &self.chat), ("embeddings", &self.embeddings)];
+            let endpoints =
+                [("chat", &self.chat), ("completions", &self.completions), ("embeddings", &self.embeddings)];
             endpoints
                 .iter()
                 .find_map(|(name, endpoint)| url_problem(name, &endpoint.as_ref()?.url))
@@ -82,10 +83,11 @@ mod tests {
         let table: &[(Change, &str)] = &[
             (|plan| plan.version = 3, "version must be 1, not 3"),
             (|plan| plan.dialect = "latin".into(), "must be `openai`, not `latin`"),
-            (|plan| (plan.chat, plan.embeddings) = (None, None), "serves nothing"),
+            (|plan| (plan.chat, plan.completions, plan.embeddings) = (None, None, None), "serves nothing"),
             (|plan| plan.stream.terminal.clear(), "`stream.terminal` is empty"),
             (|plan| plan.chat = at("ftp://x"), "must begin with https://"),
             (|plan| plan.embeddings = at("https:///v1"), "`embeddings.url` names no host"),
+            (|plan| plan.completions = at("x/completions"), "`completions.url` must begin with https://"),
             (|plan| plan.chat = at("https://x/a b"), "holds a space"),
             (|plan| plan.chat = at("https://me:pw@x/"), "a user name or password"),
             (|plan| plan.chat = at("https://x/{{key}}/chat"), "outside its query"),

@@ -30,6 +30,10 @@ pub struct Plan {
     /// Where chat requests go; none if the plugin serves them itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<Endpoint>,
+    /// Where requests of the older text completions go; none if upstream has no such thing. They are then made
+    /// requests for chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completions: Option<Endpoint>,
     /// Where embeddings requests go; none if the plugin serves them itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embeddings: Option<Endpoint>,
@@ -127,6 +131,7 @@ impl Plan {
             version: Self::VERSION,
             dialect: "openai".into(),
             chat: endpoint("/chat/completions"),
+            completions: endpoint("/completions"),
             embeddings: endpoint("/embeddings"),
             headers: Vec::new(),
             model: ModelRule::default(),
@@ -148,6 +153,13 @@ impl Plan {
     #[must_use]
     pub fn with_default_model(mut self, model: impl Into<String>) -> Self {
         self.model.default = Some(model.into());
+        self
+    }
+
+    /// For an upstream that has chat only, and no text completions.
+    #[must_use]
+    pub fn without_completions(mut self) -> Self {
+        self.completions = None;
         self
     }
 
@@ -209,7 +221,18 @@ mod tests {
         let least = br#"{"version": 1, "dialect": "openai", "chat": {"url": "http://x/chat"}}"#;
         let plan = Plan::parse(least).unwrap();
         assert_eq!(plan.stream, StreamRule { include_usage: true, terminal: "[DONE]".into() });
-        assert!(plan.headers.is_empty() && plan.embeddings.is_none());
+        assert!(plan.headers.is_empty() && plan.embeddings.is_none() && plan.completions.is_none());
+    }
+
+    #[test]
+    fn text_completions_are_upstreams_or_nobodys() {
+        let plan = Plan::openai("https://x.test/v1/");
+        let url = plan.completions.as_ref().map(|endpoint| &*endpoint.url);
+        assert_eq!(url, Some("https://x.test/v1/completions"));
+        let without = plan.without_completions();
+        assert_eq!(without.completions, None);
+        assert!(!String::from_utf8(without.to_json()).unwrap().contains("\"completions\""));
+        assert_eq!(Plan::parse(&without.to_json()).unwrap(), without);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinSet, yield_now};
@@ -122,7 +122,7 @@ async fn serve(listener: TcpListener, parts: Parts) {
         let parts = Arc::clone(&parts);
         connections.spawn(async move {
             let mut socket = socket;
-            // Who only looks whether there is somebody, or asks for something else than chat, is not noted.
+            // Who asks for something else than chat is not noted.
             let Some((name, streamed)) = read_request(&mut socket).await else { return };
             let Some(part) = parts.lock().unwrap().get(&name).cloned() else { return };
             part.serve(socket, streamed).await;
@@ -130,6 +130,9 @@ async fn serve(listener: TcpListener, parts: Parts) {
         while connections.try_join_next().is_some() {}
     }
 }
+
+const MODELS: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{\"data\":[]}";
 
 /// Which part a request for chat is for, and whether it is for a stream.
 async fn read_request(socket: &mut TcpStream) -> Option<(String, bool)> {
@@ -143,6 +146,11 @@ async fn read_request(socket: &mut TcpStream) -> Option<(String, bool)> {
         }
     };
     let text = String::from_utf8(read[..head].to_vec()).unwrap();
+    if text.starts_with("GET ") {
+        // A check of its health finds it well: how it serves is all that is scripted.
+        socket.write_all(MODELS.as_bytes()).await.ok()?;
+        return None;
+    }
     let name = text.strip_prefix("POST /")?.split_once("/v1/chat/completions")?.0.to_owned();
     let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
     let whole = head + length.parse::<usize>().unwrap();

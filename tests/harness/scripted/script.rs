@@ -30,9 +30,6 @@ pub(super) enum Step {
     Reset,
 }
 
-/// The head's last line, after which only the end of the connection ends the answer.
-const UNTIL_CLOSED: (&str, &str) = ("connection", "close");
-
 impl Script {
     pub fn refuse() -> Self {
         Self(vec![Step::Refuse])
@@ -47,14 +44,11 @@ impl Script {
         Self::default()
     }
 
-    /// A head, and what follows until the connection is closed is the body.
+    /// A head, with these headers and the one that no other request follows on this connection: without a length of
+    /// its own, the body goes on until it is closed.
     pub fn head(status: &str, headers: &[(&str, &str)]) -> Self {
-        Self::bare_head(status, &[headers, &[UNTIL_CLOSED]].concat())
-    }
-
-    /// A head with these headers and no others.
-    pub fn bare_head(status: &str, headers: &[(&str, &str)]) -> Self {
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers = headers.iter().chain(&[("connection", "close")]);
+        let lines: String = headers.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         Self::default().send(format!("HTTP/1.1 {status}\r\n{lines}\r\n"))
     }
 
@@ -65,8 +59,7 @@ impl Script {
 
     /// The head of a stream whose pieces say how long they are, so that a cut is seen; for [`Self::piece`].
     pub fn stream_in_pieces() -> Self {
-        let headers = [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")];
-        Self::bare_head("200 OK", &headers)
+        Self::head("200 OK", &[("content-type", "text/event-stream"), ("transfer-encoding", "chunked")])
     }
 
     /// The head of a whole answer.

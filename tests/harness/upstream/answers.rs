@@ -1,5 +1,7 @@
 //! What the upstream answers, by the model that it is asked for.
 
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 /// What `odd` answers: members that nobody knows, and JSON that no library would write this way.
@@ -17,8 +19,35 @@ pub const ODD_CHUNKS: [&str; 3] = [
 /// And then this.
 pub const ODD_USAGE: &str = r#"{"id":"o-1","object":"chat.completion.chunk","created":1,"model":"odd-2","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4,"x_cached":1e0}}"#;
 
+/// What `odd` answers to who asks how a text goes on.
+pub const ODD_TEXT: &str = r#"{ "id":"t-1","object":"text_completion" ,"created":1,"model":"odd-2","x_own":{"n":1.50,"b":[ ]},
+  "choices":[{"text":"\u00e9 a","index":0,"logprobs":{"tokens":["\u00e9"," a"],"token_logprobs":[-1.50,-2e0]},"finish_reason":"length","x":1}],
+  "usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"x_cached":1e0}}"#;
+
+/// What it streams then.
+pub const ODD_TEXT_CHUNKS: [&str; 3] = [
+    r#"{"id":"t-1","object":"text_completion","created":1,"model":"odd-2","choices":[ {"text":"","index":0,"logprobs":null,"finish_reason":null} ],"usage":null}"#,
+    r#"{"id":"t-1","object":"text_completion","created":1,"model":"odd-2","choices":[{"text":"\u00e9 a","index":0,"x":1.50,"finish_reason":null}], "x_own" : {"kept":[ ]}}"#,
+    r#"{"id":"t-1","object":"text_completion","created":1,"model":"odd-2","choices":[{"text":"","index":0,"finish_reason":"length"}]}"#,
+];
+
+/// And then this.
+pub const ODD_TEXT_USAGE: &str = r#"{"id":"t-1","object":"text_completion","created":1,"model":"odd-2","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"x_cached":1e0}}"#;
+
 /// The vectors, for whatever model but `vectors`.
 pub const ODD_EMBEDDINGS: &str = r#"{"object":"list", "data":[{"object":"embedding","index":0,"embedding":[0.50,-1e-3]}],"model":"embed-2","usage":{"prompt_tokens":2,"total_tokens":2},"x":1}"#;
+
+/// An error with the status that the model's name ends with, and with OpenAI's members where they are wanted.
+pub(super) fn error(model: &str, prefix: &str, in_full: bool) -> Response {
+    let status: u16 = model.strip_prefix(prefix).unwrap().parse().unwrap();
+    let mut error = json!({ "message": "not like this" });
+    if in_full {
+        error["type"] = "its_type".into();
+        error["code"] = "context_length_exceeded".into();
+        error["param"] = "its.param[0]".into();
+    }
+    (StatusCode::from_u16(status).unwrap(), json!({ "error": error }).to_string()).into_response()
+}
 
 /// A whole answer.
 pub(super) fn whole(asked: &Value) -> Value {
@@ -55,6 +84,41 @@ pub(super) fn events(asked: &Value) -> Vec<String> {
         let choice = choice(index, "delta", json!({}), Value::Null, finish(asked));
         events.push(event(json!([choice]), Value::Null));
     }
+    if asked["stream_options"]["include_usage"] == true {
+        events.push(event(json!([]), usage(asked)));
+    }
+    events.push("data: [DONE]\n\n".to_owned());
+    events
+}
+
+/// How a text goes on, one choice for each prompt.
+pub(super) fn text(asked: &Value) -> Value {
+    let prompts = asked["prompt"].as_array().map_or(1, Vec::len);
+    let choices: Vec<Value> =
+        (0..prompts).map(|index| choice(index, "text", json!("a b c"), Value::Null, json!("stop"))).collect();
+    json!({
+        "id": "up-2", "object": "text_completion", "created": 1, "model": model(asked), "choices": choices,
+        "usage": usage(asked),
+    })
+}
+
+/// The events of the same, streamed.
+pub(super) fn text_events(asked: &Value) -> Vec<String> {
+    let event = |choices: Value, usage: Value| {
+        let chunk = json!({
+            "id": "up-2", "object": "text_completion", "created": 1, "model": model(asked), "choices": choices,
+            "usage": usage,
+        });
+        format!("data: {chunk}\n\n")
+    };
+    let says = |text: &str, finish: Value| {
+        event(json!([choice(0, "text", json!(text), Value::Null, finish)]), Value::Null)
+    };
+    let mut events: Vec<String> = ["a", " b", " c"].map(|text| says(text, Value::Null)).into();
+    if model(asked) == "cut" {
+        return events;
+    }
+    events.push(says("", json!("stop")));
     if asked["stream_options"]["include_usage"] == true {
         events.push(event(json!([]), usage(asked)));
     }

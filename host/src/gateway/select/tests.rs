@@ -34,7 +34,7 @@ fn outcome(snapshot: &Snapshot, target: Target<'_>, needs: &[Feature], rolls: &[
     let mut queue = select(snapshot, target)?;
     let mut rolls = rolls.iter().copied().chain(std::iter::repeat(0));
     let (mut names, mut passed) = (Vec::new(), Vec::new());
-    while let Some(next) = queue.next(needs, Instant::now(), &mut || rolls.next().unwrap()) {
+    while let Some(next) = queue.next(Needs::of(needs), Instant::now(), &mut || rolls.next().unwrap()) {
         match next {
             Next::Candidate(it) => {
                 names.push(format!("{}={}", it.provider.name(), it.model.as_deref().unwrap_or("-")));
@@ -45,6 +45,36 @@ fn outcome(snapshot: &Snapshot, target: Target<'_>, needs: &[Feature], rolls: &[
         }
     }
     Ok((names, passed))
+}
+
+/// Of a provider with a plan that has somewhere to ask how a text goes on, or has not.
+fn with_texts(name: &str, priority: i32, texts: bool) -> Arc<Provider> {
+    let mut plan = testing::plan("http://127.0.0.1:1");
+    plan.completions = plan.chat.clone().filter(|_| texts);
+    let mut settings = testing::settings(name);
+    settings.priority = priority;
+    testing::provider(settings, Some(plan))
+}
+
+#[test]
+fn what_chat_cannot_say_is_for_those_who_complete_texts() {
+    let snapshot = testing::snapshot(vec![with_texts("chat", 1, false), with_texts("texts", 2, true)]);
+    let beyond = BeyondChat { name: "echo", problem: "must be false" };
+    for (beyond_chat, expected) in [(None, "chat"), (Some(beyond), "texts")] {
+        let needs = Needs { features: &[Feature::ChatCompletion], beyond_chat };
+        let mut queue = select(&snapshot, Target::default()).unwrap();
+        let asked = loop {
+            match queue.next(needs, Instant::now(), &mut || 0).unwrap() {
+                Next::Candidate(it) => break it.provider.name().to_owned(),
+                Next::Passed(it, reason) => {
+                    let passed = Passed { provider: it.provider.name().to_owned(), reason };
+                    assert_eq!(passed.to_string(), "chat: has chat only, where echo must be false");
+                    assert_eq!((passed.beyond_chat(), passed.is_for_now()), (beyond_chat, false));
+                }
+            }
+        };
+        assert_eq!(asked, expected);
+    }
 }
 
 fn target<'a>(provider: &'a str, model: &'a str) -> Target<'a> {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use patchbay_plugin_api::plan::Endpoint;
 use tokio::time::Instant;
 
 use super::*;
@@ -27,7 +28,7 @@ fn admitted(provider: &Arc<Provider>) -> Admission {
 }
 
 async fn texts(provider: &Arc<Provider>) -> (Vec<Bytes>, Option<ProviderError>) {
-    let mut stream = match admitted(provider).stream(&body("{}"), &context()).await {
+    let mut stream = match admitted(provider).stream(Surface::Chat, &body("{}"), &context()).await {
         Ok(stream) => stream,
         Err(error) => return (Vec::new(), Some(error)),
     };
@@ -47,8 +48,10 @@ async fn a_whole_answer_is_upstreams_own_bytes() {
     let provider = asking(&upstream, |settings| {
         settings.extra_headers.insert("X-Title".into(), "me".into());
     });
-    let answer =
-        admitted(&provider).complete(&body(r#"{"model":"m","stream":true}"#), &context()).await.unwrap();
+    let answer = admitted(&provider)
+        .complete(Surface::Chat, &body(r#"{"model":"m","stream":true}"#), &context())
+        .await
+        .unwrap();
     assert_eq!(answer, testing::whole_answer("hi"));
     let seen = upstream.seen().remove(0);
     assert!(
@@ -60,6 +63,73 @@ async fn a_whole_answer_is_upstreams_own_bytes() {
         "{seen}"
     );
     assert_eq!(provider.condition(), Condition::Available);
+}
+
+/// As [`asking`], of an upstream that has text completions too.
+fn asking_for_texts(upstream: &Upstream) -> Arc<Provider> {
+    let mut plan = testing::plan(&upstream.url);
+    plan.completions = Some(Endpoint { url: format!("{}/v1/completions", upstream.url) });
+    testing::provider(testing::settings("p"), Some(plan))
+}
+
+#[tokio::test]
+async fn texts_are_asked_for_where_the_plan_says() {
+    let said = r#"{"choices":[{"text":"a"}]}"#;
+    let upstream = Upstream::answering(200, "application/json", said).await;
+    let provider = asking_for_texts(&upstream);
+    assert!(provider.has_planned(Surface::Texts) && !provider.has_planned(Surface::Embeddings));
+    let body = body(r#"{"prompt":[1,2],"stream":true}"#);
+    let answer = admitted(&provider).complete(Surface::Texts, &body, &context()).await.unwrap();
+    assert_eq!(answer, said);
+    let seen = upstream.seen().remove(0);
+    assert!(
+        seen.starts_with("POST /v1/completions") && seen.ends_with("\r\n\r\n{\"prompt\":[1,2]}"),
+        "{seen}"
+    );
+    // Who answers whole when asked for a stream has said it in the shape of a chunk.
+    let mut stream = admitted(&provider).stream(Surface::Texts, &body, &context()).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap()[0].json, said);
+    assert_eq!(stream.next().await, None);
+}
+
+#[tokio::test]
+async fn a_text_that_is_none_is_an_error() {
+    for (said, words) in [
+        (r#"{"choices":[{"message":{"content":"a"}}]}"#, "holds no text"),
+        (r#"{"choices":[]}"#, "holds no choices"),
+        ("<html>", "is not the JSON of a text completion"),
+        (r#"{"error":{"message":"no"}}"#, "no"),
+    ] {
+        let upstream = Upstream::answering(200, "application/json", said).await;
+        let asked = admitted(&asking_for_texts(&upstream));
+        let error = asked.complete(Surface::Texts, &body("{}"), &context()).await.unwrap_err();
+        assert!(error.message.contains(words), "{said}: {error}");
+    }
+    // Nobody asks a plugin for it.
+    let provider = testing::provider(testing::settings("p"), None);
+    for error in [
+        admitted(&provider).complete(Surface::Texts, &body("{}"), &context()).await.unwrap_err(),
+        admitted(&provider).stream(Surface::Texts, &body("{}"), &context()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind, ErrorKind::Unsupported);
+    }
+}
+
+/// Vendors have members of their own, by whatever name.
+#[tokio::test]
+async fn what_one_kind_of_answer_needs_is_nothing_in_another() {
+    for (surface, said) in [
+        (Surface::Chat, r#"{"choices":[{"message":{},"text":[5]}],"data":{"x":1}}"#),
+        (Surface::Texts, r#"{"choices":[{"text":"a","message":5}],"data":"x"}"#),
+        (Surface::Embeddings, r#"{"data":[],"choices":{"x":1}}"#),
+    ] {
+        let upstream = Upstream::answering(200, "application/json", said).await;
+        let mut plan = testing::plan(&upstream.url);
+        (plan.completions, plan.embeddings) = (plan.chat.clone(), plan.chat.clone());
+        let provider = testing::provider(testing::settings("p"), Some(plan));
+        let answer = admitted(&provider).complete(surface, &body("{}"), &context()).await;
+        assert_eq!(answer.unwrap(), said);
+    }
 }
 
 #[tokio::test]
@@ -115,7 +185,10 @@ async fn statuses_become_kinds() {
         let said = r#"{"error":{"message":"no, sk-abcdefgh1234"}}"#;
         let upstream = Upstream::answering(status, "application/json", said).await;
         // Two of them: one that was refused may rest.
-        let whole = admitted(&asking(&upstream, |_| {})).complete(&body("{}"), &context()).await.unwrap_err();
+        let whole = admitted(&asking(&upstream, |_| {}))
+            .complete(Surface::Chat, &body("{}"), &context())
+            .await
+            .unwrap_err();
         let (_, streamed) = texts(&asking(&upstream, |_| {})).await;
         assert_eq!((whole.kind, whole.status), (kind, Some(status)));
         assert_eq!(streamed.as_ref(), Some(&whole));
@@ -134,7 +207,7 @@ async fn a_success_that_is_none_is_an_error() {
         let upstream = Upstream::answering(200, "application/json", said).await;
         let provider = asking(&upstream, |_| {});
         assert_eq!(
-            admitted(&provider).complete(&body("{}"), &context()).await.unwrap_err().kind,
+            admitted(&provider).complete(Surface::Chat, &body("{}"), &context()).await.unwrap_err().kind,
             kind,
             "{said}"
         );
@@ -164,7 +237,7 @@ async fn every_time_limit_has_its_own_words() {
     let stalls = Upstream::script(vec![Step::Send(head), Step::Send(event), Step::Hang]).await;
 
     let error = admitted(&asking(&silent, |s| s.timeout = short))
-        .complete(&body("{}"), &context())
+        .complete(Surface::Chat, &body("{}"), &context())
         .await
         .unwrap_err();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::TimedOut, "no answer within 400ms"));
@@ -185,7 +258,7 @@ async fn dropping_a_stream_cancels_upstream_and_ends_the_count() {
     let event = format!("data: {}\n\n", testing::chunk("a")).into_bytes();
     let upstream = Upstream::script(vec![Step::Send(head), Step::Send(event), Step::Hang]).await;
     let provider = asking(&upstream, |_| {});
-    let mut stream = admitted(&provider).stream(&body("{}"), &context()).await.unwrap();
+    let mut stream = admitted(&provider).stream(Surface::Chat, &body("{}"), &context()).await.unwrap();
     assert!(stream.next().await.unwrap().is_ok());
     let in_flight = || provider.counters.in_flight.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(in_flight(), 1);
@@ -197,7 +270,7 @@ async fn dropping_a_stream_cancels_upstream_and_ends_the_count() {
 #[tokio::test]
 async fn without_a_plan_the_plugin_is_asked() {
     let provider = testing::provider(testing::settings("p"), None);
-    let error = admitted(&provider).complete(&body("{}"), &context()).await.unwrap_err();
+    let error = admitted(&provider).complete(Surface::Chat, &body("{}"), &context()).await.unwrap_err();
     // There is no plugin behind this one, so nobody answers.
     assert_eq!(
         (error.kind, error.message.as_str()),

@@ -38,6 +38,28 @@ pub(super) async fn of_response(response: Response, keys: &[SecretString]) -> Pr
         .with_status(status.as_u16())
         .with_detail(redact::clean(&String::from_utf8_lossy(&body), keys));
     error.retry_after = wait;
+    if kind != ErrorKind::Authentication {
+        error = with_words(error, error_in(&body), keys);
+    }
+    error
+}
+
+/// Adds the code and the parameter that upstream names, which clients act on.
+fn with_words(error: ProviderError, said: Option<&RawValue>, keys: &[SecretString]) -> ProviderError {
+    #[derive(Deserialize)]
+    struct Words<'a> {
+        #[serde(borrow)]
+        code: Option<&'a RawValue>,
+        #[serde(borrow)]
+        param: Option<&'a RawValue>,
+    }
+    let words = said.and_then(|said| serde_json::from_str::<Words<'_>>(said.get()).ok());
+    let Some(Words { code, param }) = words else { return error };
+    // Some upstreams have numbers or lists there.
+    let text = |word: Option<&RawValue>| serde_json::from_str::<String>(word?.get()).ok();
+    let error = text(code).iter().fold(error, |error, code| error.with_code(code));
+    let mut error = text(param).iter().fold(error, |error, param| error.with_param(param));
+    redact::clean_words(&mut error, keys);
     error
 }
 
@@ -51,7 +73,7 @@ pub(super) fn of_error_member(error: &RawValue, keys: &[SecretString]) -> Provid
     let kind = status.map_or(ErrorKind::Provider, kind_of);
     let mut failure = ProviderError::new(kind, message).with_detail(redact::clean(error.get(), keys));
     failure.status = status;
-    failure
+    with_words(failure, Some(error), keys)
 }
 
 /// What a status means for whoever asked.
@@ -83,6 +105,17 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 #[derive(Deserialize)]
 struct Code {
     code: u32,
+}
+
+/// The error in a body, or the body itself where upstream says it without such a member.
+fn error_in(body: &[u8]) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        error: Option<&'a RawValue>,
+    }
+    let outer: Outer<'_> = serde_json::from_slice(body).ok()?;
+    outer.error.or_else(|| serde_json::from_slice(body).ok())
 }
 
 /// The message in an error's body, whichever of the usual shapes it has; the body itself if it is plain text.
@@ -153,6 +186,24 @@ mod tests {
             (r#"{"error":"cut"#, None),
         ] {
             assert_eq!(message_in(body.as_bytes()).as_deref(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn upstreams_own_words_are_kept() {
+        for (body, code, param) in [
+            (r#"{"error":{"code":"too_long","param":"messages"}}"#, Some("too_long"), Some("messages")),
+            (r#"{"error":{"code":"too_long","param":null}}"#, Some("too_long"), None),
+            (r#"{"message":"no","code":"too_long"}"#, Some("too_long"), None),
+            (r#"{"error":{"code":400,"param":["a"]}}"#, None, None),
+            (r#"{"error":{"code":"two words","param":"sk-abcdefgh1"}}"#, None, None),
+            (r#"{"error":{"code":"the-key-itself"}}"#, None, None),
+            (r#"{"error":"too_long"}"#, None, None),
+            ("too_long", None, None),
+        ] {
+            let keys = [SecretString::from("the-key-itself")];
+            let error = with_words(ProviderError::invalid_input("no"), error_in(body.as_bytes()), &keys);
+            assert_eq!((error.code.as_deref(), error.param.as_deref()), (code, param), "{body}");
         }
     }
 

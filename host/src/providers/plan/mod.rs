@@ -9,31 +9,60 @@ mod stream;
 
 pub(super) use stream::PlanStream;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, Method};
 use patchbay_plugin_api::plan::Endpoint;
 use patchbay_plugin_api::{Plan, ProviderError};
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::{Error as _, IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{CallContext, Members, whole};
+use super::{CallContext, Members, Provider, Surface};
 use crate::config::ProviderSettings;
-use crate::services::http::{Request, Response};
+use crate::services::http::{Prepared, Request, Response};
 
 /// No whole answer is larger; images in answers come to a few megabytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
-/// A plan at work for one provider.
+/// The requests of one provider's plan, made once for each key.
+#[derive(Debug)]
+pub struct PreparedCalls {
+    chat: PerKey,
+    texts: PerKey,
+    embeddings: PerKey,
+}
+
+type PerKey = Box<[OnceLock<Result<Prepared, ProviderError>>]>;
+
+impl PreparedCalls {
+    /// None is made yet.
+    pub(crate) fn new(keys: usize) -> Self {
+        let empty = || (0..keys.max(1)).map(|_| OnceLock::new()).collect();
+        Self { chat: empty(), texts: empty(), embeddings: empty() }
+    }
+
+    fn of(&self, surface: Surface) -> &PerKey {
+        match surface {
+            Surface::Chat => &self.chat,
+            Surface::Texts => &self.texts,
+            Surface::Embeddings => &self.embeddings,
+        }
+    }
+}
+
+/// A plan at work for one call of a provider.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Planned<'a> {
     plan: &'a Plan,
+    surface: Surface,
     endpoint: &'a Endpoint,
+    prepared: &'a PerKey,
     settings: &'a Arc<ProviderSettings>,
-    key: Option<&'a SecretString>,
+    /// Of the key, in the provider's ring.
+    place: usize,
 }
 
 /// What an upstream answered to a request for a stream.
@@ -46,41 +75,12 @@ pub(super) enum Streamed {
 }
 
 impl<'a> Planned<'a> {
-    /// The plan, if it covers chat and is one this host can follow.
-    pub(super) fn chat(
-        plan: Option<&'a Plan>,
-        settings: &'a Arc<ProviderSettings>,
-        key: Option<&'a SecretString>,
-    ) -> Option<Self> {
-        let plan = plan.filter(|plan| can_follow(plan))?;
-        Some(Self { plan, endpoint: plan.chat.as_ref()?, settings, key })
-    }
-
-    /// The plan, if it covers embeddings and is one this host can follow.
-    pub(super) fn embeddings(
-        plan: Option<&'a Plan>,
-        settings: &'a Arc<ProviderSettings>,
-        key: Option<&'a SecretString>,
-    ) -> Option<Self> {
-        let plan = plan.filter(|plan| can_follow(plan))?;
-        Some(Self { plan, endpoint: plan.embeddings.as_ref()?, settings, key })
-    }
-
-    /// Asks for vectors; what comes back is upstream's own bytes.
-    pub(super) async fn embed(self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
-        #[derive(Deserialize)]
-        struct Shape<'a> {
-            #[serde(borrow)]
-            error: Option<&'a RawValue>,
-            data: Option<Vec<IgnoredAny>>,
-        }
-        let response = self.send(request::whole(self.plan, body), "application/json", call).await?;
-        let answer = response.body.collect(MAX_ANSWER_BYTES).await?;
-        match read(&answer) {
-            Ok(Shape { error: Some(error), .. }) => Err(failure::of_error_member(error, &self.settings.keys)),
-            Ok(Shape { data: Some(_), .. }) => Ok(answer),
-            _ => Err(ProviderError::unreadable("the provider's answer holds no embeddings")),
-        }
+    /// The plan, if it covers this and is one this host can follow.
+    pub(super) fn of(surface: Surface, provider: &'a Provider, place: usize) -> Option<Self> {
+        let plan = provider.plan.as_ref()?;
+        let endpoint = endpoint(surface, plan)?;
+        let prepared = provider.prepared.of(surface);
+        Some(Self { plan, surface, endpoint, prepared, settings: &provider.settings, place })
     }
 
     /// Asks for a whole answer; what comes back is upstream's own bytes.
@@ -97,35 +97,43 @@ impl<'a> Planned<'a> {
         if is_json(&response.headers) {
             let answer = response.body.collect(MAX_ANSWER_BYTES).await?;
             self.check_whole(&answer)?;
-            return Ok(Streamed::Whole(whole::as_chunk(&answer)?));
+            return Ok(Streamed::Whole(self.surface.as_chunk(answer)?));
         }
         let stream = PlanStream::new(response.body, &self.plan.stream.terminal, Arc::clone(self.settings));
         Ok(Streamed::Chunks(Box::new(stream)))
     }
 
-    async fn send(self, body: Bytes, accept: &str, call: &CallContext) -> Result<Response, ProviderError> {
-        let request = Request {
-            method: Method::POST,
-            url: self.endpoint.url.clone(),
-            headers: self.headers(accept),
-            body,
-            key: self.key.cloned(),
-            connect_timeout: self.settings.connect_timeout,
-            allow_http: self.settings.allow_http,
-        };
-        let response = call.http.send(request).await?;
+    async fn send(
+        self,
+        body: Bytes,
+        accept: &'static str,
+        call: &CallContext,
+    ) -> Result<Response, ProviderError> {
+        let prepared = self.prepared[self.place].get_or_init(|| self.prepare()).as_ref();
+        let prepared = prepared.map_err(Clone::clone)?;
+        let accept = (ACCEPT, HeaderValue::from_static(accept));
+        let response = call.http.send(prepared, [accept], body).await?;
         if response.status.is_success() {
             return Ok(response);
         }
         Err(failure::of_response(response, &self.settings.keys).await)
     }
 
+    fn prepare(self) -> Result<Prepared, ProviderError> {
+        Request {
+            method: Method::POST,
+            url: &self.endpoint.url,
+            headers: &self.headers(),
+            key: self.settings.keys.get(self.place),
+            connect_timeout: self.settings.connect_timeout,
+            allow_http: self.settings.allow_http,
+        }
+        .prepare()
+    }
+
     /// The plan's headers, then the operator's, which replace those of the same name.
-    fn headers(self, accept: &str) -> Vec<(String, String)> {
-        let mut headers = vec![
-            ("content-type".to_owned(), "application/json".to_owned()),
-            ("accept".to_owned(), accept.to_owned()),
-        ];
+    fn headers(self) -> Vec<(String, String)> {
+        let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         let planned = self.plan.headers.iter().map(|header| (&header.name, &header.value));
         for (name, value) in planned.chain(&self.settings.extra_headers) {
             headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
@@ -136,30 +144,45 @@ impl<'a> Planned<'a> {
 
     /// A status of success with an error or nothing in it is not a success.
     fn check_whole(self, answer: &[u8]) -> Result<(), ProviderError> {
+        /// What one surface has no use for may be anything in its answers: `data` in those of chat, say.
         #[derive(Deserialize)]
-        struct Shape<'a> {
+        struct Shape<'a, C, D> {
             #[serde(borrow)]
             error: Option<&'a RawValue>,
-            choices: Option<Vec<Choice>>,
+            choices: Option<C>,
+            data: Option<D>,
         }
         #[derive(Deserialize)]
         struct Choice {
             message: Option<IgnoredAny>,
+            text: Option<IgnoredAny>,
         }
-        let shape: Shape<'_> = read(answer).map_err(|error| {
-            ProviderError::unreadable("the provider's answer is not the JSON of a chat completion")
-                .with_detail(error.to_string())
-        })?;
-        match shape {
-            Shape { error: Some(error), .. } => Err(failure::of_error_member(error, &self.settings.keys)),
-            Shape { choices, .. } => match choices.as_deref().and_then(<[_]>::first) {
-                Some(Choice { message: Some(_) }) => Ok(()),
-                Some(Choice { message: None }) => {
-                    Err(ProviderError::unreadable("the provider's answer holds no message"))
-                }
-                None => Err(ProviderError::unreadable("the provider's answer holds no choices")),
-            },
+        let unreadable = |error: serde_json::Error| {
+            let message = match self.surface {
+                Surface::Chat => "the provider's answer is not the JSON of a chat completion",
+                Surface::Texts => "the provider's answer is not the JSON of a text completion",
+                Surface::Embeddings => "the provider's answer holds no embeddings",
+            };
+            ProviderError::unreadable(message).with_detail(error.to_string())
+        };
+        let (error, missing) = if self.surface == Surface::Embeddings {
+            let shape: Shape<'_, IgnoredAny, Vec<IgnoredAny>> = read(answer).map_err(unreadable)?;
+            (shape.error, shape.data.is_none().then_some("embeddings"))
+        } else {
+            let shape: Shape<'_, Vec<Choice>, IgnoredAny> = read(answer).map_err(unreadable)?;
+            let missing = match shape.choices.as_deref().and_then(<[_]>::first) {
+                None => Some("choices"),
+                Some(it) if self.surface == Surface::Texts => it.text.is_none().then_some("text"),
+                Some(it) => it.message.is_none().then_some("message"),
+            };
+            (shape.error, missing)
+        };
+        if let Some(error) = error {
+            return Err(failure::of_error_member(error, &self.settings.keys));
         }
+        missing.map_or(Ok(()), |what| {
+            Err(ProviderError::unreadable(format!("the provider's answer holds no {what}")))
+        })
     }
 }
 
@@ -168,8 +191,14 @@ fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> 
     serde_json::from_str(std::str::from_utf8(json).map_err(serde_json::Error::custom)?)
 }
 
-fn can_follow(plan: &Plan) -> bool {
-    plan.version == 1 && plan.dialect == "openai"
+/// Where a plan sends requests of this kind, if it is one this host can follow.
+pub(super) fn endpoint(surface: Surface, plan: &Plan) -> Option<&Endpoint> {
+    let endpoint = match surface {
+        Surface::Chat => &plan.chat,
+        Surface::Texts => &plan.completions,
+        Surface::Embeddings => &plan.embeddings,
+    };
+    endpoint.as_ref().filter(|_| plan.version == 1 && plan.dialect == "openai")
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

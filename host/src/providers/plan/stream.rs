@@ -1,9 +1,11 @@
 //! An answer in chunks, as an upstream of OpenAI's dialect streams it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use patchbay_plugin_api::{ErrorKind, ProviderError};
 
 use super::failure;
@@ -13,6 +15,9 @@ use crate::providers::sse::SseSplitter;
 use crate::services::http::Body;
 use crate::services::redact;
 
+/// No more than this is handed on together: whoever sends faster than anybody reads is not waited for.
+const MOST_TOGETHER_BYTES: usize = 16 * 1024;
+
 /// Chunks out of an upstream's events. Dropping it ends the request.
 #[derive(Debug)]
 pub(in crate::providers) struct PlanStream {
@@ -20,6 +25,9 @@ pub(in crate::providers) struct PlanStream {
     splitter: SseSplitter,
     terminal: Bytes,
     settings: Arc<ProviderSettings>,
+    /// What was read and not handed on yet.
+    ready: Vec<Chunk>,
+    ready_bytes: usize,
     /// An error that chunks before it go ahead of.
     failed: Option<ProviderError>,
     ended: bool,
@@ -32,14 +40,16 @@ impl PlanStream {
             splitter: SseSplitter::default(),
             terminal: Bytes::copy_from_slice(terminal.as_bytes()),
             settings,
+            ready: Vec::new(),
+            ready_bytes: 0,
             failed: None,
             ended: false,
         }
     }
 
-    /// The next chunks, as many as arrived together; none at the end. Cancel-safe: it waits only for bytes.
+    /// The next chunks, as many as arrived together; none at the end. Cancel-safe: what was read is kept.
     pub(in crate::providers) async fn next(&mut self) -> Option<Result<Vec<Chunk>, ProviderError>> {
-        loop {
+        while self.ready.is_empty() {
             if let Some(error) = self.failed.take() {
                 self.ended = true;
                 return Some(Err(error));
@@ -47,45 +57,53 @@ impl PlanStream {
             if self.ended {
                 return None;
             }
-            let mut chunks = Vec::new();
-            match self.body.next().await {
-                Some(Ok(bytes)) => {
-                    self.splitter.push(bytes);
-                    self.take_events(&mut chunks, SseSplitter::next_event);
-                }
-                Some(Err(error)) => self.failed = Some(error),
-                None => {
-                    // Some upstreams leave out the empty line behind the last event.
-                    self.take_events(&mut chunks, SseSplitter::finish);
-                    // What cannot be read there is half an event, and no nonsense of the provider's.
-                    let is_half = |error: &ProviderError| error.kind == ErrorKind::UnreadableAnswer;
-                    if !self.ended && self.failed.as_ref().is_none_or(is_half) {
-                        self.failed = Some(ProviderError::new(
-                            ErrorKind::BrokenStream,
-                            "the provider's stream ended before its end was announced",
-                        ));
-                    }
-                }
+            let read = self.body.next().await;
+            self.take(read);
+        }
+        while !self.ended && self.failed.is_none() && self.ready_bytes < MOST_TOGETHER_BYTES {
+            give_way().await;
+            let Some(read) = self.body.next().now_or_never() else { break };
+            self.take(read);
+        }
+        self.ready_bytes = 0;
+        Some(Ok(std::mem::take(&mut self.ready)))
+    }
+
+    /// Takes what was read of the body; none is its end.
+    fn take(&mut self, read: Option<Result<Bytes, ProviderError>>) {
+        match read {
+            Some(Ok(bytes)) => {
+                self.splitter.push(bytes);
+                self.take_events(SseSplitter::next_event);
             }
-            if !chunks.is_empty() {
-                return Some(Ok(chunks));
+            Some(Err(error)) => self.failed = Some(error),
+            None => {
+                // Some upstreams leave out the empty line behind the last event.
+                self.take_events(SseSplitter::finish);
+                // What cannot be read there is half an event, and no nonsense of the provider's.
+                let is_half = |error: &ProviderError| error.kind == ErrorKind::UnreadableAnswer;
+                if !self.ended && self.failed.as_ref().is_none_or(is_half) {
+                    self.failed = Some(ProviderError::new(
+                        ErrorKind::BrokenStream,
+                        "the provider's stream ended before its end was announced",
+                    ));
+                }
             }
         }
     }
 
     /// Takes out what the splitter has, up to the end of the stream or its failure.
-    fn take_events(
-        &mut self,
-        chunks: &mut Vec<Chunk>,
-        next: fn(&mut SseSplitter) -> Result<Option<Bytes>, ProviderError>,
-    ) {
+    fn take_events(&mut self, next: fn(&mut SseSplitter) -> Result<Option<Bytes>, ProviderError>) {
         while !self.ended && self.failed.is_none() {
             match next(&mut self.splitter) {
                 Ok(None) => break,
                 Ok(Some(data)) if data.trim_ascii() == self.terminal => self.ended = true,
                 Ok(Some(data)) if data.trim_ascii().is_empty() => {}
                 Ok(Some(data)) => match self.read(data) {
-                    Ok(chunk) => chunks.push(chunk),
+                    Ok(chunk) => {
+                        self.ready_bytes += chunk.json.len();
+                        self.ready.push(chunk);
+                    }
                     Err(error) => self.failed = Some(error),
                 },
                 Err(error) => self.failed = Some(error),
@@ -104,4 +122,18 @@ impl PlanStream {
             }
         }
     }
+}
+
+/// Lets everything run that could, once. The connection hands its pieces over one by one: after this the next one is
+/// there if it has arrived, and two pieces in one write cost the client and this host half of two writes.
+async fn give_way() {
+    let mut gave = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut gave, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

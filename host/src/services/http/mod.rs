@@ -8,6 +8,7 @@ mod key;
 // What can go wrong, said without secrets.
 mod failure;
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,23 +24,53 @@ use secrecy::SecretString;
 
 use pool::Pool;
 
-/// A request to an upstream.
+/// A request to an upstream, but for its body.
 #[derive(Debug)]
-pub struct Request {
+pub struct Request<'a> {
     /// `GET`, `POST`, ...
     pub method: Method,
     /// Absolute; its query may hold the key's placeholder.
-    pub url: String,
+    pub url: &'a str,
     /// Name and value; values may hold the key's placeholder, and are then left out without a key.
-    pub headers: Vec<(String, String)>,
-    /// The whole body.
-    pub body: Bytes,
+    pub headers: &'a [(String, String)],
     /// What goes in where the placeholder is.
-    pub key: Option<SecretString>,
+    pub key: Option<&'a SecretString>,
     /// The connection within this time.
     pub connect_timeout: Duration,
     /// Whether plain http is allowed beyond loopback.
     pub allow_http: bool,
+}
+
+/// A request that was checked and has its key: it can be sent again and again.
+pub struct Prepared {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    origin: Arc<str>,
+    loopback: bool,
+    connect_timeout: Duration,
+}
+
+/// Its URL may hold the key.
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+impl Request<'_> {
+    /// Checks it, and puts the key in.
+    pub fn prepare(&self) -> Result<Prepared, ProviderError> {
+        let url = parse_url(self)?;
+        Ok(Prepared {
+            method: self.method.clone(),
+            headers: fill_headers(self)?,
+            origin: origin_of(&url).into(),
+            loopback: is_loopback(&url),
+            connect_timeout: self.connect_timeout,
+            url,
+        })
+    }
 }
 
 /// The head of an answer, and its body on the way.
@@ -58,21 +89,33 @@ pub struct Response {
 pub struct HttpClient(Arc<Pool>);
 
 impl HttpClient {
-    /// Sends a request; done when the head of the answer is there. Dropping the future cancels.
-    pub async fn send(&self, request: Request) -> Result<Response, ProviderError> {
-        let url = parse_url(&request)?;
-        let headers = fill_headers(&request)?;
-        let origin = origin_of(&url);
-        let client = self.0.client(request.connect_timeout, is_loopback(&url))?;
-        let sent = client.request(request.method, url).headers(headers).body(request.body).send().await;
-        let response = sent.map_err(|error| failure::of_sending(error, &origin, request.connect_timeout))?;
+    /// Sends a request; done when the head of the answer is there. Dropping the future cancels. Headers in `more`
+    /// are sent unless the request has its own of that name.
+    pub async fn send(
+        &self,
+        request: &Prepared,
+        more: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+        body: Bytes,
+    ) -> Result<Response, ProviderError> {
+        let client = self.0.client(request.connect_timeout, request.loopback)?;
+        let mut headers = request.headers.clone();
+        for (name, value) in more {
+            headers.entry(name).or_insert(value);
+        }
+        let mut outgoing = reqwest::Request::new(request.method.clone(), request.url.clone());
+        *outgoing.headers_mut() = headers;
+        *outgoing.body_mut() = Some(body.into());
+        let origin = &request.origin;
+        let sent = client.execute(outgoing).await;
+        let response = sent.map_err(|error| failure::of_sending(error, origin, request.connect_timeout))?;
         let (parts, inner) = http::Response::<reqwest::Body>::from(response).into_parts();
-        Ok(Response { status: parts.status, headers: parts.headers, body: Body { inner, origin } })
+        let body = Body { inner, origin: Arc::clone(origin) };
+        Ok(Response { status: parts.status, headers: parts.headers, body })
     }
 }
 
-fn parse_url(request: &Request) -> Result<Url, ProviderError> {
-    let filled = key::fill_query(&request.url, request.key.as_ref())?;
+fn parse_url(request: &Request<'_>) -> Result<Url, ProviderError> {
+    let filled = key::fill_query(request.url, request.key)?;
     // Neither the parser's error nor the URL is shown: both may hold the key by now.
     let url = Url::parse(&filled)
         .map_err(|_| ProviderError::invalid_input("the upstream URL is not an absolute http or https URL"))?;
@@ -91,10 +134,10 @@ fn parse_url(request: &Request) -> Result<Url, ProviderError> {
     Err(ProviderError::invalid_input("the upstream URL is not an absolute http or https URL"))
 }
 
-fn fill_headers(request: &Request) -> Result<HeaderMap, ProviderError> {
+fn fill_headers(request: &Request<'_>) -> Result<HeaderMap, ProviderError> {
     let mut headers = HeaderMap::with_capacity(request.headers.len());
-    for (name, template) in &request.headers {
-        let Some(filled) = key::fill_header(template, request.key.as_ref()) else { continue };
+    for (name, template) in request.headers {
+        let Some(filled) = key::fill_header(template, request.key) else { continue };
         let parsed =
             HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(&filled.value).ok());
         let Some((name, mut value)) = parsed else {
@@ -124,7 +167,7 @@ fn is_loopback(url: &Url) -> bool {
 #[derive(Debug)]
 pub struct Body {
     inner: reqwest::Body,
-    origin: String,
+    origin: Arc<str>,
 }
 
 impl Body {

@@ -4,24 +4,31 @@ use secrecy::SecretString;
 use super::*;
 use crate::testing::Upstream;
 
-fn request(url: impl Into<String>) -> Request {
-    Request {
+/// Sends this with these headers and this key.
+async fn send(url: &str, headers: &[(&str, &str)], key: Option<&str>) -> Result<Response, ProviderError> {
+    let headers: Vec<(String, String)> =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let request = Request {
         method: Method::POST,
-        url: url.into(),
-        headers: Vec::new(),
-        body: Bytes::from_static(b"{}"),
-        key: Some(SecretString::from("s3cret+key")),
+        url,
+        headers: &headers,
+        key: key.map(SecretString::from).as_ref(),
         connect_timeout: Duration::from_secs(2),
         allow_http: false,
     }
+    .prepare()?;
+    assert!(!format!("{request:?}").contains("s3cret"));
+    HttpClient::default().send(&request, [], Bytes::from_static(b"{}")).await
 }
+
+const KEY: Option<&str> = Some("s3cret+key");
+const BEARER: (&str, &str) = ("authorization", "Bearer {{key}}");
 
 #[tokio::test]
 async fn the_key_goes_where_the_placeholder_is() {
     let upstream = Upstream::echo().await;
-    let mut request = request(format!("{}/v1?api-key={{{{key}}}}", upstream.url));
-    request.headers.push(("authorization".into(), "Bearer {{key}}".into()));
-    let answer = HttpClient::default().send(request).await.unwrap();
+    let url = format!("{}/v1?api-key={{{{key}}}}", upstream.url);
+    let answer = send(&url, &[BEARER], KEY).await.unwrap();
     assert_eq!(answer.status, StatusCode::OK);
     let seen = String::from_utf8(answer.body.collect(10_000).await.unwrap().to_vec()).unwrap();
     assert!(seen.contains("POST /v1?api-key=s3cret%2Bkey"), "{seen}");
@@ -31,11 +38,7 @@ async fn the_key_goes_where_the_placeholder_is() {
 #[tokio::test]
 async fn without_a_key_the_header_is_left_out() {
     let upstream = Upstream::echo().await;
-    let mut request = request(&upstream.url);
-    request.key = None;
-    request.headers.push(("authorization".into(), "Bearer {{key}}".into()));
-    request.headers.push(("x-title".into(), "me".into()));
-    let answer = HttpClient::default().send(request).await.unwrap();
+    let answer = send(&upstream.url, &[BEARER, ("x-title", "me")], None).await.unwrap();
     let seen = String::from_utf8(answer.body.collect(10_000).await.unwrap().to_vec()).unwrap();
     assert!(!seen.contains("authorization") && seen.contains("x-title: me"), "{seen}");
 }
@@ -50,14 +53,12 @@ async fn what_cannot_be_sent_is_refused_without_showing_the_key() {
         ("https://{{key}}.example.com/?a=1", "nowhere else"),
     ];
     for (url, words) in cases {
-        let error = HttpClient::default().send(request(url)).await.unwrap_err();
+        let error = send(url, &[], KEY).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidInput, "{url}");
         assert!(error.message.contains(words), "{url}: {error}");
         assert!(!format!("{error:?}").contains("s3cret"), "{url}");
     }
-    let mut bad = request("https://example.com");
-    bad.headers.push(("x-key".into(), "{{key}}\n".into()));
-    let error = HttpClient::default().send(bad).await.unwrap_err();
+    let error = send("https://example.com", &[("x-key", "{{key}}\n")], KEY).await.unwrap_err();
     assert!(!format!("{error:?}").contains("s3cret") && error.message.contains("x-key"), "{error}");
 }
 
@@ -67,7 +68,7 @@ async fn nobody_listening_is_a_connection_error() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let url = format!("http://{address}/v1?key={{{{key}}}}");
-    let error = HttpClient::default().send(request(url)).await.unwrap_err();
+    let error = send(&url, &[], KEY).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Connection);
     assert_eq!(error.message, format!("cannot connect to {address}"));
     assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
@@ -76,7 +77,7 @@ async fn nobody_listening_is_a_connection_error() {
 #[tokio::test]
 async fn a_body_beyond_the_limit_is_not_read() {
     let upstream = Upstream::answering(200, "application/json", "x".repeat(100_000)).await;
-    let answer = HttpClient::default().send(request(&upstream.url)).await.unwrap();
+    let answer = send(&upstream.url, &[], KEY).await.unwrap();
     let error = answer.body.collect(50_000).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::UnreadableAnswer);
 }

@@ -30,6 +30,9 @@ pub struct Config {
     base_url: String,
     /// The model of requests that name none.
     model: Option<String>,
+    /// Whether the server has the older text completions, as it has if nothing is said. If not, whoever asks for
+    /// them is served by chat.
+    completions: Option<bool>,
     /// Which of the key's organisations pays.
     organization: Option<String>,
     /// Headers sent with every request, in place of those of the same name.
@@ -100,6 +103,9 @@ impl HttpProvider for OpenAiCompatible {
 fn plan(config: &Config) -> Plan {
     let mut plan = Plan::openai(&config.base_url);
     plan.model.default.clone_from(&config.model);
+    if config.completions == Some(false) {
+        plan = plan.without_completions();
+    }
     if let Some(organization) = &config.organization {
         plan = plan.with_header("openai-organization", organization);
     }

@@ -123,6 +123,19 @@ fn credentials_and_health_are_asked_of_the_server() {
 }
 
 #[test]
+fn text_completions_are_left_to_chat_where_the_server_has_none() {
+    for (member, expected) in [
+        ("", Some("https://x.test/v1/completions")),
+        (r#", "completions": true"#, Some("https://x.test/v1/completions")),
+        (r#", "completions": false"#, None),
+    ] {
+        let (_host, provider) = make(&format!(r#"{{"base_url": "https://x.test/v1"{member}}}"#)).unwrap();
+        let endpoint = provider.plan().unwrap().completions;
+        assert_eq!(endpoint.as_ref().map(|endpoint| &*endpoint.url), expected, "{member}");
+    }
+}
+
+#[test]
 fn a_wrong_configuration_is_refused_in_a_sentence() {
     for (config, says) in [
         ("{}", "missing field `base_url`"),

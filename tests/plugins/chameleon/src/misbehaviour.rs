@@ -57,7 +57,10 @@ pub(crate) fn misbehave(place: Place, asked: bool) -> Result<()> {
         Place::Drop => "drop_",
     };
     match behaviour(asked).strip_prefix(place) {
-        Some("fail") => return Err(ProviderError::invalid_input("the chameleon was made to refuse")),
+        Some("fail") => {
+            let error = ProviderError::invalid_input("the chameleon was made to refuse");
+            return Err(error.with_code("made_to_refuse").with_param("messages[0]"));
+        }
         Some("panic") => panic!("the chameleon was made to panic"),
         Some("payload") => std::panic::panic_any(PanicsWhenDropped),
         Some("abort") => std::process::abort(),

@@ -1,0 +1,98 @@
+//! Texts that are gone on with: by those who have an endpoint for it as asked, by all others as chat.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use patchbay_plugin_api::ProviderError;
+
+use super::answer::{self, RawAnswer};
+use super::request::{BeyondChat, TextRequest};
+use super::select::{Candidate, Needs, Target};
+use super::serve::{Ask, Gateway, GatewayError};
+use super::stream::{Begun, CommittedAnswer};
+use crate::providers::{Admission, CallContext, Members, Surface};
+
+/// A whole answer, and whose shape it has.
+struct WholeText<'r>(&'r TextRequest);
+
+impl Ask for WholeText<'_> {
+    type Answer = (Bytes, Surface);
+
+    async fn ask(
+        &self,
+        candidate: &Candidate,
+        admission: Admission,
+        call: &CallContext,
+    ) -> Result<(Self::Answer, Option<String>), ProviderError> {
+        let (surface, body) = asked(self.0, candidate)?;
+        let raw = admission.complete(surface, &body, call).await?;
+        if surface == Surface::Chat {
+            // It is read to be translated, so there must be something to read.
+            answer::words_of(&raw)?;
+        }
+        let model = answer::model_of_choices(&raw)?;
+        Ok(((raw, surface), model))
+    }
+}
+
+/// An answer in chunks up to its first content, and whose shape they have.
+struct BeginningOfText<'r>(&'r TextRequest);
+
+impl Ask for BeginningOfText<'_> {
+    type Answer = (Begun, Surface);
+
+    async fn ask(
+        &self,
+        candidate: &Candidate,
+        admission: Admission,
+        call: &CallContext,
+    ) -> Result<(Self::Answer, Option<String>), ProviderError> {
+        let (surface, body) = asked(self.0, candidate)?;
+        let begun = Begun::wait(admission.stream(surface, &body, call).await?).await?;
+        let model = begun.facts.model.clone();
+        Ok(((begun, surface), model))
+    }
+}
+
+/// How a candidate is asked.
+fn asked(request: &TextRequest, candidate: &Candidate) -> Result<(Surface, Members), ProviderError> {
+    let surface = if candidate.provider.has_planned(Surface::Texts) { Surface::Texts } else { Surface::Chat };
+    let body = request.body_for(surface, candidate.model.as_deref());
+    // Those for whom this matters were passed over.
+    let body = body.map_err(|BeyondChat { name, .. }| ProviderError::unsupported(name))?;
+    Ok((surface, body))
+}
+
+impl Gateway {
+    /// A whole answer as it came, and the shape that it came in. Dropping the future cancels.
+    pub async fn complete_text(
+        &self,
+        request: &TextRequest,
+        request_id: &Arc<str>,
+    ) -> Result<(RawAnswer, Surface), GatewayError> {
+        let asked = self.first_of(request.target(), request.needs(), request_id, WholeText(request));
+        let ((raw, surface), served) = asked.await?;
+        Ok((RawAnswer { served, raw }, surface))
+    }
+
+    /// An answer that has begun, and the shape of its chunks. Dropping the future, or the answer, cancels.
+    pub async fn stream_text(
+        &self,
+        request: &TextRequest,
+        request_id: &Arc<str>,
+    ) -> Result<(CommittedAnswer, Surface), GatewayError> {
+        let asked = self.first_of(request.target(), request.needs(), request_id, BeginningOfText(request));
+        let ((begun, surface), served) = asked.await?;
+        Ok((begun.of(served), surface))
+    }
+}
+
+impl TextRequest {
+    fn target(&self) -> Target<'_> {
+        Target { model: self.model.as_deref(), ..Target::default() }
+    }
+
+    fn needs(&self) -> Needs<'static> {
+        Needs { features: &Self::NEEDS, beyond_chat: self.beyond_chat() }
+    }
+}

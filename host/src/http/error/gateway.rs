@@ -1,0 +1,207 @@
+//! Why a request was not served, in the terms of HTTP.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use patchbay_plugin_api::{ErrorKind, ProviderError};
+
+use super::ApiError;
+use crate::gateway::{Failed, GatewayError, Passed, RequestError, SelectError};
+
+impl From<RequestError> for ApiError {
+    fn from(error: RequestError) -> Self {
+        let param = match &error {
+            RequestError::Missing(name) | RequestError::Field { name, .. } => Some(*name),
+            RequestError::Messages(_) => Some("messages"),
+            RequestError::NotAnObject(_) => None,
+        };
+        let (code, short) = match error {
+            RequestError::NotAnObject(_) => ("invalid_json", "Invalid JSON"),
+            RequestError::Missing(_) => ("missing_field", "Missing required field"),
+            RequestError::Messages(_) => ("invalid_messages", "Invalid messages format"),
+            RequestError::Field { .. } => INVALID_FIELD,
+        };
+        let param = param.map(|name: &'static str| name.into());
+        Self { param, ..Self::new(StatusCode::BAD_REQUEST, code, short, error.to_string()) }
+    }
+}
+
+const INVALID_FIELD: (&str, &str) = ("invalid_field", "Invalid field");
+const LIMITED: &str = "The provider limits requests";
+const KEY_REFUSED: &str = "The provider does not accept the key";
+
+impl From<SelectError> for ApiError {
+    fn from(error: SelectError) -> Self {
+        const NOBODY: &str = "No providers available";
+        let mut details = error.to_string();
+        match error {
+            SelectError::NoProviders => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_providers", NOBODY, details)
+            }
+            SelectError::UnknownProvider { near, .. } => {
+                details.push_str(&meant(&near));
+                Self::new(StatusCode::NOT_FOUND, "provider_not_found", "Unknown provider", details)
+            }
+            SelectError::UnknownModel { near, .. } => {
+                details.push_str(&meant(&near));
+                let error = Self::new(StatusCode::NOT_FOUND, "model_not_found", "Unknown model", details);
+                Self { param: Some("model".into()), ..error }
+            }
+            SelectError::NothingAvailable { passed } => {
+                let reasons: Vec<String> = passed.iter().map(ToString::to_string).collect();
+                let details = format!("{details} ({})", reasons.join("; "));
+                if let Some(name) = only_to_be_changed(&passed) {
+                    let error = Self::new(StatusCode::BAD_REQUEST, INVALID_FIELD.0, INVALID_FIELD.1, details);
+                    return Self { param: Some(name.into()), ..error };
+                }
+                // What they would say if they were asked again.
+                let all_say = |what: fn(&Passed) -> bool| passed.iter().all(what);
+                let (status, code, short) = if all_say(Passed::is_limited) {
+                    (StatusCode::TOO_MANY_REQUESTS, ErrorKind::RateLimited.as_str(), LIMITED)
+                } else if all_say(Passed::is_refused) {
+                    (StatusCode::BAD_GATEWAY, ErrorKind::Authentication.as_str(), KEY_REFUSED)
+                } else {
+                    (StatusCode::SERVICE_UNAVAILABLE, "no_providers_available", NOBODY)
+                };
+                let error = Self::new(status, code, short, details);
+                Self { retry_after: passed.iter().filter_map(Passed::wait).min(), ..error }
+            }
+        }
+    }
+}
+
+/// The member without which somebody could be asked, if nobody else ever can.
+fn only_to_be_changed(passed: &[Passed]) -> Option<&'static str> {
+    let for_now = passed.iter().any(Passed::is_for_now);
+    passed.iter().find_map(Passed::beyond_chat).filter(|_| !for_now).map(|beyond| beyond.name)
+}
+
+fn meant(near: &[String]) -> String {
+    if near.is_empty() { String::new() } else { format!("; near names: {}", near.join(", ")) }
+}
+
+impl From<GatewayError> for ApiError {
+    fn from(error: GatewayError) -> Self {
+        let (last, earlier) = match error {
+            GatewayError::Select(error) => return error.into(),
+            GatewayError::Failed { last, earlier } => (last, earlier),
+        };
+        let mut failure = Self::of_provider(&last.provider, &last.error);
+        failure.status = upstreams_own(&last.error).unwrap_or(failure.status);
+        if !earlier.is_empty() {
+            let before: Vec<String> = earlier.iter().map(said).collect();
+            failure.details = format!("{}; before it {}", failure.details, before.join("; ")).into();
+        }
+        failure
+    }
+}
+
+fn said(failed: &Failed) -> String {
+    format!("{}: {}", failed.provider, failed.error.message)
+}
+
+/// The status that upstream gave, where it says more than the kind of failure does, and to the client.
+fn upstreams_own(error: &ProviderError) -> Option<StatusCode> {
+    let status = StatusCode::from_u16(error.status?).ok()?;
+    let of_request = error.kind == ErrorKind::InvalidInput
+        && matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY);
+    let not_there = matches!(error.kind, ErrorKind::InvalidInput | ErrorKind::Provider)
+        && status == StatusCode::NOT_FOUND;
+    (of_request || not_there).then_some(status)
+}
+
+impl ApiError {
+    /// A provider's failure.
+    pub(in crate::http) fn of_provider(name: &str, error: &ProviderError) -> Self {
+        let (status, short) = match error.kind {
+            ErrorKind::InvalidInput => (StatusCode::BAD_REQUEST, "The provider refused the request"),
+            ErrorKind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "Not supported by the provider"),
+            ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, LIMITED),
+            ErrorKind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "The provider did not answer in time"),
+            ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "The request was cancelled"),
+            ErrorKind::Connection => (StatusCode::BAD_GATEWAY, "The provider cannot be reached"),
+            ErrorKind::Authentication => (StatusCode::BAD_GATEWAY, KEY_REFUSED),
+            ErrorKind::BrokenStream => (StatusCode::BAD_GATEWAY, "The provider's answer broke off"),
+            ErrorKind::UnreadableAnswer => (StatusCode::BAD_GATEWAY, "The provider's answer is unreadable"),
+            ErrorKind::Panicked => (StatusCode::BAD_GATEWAY, "The provider's plugin failed"),
+            ErrorKind::Provider => (StatusCode::BAD_GATEWAY, "The provider failed"),
+        };
+        // Upstream's own words are the client's as far as they are about its request.
+        let of_request = error.kind == ErrorKind::InvalidInput || upstreams_own(error).is_some();
+        let upstream_code = error.code.clone().filter(|_| of_request);
+        let param = error.param.clone().filter(|_| of_request).map(Cow::Owned);
+        let mut details = format!("{name}: {}", error.message);
+        // Some clients, LangChain among them, look for it in the words alone.
+        if let Some(code) = upstream_code.as_ref().filter(|code| !error.message.contains(*code)) {
+            details.push_str(&format!(" ({code})"));
+        }
+        let failure = Self::new(status, error.kind.as_str(), short, details);
+        Self { retry_after: error.retry_after, param, upstream_code, ..failure }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::{BeyondChat, Reason};
+    use crate::plugins::Feature;
+    use crate::providers::Refusal;
+
+    fn failed(error: ProviderError) -> GatewayError {
+        GatewayError::Failed { last: Failed { provider: "p".to_owned(), error }, earlier: Vec::new() }
+    }
+
+    #[test]
+    fn upstreams_status_is_kept_where_it_is_about_the_request() {
+        for (kind, status, kept, code) in [
+            (ErrorKind::InvalidInput, 400, 400, "invalid_input"),
+            (ErrorKind::InvalidInput, 404, 404, "model_not_found"),
+            (ErrorKind::InvalidInput, 413, 413, "invalid_input"),
+            (ErrorKind::InvalidInput, 415, 400, "invalid_input"),
+            (ErrorKind::InvalidInput, 422, 422, "invalid_input"),
+            (ErrorKind::Provider, 404, 404, "model_not_found"),
+            (ErrorKind::Provider, 413, 502, "provider"),
+            (ErrorKind::Provider, 500, 502, "provider"),
+            (ErrorKind::Authentication, 404, 502, "authentication"),
+        ] {
+            let error = ApiError::from(failed(ProviderError::new(kind, "no").with_status(status)));
+            assert_eq!((error.status.as_u16(), error.openai_code()), (kept, code), "{kind} {status}");
+            // Outside of /v1 the code is that of the kind, as ever.
+            assert_eq!(error.code, kind.as_str());
+        }
+    }
+
+    #[test]
+    fn upstreams_words_are_the_clients_where_they_are_about_the_request() {
+        for (kind, status, message, code, details) in [
+            (ErrorKind::InvalidInput, 400, "too much", Some("too_long"), "p: too much (too_long)"),
+            (ErrorKind::InvalidInput, 400, "it is too_long", Some("too_long"), "p: it is too_long"),
+            (ErrorKind::Provider, 404, "no", Some("too_long"), "p: no (too_long)"),
+            (ErrorKind::Provider, 500, "no", None, "p: no"),
+            (ErrorKind::RateLimited, 429, "no", None, "p: no"),
+        ] {
+            let error = ProviderError::new(kind, message).with_status(status);
+            let error = ApiError::from(failed(error.with_code("too_long").with_param("messages")));
+            assert_eq!((error.upstream_code.as_deref(), &*error.details), (code, details));
+            assert_eq!(error.param.as_deref(), code.map(|_| "messages"), "{details}");
+        }
+    }
+
+    #[test]
+    fn what_only_the_client_can_change_is_a_bad_request() {
+        let echo = Reason::ChatOnly(BeyondChat { name: "echo", problem: "must be false" });
+        let lacks = Reason::Lacks(Feature::ChatCompletion);
+        let full = Reason::Refused(Refusal::Full(1));
+        for (reasons, status, param) in [
+            (&[echo][..], 400, Some("echo")),
+            (&[lacks, echo], 400, Some("echo")),
+            // Who is full now has another answer later.
+            (&[echo, full], 503, None),
+            (&[lacks], 503, None),
+        ] {
+            let passed = reasons.iter().map(|reason| Passed { provider: "p".to_owned(), reason: *reason });
+            let error = ApiError::from(SelectError::NothingAvailable { passed: passed.collect() });
+            assert_eq!((error.status.as_u16(), error.param.as_deref()), (status, param), "{reasons:?}");
+        }
+    }
+}
