@@ -45,6 +45,8 @@ mod health;
 mod keys;
 // What is said in OpenAI's dialect on both sides passes unchanged, whatever it is.
 mod transparent;
+// The way to upstreams: connections, encryption, proxies.
+mod outbound;
 // What clients made for OpenAI see.
 mod openai;
 // What they ask that was there before chat.

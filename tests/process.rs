@@ -85,6 +85,26 @@ async fn a_stream_finishes_before_the_host_ends() {
     host.ends_with(0).await;
 }
 
+/// There the connection outlives its requests, and is told to end while they go on.
+#[tokio::test]
+async fn a_stream_over_http2_finishes_too() {
+    let upstream = Upstream::start().await;
+    let host = gated_host(&upstream).await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let body = r#"{"model":"up/gated","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+    let path = "/v1/chat/completions";
+    let request = client.post(format!("{}{path}", host.address()));
+    upstream.release(1);
+    let begun = host.begin(path, request.header("content-type", "application/json").body(body)).await;
+    let mut stream = begun.unwrap();
+    assert!(stream.next().await.unwrap().is_some_and(|first| first.contains(r#""content":"a""#)));
+    host.signal(libc::SIGTERM);
+    eventually("the drain to begin", async || host.log().contains("draining").then_some(())).await;
+    upstream.release(10);
+    assert!(stream.rest().await.unwrap().ends_with("data: [DONE]\n\n"));
+    host.ends_with(0).await;
+}
+
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let upstream = Upstream::start().await;
