@@ -270,3 +270,27 @@ async fn models_are_listed_by_the_names_they_answer_to() {
     }
     host.stop().await;
 }
+
+#[tokio::test]
+async fn a_stream_says_that_it_lives_but_not_before_it_begins() {
+    let upstream = Upstream::start().await;
+    let host = Host::start(providers(&upstream).section("server", json!({ "keep_alive": 0.05 }))).await;
+    let ask = asking("open/gated", r#","stream":true"#);
+    upstream.release(1);
+    let mut begun = host.open(CHAT, &ask).await;
+    let mut waiting = std::pin::pin!(host.open(CHAT, &ask));
+    // As long as the one that has begun says so three times, the other one has had to wait.
+    while begun.text.matches(": keep-alive\n\n").count() < 3 {
+        tokio::select! {
+            _ = &mut waiting => panic!("an answer began before upstream's did"),
+            read = begun.next() => assert!(read.unwrap().is_some(), "{}", begun.text),
+        }
+    }
+    upstream.release(100);
+    for stream in [begun, waiting.await] {
+        let text = stream.rest().await.unwrap();
+        assert!(text.starts_with("data: {") && text.ends_with("data: [DONE]\n\n"), "{text}");
+        assert_eq!(text.replace(": keep-alive\n\n", "").matches("data: ").count(), 5, "{text}");
+    }
+    host.stop().await;
+}

@@ -159,6 +159,12 @@ static SERVER: Section = closed(&[
         "20971520",
         "The largest request body taken.",
     ),
+    key(
+        "keep_alive",
+        Shape::Seconds,
+        "15",
+        "After so many seconds without a chunk a stream of events sends a comment, lest somebody on the way cuts it.",
+    ),
     key("cors_origins", Shape::List(&Shape::Text), "[]", "Origins that browsers may call from."),
     key(
         "trusted_proxies",

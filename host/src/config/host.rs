@@ -55,6 +55,8 @@ pub struct ServerSettings {
     pub open: bool,
     /// The largest request body taken.
     pub max_body_bytes: usize,
+    /// Seconds without a chunk after which a stream of events says that it lives.
+    pub keep_alive: f64,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
     /// Peers whose forwarding headers count.

@@ -1,6 +1,5 @@
 //! `/api/chat` and `/api/chat/complete`.
 
-use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Json;
@@ -13,39 +12,36 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::body::WholeBody;
-use super::connection::Connection;
 use super::error::{ApiError, timestamp};
 use super::frames::{Form, Frames};
 use super::layers::RequestId;
+use super::recipient::Recipient;
 use super::state::AppState;
 use crate::gateway::{Answer, ChatRequest, CommittedAnswer, Served, Usage};
 
 /// The answer as it is generated.
 pub(super) async fn stream(
     State(state): State<AppState>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
-    Extension(connection): Extension<Connection>,
-    version: Version,
+    recipient: Recipient,
     headers: HeaderMap,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let request = ChatRequest::parse(&body)?;
     drop(body);
     let form = if wants_events(&headers) { Form::Events } else { Form::Text };
-    let answer = state.gateway.stream(&request, &request_id).await?;
-    streamed(answer, form, request_id, connection, version).await
+    let answer = state.gateway.stream(&request, &recipient.request_id).await?;
+    streamed(answer, form, recipient).await
 }
 
 /// The answer to a client that is sent the pieces as they come.
 pub(super) async fn streamed(
     answer: CommittedAnswer,
     form: Form,
-    request_id: Arc<str>,
-    connection: Connection,
-    version: Version,
+    recipient: Recipient,
 ) -> Result<Response, ApiError> {
     let names = used(&answer.served);
-    let frames = Frames::new(answer, form, request_id);
+    let Recipient { request_id, connection, version, keep_alive } = recipient;
+    let frames = Frames::new(answer, form, request_id, keep_alive);
     let body = if version < Version::HTTP_11 {
         // Without chunks, the end of the connection is the end of the answer: a cut one would look whole.
         Body::from(frames.collect().await?)

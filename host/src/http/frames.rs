@@ -19,9 +19,6 @@ use super::texts;
 use crate::gateway::{CommittedAnswer, Usage, text_of};
 use crate::providers::{Alarm, Chunk};
 
-/// Between events of a slow answer, so that nobody on the way takes the connection for dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
 /// A client that takes longer to read what it was sent is not told the rest of it.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
@@ -55,7 +52,8 @@ pub(super) struct Frames {
     answer: CommittedAnswer,
     form: Form,
     request_id: Arc<str>,
-    /// Goes off when nothing came for a while.
+    /// When nothing came for so long, an event says that the connection lives.
+    keep_alive: Duration,
     silence: Alarm,
     /// An error that the client was told, and has yet to be cut off for.
     told: Option<ProviderError>,
@@ -63,9 +61,14 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new(answer: CommittedAnswer, form: Form, request_id: Arc<str>) -> Self {
-        let silence = Alarm::at(Instant::now() + KEEP_ALIVE);
-        Self { answer, form, request_id, silence, told: None, ended: false }
+    pub(super) fn new(
+        answer: CommittedAnswer,
+        form: Form,
+        request_id: Arc<str>,
+        keep_alive: Duration,
+    ) -> Self {
+        let silence = Alarm::at(Instant::now() + keep_alive);
+        Self { answer, form, request_id, keep_alive, silence, told: None, ended: false }
     }
 
     /// The body that sends the pieces as they come; pulled by the client's reading.
@@ -104,7 +107,7 @@ impl Frames {
             return Some(Err(error));
         }
         while !self.ended {
-            self.silence.set(Instant::now() + KEEP_ALIVE);
+            self.silence.set(Instant::now() + self.keep_alive);
             let item = tokio::select! {
                 biased;
                 item = self.answer.next() => item,

@@ -10,9 +10,10 @@ mod state;
 mod access;
 mod error;
 mod layers;
-// What a request brings, and an answer on its way out.
+// What a request brings, who gets the answer, and the answer on its way out.
 mod body;
 mod frames;
+mod recipient;
 // The handlers, by audience.
 mod chat;
 mod edit;

@@ -4,35 +4,33 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse as _, Response};
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Version};
 use serde::Serialize;
 
 use super::body::WholeBody;
 use super::chat::{streamed, used};
-use super::connection::Connection;
 use super::error::{ApiError, not_found};
 use super::frames::Form;
 use super::layers::RequestId;
+use super::recipient::Recipient;
 use super::state::AppState;
 use crate::gateway::{ChatRequest, EmbedRequest, ListedModel, RawAnswer, find_model, list_models};
 
 /// An answer, whole or as it is generated: upstream's bytes either way.
 pub(super) async fn chat(
     State(state): State<AppState>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
-    Extension(connection): Extension<Connection>,
-    version: Version,
+    recipient: Recipient,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let request = ChatRequest::parse_openai(&body)?;
     drop(body);
     if !request.stream {
-        return Ok(whole(state.gateway.complete_raw(&request, &request_id).await?));
+        return Ok(whole(state.gateway.complete_raw(&request, &recipient.request_id).await?));
     }
-    let answer = state.gateway.stream(&request, &request_id).await?;
+    let answer = state.gateway.stream(&request, &recipient.request_id).await?;
     let form = Form::Chunks { usage: request.include_usage };
-    streamed(answer, form, request_id, connection, version).await
+    streamed(answer, form, recipient).await
 }
 
 /// Vectors.

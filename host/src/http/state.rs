@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::access::Access;
 use crate::config::ServerSettings;
@@ -23,6 +23,7 @@ pub struct Shared {
     pub(super) manager: Manager,
     pub(super) access: Access,
     pub(super) max_body_bytes: usize,
+    pub(super) keep_alive: Duration,
     pub(super) readiness: Readiness,
     pub(super) started: Instant,
 }
@@ -42,6 +43,7 @@ impl AppState {
             manager,
             access: Access::new(settings),
             max_body_bytes: settings.max_body_bytes,
+            keep_alive: Duration::from_secs_f64(settings.keep_alive),
             readiness,
             started: Instant::now(),
         }))

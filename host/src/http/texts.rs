@@ -2,21 +2,19 @@
 
 use std::borrow::Cow;
 
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::Version;
 use patchbay_plugin_api::ProviderError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::body::WholeBody;
 use super::chat::streamed;
-use super::connection::Connection;
 use super::error::ApiError;
 use super::frames::Form;
-use super::layers::RequestId;
 use super::openai::whole;
+use super::recipient::Recipient;
 use super::state::AppState;
 use crate::gateway::{TextRequest, words};
 use crate::providers::{Chunk, Members, Surface};
@@ -24,25 +22,23 @@ use crate::providers::{Chunk, Members, Surface};
 /// How a text goes on, whole or as it is generated.
 pub(super) async fn complete(
     State(state): State<AppState>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
-    Extension(connection): Extension<Connection>,
-    version: Version,
+    recipient: Recipient,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let request = TextRequest::parse(&body)?;
     drop(body);
     if !request.stream {
-        let (mut answer, surface) = state.gateway.complete_text(&request, &request_id).await?;
+        let (mut answer, surface) = state.gateway.complete_text(&request, &recipient.request_id).await?;
         if surface == Surface::Chat {
             let name = answer.served.provider.name();
             answer.raw = of_chat(&answer.raw).map_err(|error| ApiError::of_provider(name, &error))?;
         }
         return Ok(whole(answer));
     }
-    let (answer, surface) = state.gateway.stream_text(&request, &request_id).await?;
+    let (answer, surface) = state.gateway.stream_text(&request, &recipient.request_id).await?;
     let usage = request.include_usage;
     let form = if surface == Surface::Chat { Form::Texts { usage } } else { Form::Chunks { usage } };
-    streamed(answer, form, request_id, connection, version).await
+    streamed(answer, form, recipient).await
 }
 
 /// Chunks of chat as chunks of a text.
