@@ -278,7 +278,7 @@ async fn a_stream_says_that_it_lives_but_not_before_it_begins() {
     let ask = asking("open/gated", r#","stream":true"#);
     upstream.release(1);
     let mut begun = host.open(CHAT, &ask).await;
-    let mut waiting = std::pin::pin!(host.open(CHAT, &ask));
+    let mut waiting = Box::pin(host.open(CHAT, &ask));
     // As long as the one that has begun says so three times, the other one has had to wait.
     while begun.text.matches(": keep-alive\n\n").count() < 3 {
         tokio::select! {
@@ -287,7 +287,8 @@ async fn a_stream_says_that_it_lives_but_not_before_it_begins() {
         }
     }
     upstream.release(100);
-    for stream in [begun, waiting.await] {
+    let second = waiting.await;
+    for stream in [begun, second] {
         let text = stream.rest().await.unwrap();
         assert!(text.starts_with("data: {") && text.ends_with("data: [DONE]\n\n"), "{text}");
         assert_eq!(text.replace(": keep-alive\n\n", "").matches("data: ").count(), 5, "{text}");

@@ -79,6 +79,18 @@ impl ErrorKind {
         Self::ALL.into_iter().find(|kind| kind.code() == code).unwrap_or(Self::Provider)
     }
 
+    /// What an upstream's status of failure means for whoever asked.
+    pub const fn of_status(status: u16) -> Self {
+        match status {
+            400 | 413 | 415 | 422 => Self::InvalidInput,
+            401 | 403 => Self::Authentication,
+            408 | 504 => Self::TimedOut,
+            429 => Self::RateLimited,
+            // A model that is not there (404) or no credit (402) is this provider's failure: another may do it.
+            _ => Self::Provider,
+        }
+    }
+
     /// The word for it in logs, metrics and answers.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -41,6 +41,8 @@ impl Condition {
     /// What a check that failed says.
     pub(super) fn after_check(error: &ProviderError) -> Self {
         match error.kind {
+            // It answers, and has no such page.
+            _ if matches!(error.status, Some(404 | 405 | 501)) => Self::Available,
             ErrorKind::RateLimited => Self::Busy,
             ErrorKind::Connection | ErrorKind::Authentication => Self::Unavailable,
             _ => Self::Degraded,

