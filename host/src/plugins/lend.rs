@@ -3,31 +3,26 @@
 //! Everything a plugin hands over is copied into the host's own types before anything is done with it. HTTP runs
 //! on the host's main runtime, whose pools all providers share; only its results come to the plugin's thread.
 
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::{Context, Poll};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use abi_stable::std_types::{ROption, RResult, RSliceMut, RStr, RVec};
 use async_ffi::{FutureExt as _, LocalFfiFuture};
 use bytes::Bytes;
-use futures_util::Stream;
-use futures_util::stream::BoxStream;
 use patchbay_plugin_api::abi::{
     AbiError, Header, HostContext, HostServices, HttpRequest, HttpResponse, Now, PullStream, RawInterface,
     log_level,
 };
-use patchbay_plugin_api::{ErrorKind, ProviderError, Result};
+use patchbay_plugin_api::{ErrorKind, ProviderError};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info, trace, warn};
 
+use super::body::{self, Body};
 use super::fetch::{Fetch, Incoming, Outgoing};
 use super::pulse::{OnPanic, Pulse};
 use super::slot::Operation;
-use crate::services::http::Together;
 use crate::services::redact;
 
 /// What lies behind the [`HostContext`] of one instance. Kept until the generation's threads have ended, as plugin
@@ -126,78 +121,29 @@ extern "C" fn http(
             .collect(),
         body: Bytes::copy_from_slice(&request.body),
     };
-    let fetching = AbortOnDropHandle::new(lender.main.spawn(loan.fetch.fetch(outgoing)));
-    let (main, pulse) = (lender.main.clone(), Arc::clone(&lender.pulse));
+    let (fetching, main) = (loan.fetch.fetch(outgoing), lender.main.clone());
+    let fetched = async move {
+        let Incoming { status, headers, body } = fetching.await?;
+        Ok((status, headers, body::read(body, &main)))
+    };
+    let fetched = AbortOnDropHandle::new(lender.main.spawn(fetched));
+    let pulse = Arc::clone(&lender.pulse);
     let operation = Operation::start(&lender.pulse, async move {
-        let incoming = match fetching.await {
-            Ok(fetched) => fetched?,
-            Err(_) => return Err(ProviderError::new(ErrorKind::Cancelled, "the request was given up")),
-        };
-        Ok(respond(incoming, &main, pulse))
+        let given_up = |_| Err(ProviderError::new(ErrorKind::Cancelled, "the request was given up"));
+        match fetched.await.unwrap_or_else(given_up) {
+            Ok((status, headers, body)) => RResult::ROk(respond(status, headers, Body::new(body, pulse))),
+            Err(error) => RResult::RErr(AbiError::from(error)),
+        }
     });
-    async move { operation.await.map_err(AbiError::from).into() }.into_local_ffi()
+    operation.into_local_ffi()
 }
 
-fn respond(incoming: Incoming, main: &Handle, pulse: Arc<Pulse>) -> HttpResponse {
-    let headers = incoming.headers.into_iter();
+fn respond(status: u16, headers: Vec<(String, String)>, body: Body) -> HttpResponse {
+    let headers = headers.into_iter();
     HttpResponse {
-        status: incoming.status,
+        status,
         headers: headers.map(|(name, value)| Header { name: name.into(), value: value.into() }).collect(),
-        body: PullStream::new(Body { pieces: Some(pump(incoming.body, main)), next: None, pulse }),
-    }
-}
-
-type Pieces = mpsc::Receiver<Result<Bytes>>;
-
-/// Reads the body on the main runtime, one piece ahead of the plugin, until the plugin drops its end.
-fn pump(body: BoxStream<'static, Result<Bytes>>, main: &Handle) -> Pieces {
-    let mut body = Together::new(body);
-    let (sender, receiver) = mpsc::channel(1);
-    main.spawn(async move {
-        while let Ok(place) = sender.reserve().await {
-            tokio::select! {
-                piece = body.next() => match piece {
-                    Some(piece) => place.send(piece),
-                    None => break,
-                },
-                () = sender.closed() => break,
-            }
-        }
-    });
-    receiver
-}
-
-/// The body as the plugin polls it, on its own thread.
-struct Body {
-    pieces: Option<Pieces>,
-    next: Option<Operation<(Pieces, Option<Result<Bytes>>)>>,
-    pulse: Arc<Pulse>,
-}
-
-impl Stream for Body {
-    type Item = std::result::Result<RVec<u8>, AbiError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if let Some(mut pieces) = this.pieces.take() {
-            match pieces.try_recv() {
-                Ok(piece) => {
-                    this.pieces = Some(pieces);
-                    return Poll::Ready(Some(piece.map(|bytes| RVec::from(&*bytes)).map_err(AbiError::from)));
-                }
-                Err(mpsc::error::TryRecvError::Disconnected) => return Poll::Ready(None),
-                Err(mpsc::error::TryRecvError::Empty) => {
-                    this.next = Some(Operation::start(&this.pulse, async move {
-                        let piece = pieces.recv().await;
-                        (pieces, piece)
-                    }));
-                }
-            }
-        }
-        let Some(next) = &mut this.next else { return Poll::Ready(None) };
-        let Poll::Ready((pieces, piece)) = Pin::new(next).poll(context) else { return Poll::Pending };
-        (this.next, this.pieces) = (None, Some(pieces));
-        Poll::Ready(piece.map(|piece| piece.map(|bytes| RVec::from(&*bytes)).map_err(AbiError::from)))
+        body: PullStream::new(body),
     }
 }
 
@@ -283,6 +229,7 @@ extern "C" fn get_service(_: HostContext, _: RStr<'_>, _: u32) -> ROption<RawInt
 mod tests {
     use futures_util::FutureExt as _;
     use futures_util::future::BoxFuture;
+    use patchbay_plugin_api::Result;
 
     use super::*;
 

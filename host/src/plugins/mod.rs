@@ -47,6 +47,8 @@ mod call_keys;
 mod fetch;
 // Operations of the host that a plugin waits for.
 mod slot;
+// Bodies on their way to a plugin's thread.
+mod body;
 // The host's services as functions of the ABI.
 mod lend;
 // Trying a library out in a process of its own.

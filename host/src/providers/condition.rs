@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use patchbay_plugin_api::{ErrorKind, ProviderError};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::breaker;
-use tokio::time::Instant;
 
 /// What is known of a provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -92,5 +92,39 @@ impl LastCondition {
     /// Replaces it.
     pub(super) fn set(&self, condition: Condition, now: Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (condition, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_is_got() {
+        let last = LastCondition::default();
+        assert_eq!(last.get(), Condition::Unknown);
+        let now = Instant::now();
+        for condition in [Condition::Available, Condition::Busy, Condition::Degraded, Condition::Unavailable]
+        {
+            last.set(condition, now);
+            assert_eq!(last.get(), condition);
+        }
+        assert_eq!(last.age(now + Duration::from_secs(3)), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn what_a_check_that_failed_says() {
+        for (kind, status, expected) in [
+            (ErrorKind::Connection, None, Condition::Unavailable),
+            (ErrorKind::Authentication, Some(401), Condition::Unavailable),
+            (ErrorKind::RateLimited, Some(429), Condition::Busy),
+            (ErrorKind::Provider, Some(500), Condition::Degraded),
+            (ErrorKind::TimedOut, None, Condition::Degraded),
+            // Whoever has no list of models may serve chat all the same.
+            (ErrorKind::Provider, Some(404), Condition::Available),
+        ] {
+            let error = ProviderError { status, ..ProviderError::new(kind, "x") };
+            assert_eq!(Condition::after_check(&error), expected, "{kind} {status:?}");
+        }
     }
 }
