@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::time::Duration;
 
+use serde::de::{Deserialize as _, Deserializer, Error as _};
 use serde_json::{Map, Value};
 
 use super::describe::{Key, Section, Shape};
@@ -171,7 +173,21 @@ pub(super) fn is(shape: &Shape, value: &Value) -> bool {
 }
 
 fn is_time(seconds: f64) -> bool {
-    std::time::Duration::try_from_secs_f64(seconds).is_ok_and(|time| !time.is_zero())
+    duration(seconds).is_some()
+}
+
+/// A time in seconds: longer than none, and short enough to be added to now.
+pub(super) fn duration(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero() && *time <= LONGEST_TIME)
+}
+
+/// Ten years.
+pub(super) const LONGEST_TIME: Duration = Duration::from_secs(315_360_000);
+
+/// For values that were checked.
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = f64::deserialize(deserializer)?;
+    duration(seconds).ok_or_else(|| D::Error::custom(format_args!("{seconds} is not a time in seconds")))
 }
 
 /// A text is as exact as it is written; a number is as far as a computer's are.

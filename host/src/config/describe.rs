@@ -78,7 +78,7 @@ impl Shape {
             Self::Flag => "true or false".to_owned(),
             Self::Whole { least, most } => expected_numbers("a whole number", *least, *most),
             Self::Number { least, most } => format!("a number from {least} to {most}"),
-            Self::Seconds => "a time in seconds, above 0".to_owned(),
+            Self::Seconds => "a time in seconds, above 0 and up to ten years".to_owned(),
             Self::Text | Self::Secret => "a text".to_owned(),
             Self::OneOf(words) => {
                 let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::check::seconds;
 use super::describe::{ROOT, Shape};
 use super::entry::ProviderEntry;
 use super::environment::{Environment, Set};
@@ -55,8 +57,9 @@ pub struct ServerSettings {
     pub open: bool,
     /// The largest request body taken.
     pub max_body_bytes: usize,
-    /// Seconds without a chunk after which a stream of events says that it lives.
-    pub keep_alive: f64,
+    /// The time without a chunk after which a stream of events says that it lives.
+    #[serde(deserialize_with = "seconds")]
+    pub keep_alive: Duration,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
     /// Peers whose forwarding headers count.
@@ -81,13 +84,15 @@ pub struct RoutingSettings {
     pub breaker: BreakerSettings,
 }
 
-/// How long, and how often, a request goes on being tried. Times are in seconds.
+/// How long, and how often, a request goes on being tried.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct RetrySettings {
     /// No try but the first goes on for longer, counted from the request's arrival.
-    pub deadline: f64,
+    #[serde(deserialize_with = "seconds")]
+    pub deadline: Duration,
     /// A provider that wants to be left alone for longer is not waited for.
-    pub longest_wait: f64,
+    #[serde(deserialize_with = "seconds")]
+    pub longest_wait: Duration,
     /// Second tries at one provider, for each request it gets.
     pub budget: f64,
 }
@@ -126,26 +131,30 @@ impl Strategy {
     pub const ALL: [Self; 4] = [Self::PriorityFirst, Self::RoundRobin, Self::Weighted, Self::LeastLatency];
 }
 
-/// The circuit breaker. Times are in seconds.
+/// The circuit breaker.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct BreakerSettings {
     /// So many failures in a row, within the window, open it.
     pub failures: u32,
     /// See `failures`.
-    pub window: f64,
+    #[serde(deserialize_with = "seconds")]
+    pub window: Duration,
     /// How long it stays open.
-    pub open_for: f64,
+    #[serde(deserialize_with = "seconds")]
+    pub open_for: Duration,
 }
 
-/// The `health` section. Times are in seconds.
+/// The `health` section.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct HealthSettings {
     /// Whether they are checked at all.
     pub enabled: bool,
     /// Between two checks of a provider that served nothing in between.
-    pub interval: f64,
+    #[serde(deserialize_with = "seconds")]
+    pub interval: Duration,
     /// A check may take this long.
-    pub timeout: f64,
+    #[serde(deserialize_with = "seconds")]
+    pub timeout: Duration,
     /// Checks at one time.
     pub concurrency: usize,
 }
@@ -187,7 +196,11 @@ impl Default for RoutingSettings {
             default_strategy: Strategy::PriorityFirst,
             fallback: true,
             chains: BTreeMap::new(),
-            retries: RetrySettings { deadline: 120.0, longest_wait: 5.0, budget: 0.2 },
+            retries: RetrySettings {
+                deadline: Duration::from_secs(120),
+                longest_wait: Duration::from_secs(5),
+                budget: 0.2,
+            },
             breaker: BreakerSettings::default(),
         }
     }
@@ -195,14 +208,19 @@ impl Default for RoutingSettings {
 
 impl Default for BreakerSettings {
     fn default() -> Self {
-        Self { failures: 5, window: 30.0, open_for: 15.0 }
+        Self { failures: 5, window: Duration::from_secs(30), open_for: Duration::from_secs(15) }
     }
 }
 
 /// What holds until the first configuration is in force. A test compares it with the description.
 impl Default for HealthSettings {
     fn default() -> Self {
-        Self { enabled: true, interval: 30.0, timeout: 10.0, concurrency: 8 }
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_secs(10),
+            concurrency: 8,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::check::duration;
 use super::entry::ProviderEntry;
 use super::origin::EffectiveValue;
 
@@ -119,9 +120,7 @@ impl ProviderSettings {
         }
         let seconds = |key: &str, value: Option<f64>| match value {
             None => Ok(None),
-            Some(value) => Duration::try_from_secs_f64(value)
-                .ok()
-                .filter(|duration| !duration.is_zero())
+            Some(value) => duration(value)
                 .map(Some)
                 .ok_or_else(|| format!("\"{key}\" of \"{name}\" is {value}, not a time in seconds")),
         };

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::check::LONGEST_TIME;
 use super::describe::{ROOT, Section, Shape};
 
 /// Draft 2020-12.
@@ -49,7 +50,7 @@ fn shape(shape: &Shape) -> Value {
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Whole { least, most } => json!({"type": "integer", "minimum": least, "maximum": most}),
         Shape::Number { least, most } => json!({"type": "number", "minimum": least, "maximum": most}),
-        Shape::Seconds => json!({"type": "number", "exclusiveMinimum": 0}),
+        Shape::Seconds => json!({"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_TIME.as_secs()}),
         Shape::Text | Shape::Secret => json!({"type": "string"}),
         Shape::OneOf(words) => json!({"type": "string", "enum": words}),
         Shape::Enabled => json!({"enum": [true, false, "auto"]}),

@@ -18,6 +18,9 @@ use crate::providers::{Admission, CallContext, Refusal};
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
+/// Upstreams ask for any time they like, and clocks have an end.
+const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// So many of those who did not serve are named in the explanation of who did.
 const MOST_EXPLAINED: usize = 8;
 
@@ -64,7 +67,7 @@ impl<'r> Attempts<'r> {
         began: Instant,
     ) -> Self {
         let retries = routing.retries.clone();
-        let deadline = began + Duration::from_secs_f64(retries.deadline);
+        let deadline = began + retries.deadline;
         let (passed, failed, later) = (Vec::new(), Vec::new(), Vec::new());
         let fallback = routing.fallback;
         Self { call, needs, queue, dice, fallback, retries, deadline, passed, failed, again: None, later }
@@ -99,7 +102,7 @@ impl<'r> Attempts<'r> {
         loop {
             let soonest = (0..self.later.len()).min_by_key(|place| self.later[*place].at)?;
             let Later { mut tried, at } = self.later.swap_remove(soonest);
-            let longest = Instant::now() + Duration::from_secs_f64(self.retries.longest_wait);
+            let longest = Instant::now() + self.retries.longest_wait;
             if at > longest || at >= self.deadline {
                 return None;
             }
@@ -140,7 +143,7 @@ impl<'r> Attempts<'r> {
 
     /// What a try that reached the limit failed with.
     pub(super) fn overdue(&self) -> ProviderError {
-        let within = humantime::format_duration(Duration::from_secs_f64(self.retries.deadline));
+        let within = humantime::format_duration(self.retries.deadline);
         ProviderError::new(ErrorKind::TimedOut, format!("no answer within {within}, all tries together"))
     }
 
@@ -175,7 +178,9 @@ impl<'r> Attempts<'r> {
         match refusal {
             Some(refusal) => self.postpone(tried, refusal),
             None if passes(error) && tried.rounds < provider.settings.retry_attempts => {
-                let wait = self.backoff(tried.rounds).max(error.retry_after.unwrap_or_default());
+                // Who asks for longer than anybody would wait is not waited for; whatever number it sent.
+                let asked = error.retry_after.unwrap_or_default().min(LONGEST_ASKED);
+                let wait = self.backoff(tried.rounds).max(asked);
                 self.later.push(Later { tried, at: now + wait });
             }
             None => {}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
@@ -57,7 +57,7 @@ pub(super) async fn check(
         let details = format!("The plugin of {name} does not support health_check");
         return Err(ApiError::unsupported(details));
     }
-    let Checked { condition, reason, took } = provider.check(Duration::from_secs_f64(limit)).await;
+    let Checked { condition, reason, took } = provider.check(limit).await;
     let body = json!({
         "name": provider.name(),
         "status": condition,

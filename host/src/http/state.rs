@@ -43,7 +43,7 @@ impl AppState {
             manager,
             access: Access::new(settings),
             max_body_bytes: settings.max_body_bytes,
-            keep_alive: Duration::from_secs_f64(settings.keep_alive),
+            keep_alive: settings.keep_alive,
             readiness,
             started: Instant::now(),
         }))

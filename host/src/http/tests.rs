@@ -44,7 +44,7 @@ impl Host {
             port: 0,
             open: false,
             max_body_bytes: 2000,
-            keep_alive: 15.0,
+            keep_alive: Duration::from_secs(15),
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             admin_token: None,

@@ -74,8 +74,8 @@ impl Breaker {
     pub(crate) fn configure(&self, settings: &BreakerSettings) {
         let mut inner = self.lock();
         inner.failures_to_open = settings.failures;
-        inner.window = Duration::from_secs_f64(settings.window);
-        inner.open_for = Duration::from_secs_f64(settings.open_for);
+        inner.window = settings.window;
+        inner.open_for = settings.open_for;
     }
 
     /// How long it would refuse a request that comes now; none if it would not.
@@ -200,7 +200,8 @@ pub(super) fn counts(error: &ProviderError) -> bool {
 mod tests {
     use super::*;
 
-    const SETTINGS: BreakerSettings = BreakerSettings { failures: 3, window: 10.0, open_for: 5.0 };
+    const SETTINGS: BreakerSettings =
+        BreakerSettings { failures: 3, window: Duration::from_secs(10), open_for: Duration::from_secs(5) };
 
     fn after(seconds: u64, begin: Instant) -> Instant {
         begin + Duration::from_secs(seconds)

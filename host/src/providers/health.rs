@@ -143,8 +143,6 @@ fn begin_checks(
     if !enabled {
         return None;
     }
-    let interval = Duration::from_secs_f64(interval);
-    let timeout = Duration::from_secs_f64(timeout);
     let free = places.of(concurrency);
     let now = Instant::now();
     due.retain(|name, _| snapshot.get(name).is_some());

@@ -142,7 +142,7 @@ fn values_of_the_wrong_kind() {
     file(
         r#"{"loader": {"probe_timeout": 0}}"#,
         &[
-            "plugin_config.json: /loader/probe_timeout: \"probe_timeout\" is 0, not a time in seconds, above 0: write it as in \"probe_timeout\": 30",
+            "plugin_config.json: /loader/probe_timeout: \"probe_timeout\" is 0, not a time in seconds, above 0 and up to ten years: write it as in \"probe_timeout\": 30",
         ],
     );
 }
@@ -174,7 +174,7 @@ fn values_of_the_wrong_kind_in_entries() {
     file(
         r#"{"plugins": {"a": {"config": {"timeout": -1}}}}"#,
         &[&format!(
-            "{}: \"timeout\" is -1, not a time in seconds, above 0: write it as in \"timeout\": 30",
+            "{}: \"timeout\" is -1, not a time in seconds, above 0 and up to ten years: write it as in \"timeout\": 30",
             at("config/timeout")
         )],
     );
@@ -273,7 +273,7 @@ fn variables_that_are_not_set() {
     assert_eq!(
         setup.problems(),
         [
-            "plugin_config.json: /plugins/a/config/timeout: \"timeout\" is a text, not a time in seconds, above 0: write it as in \"timeout\": 30"
+            "plugin_config.json: /plugins/a/config/timeout: \"timeout\" is a text, not a time in seconds, above 0 and up to ten years: write it as in \"timeout\": 30"
         ]
     );
 }
@@ -329,14 +329,14 @@ fn variables_that_say_the_wrong_thing() {
         "PATCHBAY__PLUGINS__A__CONFIG__TIMEOUT",
         "sk-by-mistake",
         &[
-            "environment: /plugins/a/config/timeout: PATCHBAY__PLUGINS__A__CONFIG__TIMEOUT is not a time in seconds, above 0: write it as in PATCHBAY__PLUGINS__A__CONFIG__TIMEOUT=30",
+            "environment: /plugins/a/config/timeout: PATCHBAY__PLUGINS__A__CONFIG__TIMEOUT is not a time in seconds, above 0 and up to ten years: write it as in PATCHBAY__PLUGINS__A__CONFIG__TIMEOUT=30",
         ],
     );
     let setup = Setup::new().file(r#"{"plugins": {"a": {}}}"#).variable("A_TIMEOUT", "soon");
     assert_eq!(
         setup.problems(),
         [
-            "environment: /plugins/a/config/timeout: A_TIMEOUT is not a time in seconds, above 0: write it as in A_TIMEOUT=30"
+            "environment: /plugins/a/config/timeout: A_TIMEOUT is not a time in seconds, above 0 and up to ten years: write it as in A_TIMEOUT=30"
         ]
     );
 }
@@ -361,7 +361,7 @@ fn run_time_changes_that_cannot_be() {
     assert_eq!(
         setup.problems(),
         [
-            "runtime: /plugins/a/config/timeout: \"timeout\" is a text, not a time in seconds, above 0: write it as in \"timeout\": 30",
+            "runtime: /plugins/a/config/timeout: \"timeout\" is a text, not a time in seconds, above 0 and up to ten years: write it as in \"timeout\": 30",
             "runtime: /plugins/a/weigth: unknown key \"weigth\": did you mean \"weight\"?",
             "runtime: /plugins/a/config/api_key_env: \"api_key_env\" cannot be set while the host runs: give the key itself as \"api_key\": a change must not read the environment",
         ]

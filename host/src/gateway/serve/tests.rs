@@ -223,7 +223,7 @@ async fn second_tries_end_at_the_deadline() {
     let (bad, hanging) =
         (Upstream::answering(500, "text/plain", "no").await, Upstream::script(vec![Step::Hang]).await);
     let mut rules = Rules::default();
-    rules.routing.retries.deadline = 0.3;
+    rules.routing.retries.deadline = std::time::Duration::from_millis(300);
     let gateway = over(vec![provider(&bad, 0, |_| ()), provider(&hanging, 1, |_| ())], rules);
     let Err(GatewayError::Failed { last, earlier }) = gateway.complete(&request(), &"r".into()).await else {
         panic!("somebody answered")
@@ -247,4 +247,15 @@ async fn who_is_left_alone_is_passed_over_and_said_so() {
         route.starts_with("p1: priority_first of 2; p0: it failed too often and is left alone for"),
         "{route}"
     );
+}
+
+#[tokio::test]
+async fn a_wait_that_no_clock_can_count_is_no_trouble() {
+    for status in ["503 X", "429 X"] {
+        let refusal = format!("{status}\r\nretry-after: 1000000000000000000");
+        let upstream = Upstream::failing_first_with(9, &refusal, String::new()).await;
+        let gateway = over(vec![provider(&upstream, 0, |it| it.retry_attempts = 3)], Rules::default());
+        assert!(streamed(&gateway).await.is_err());
+        assert_eq!(upstream.calls(), 1, "nobody waits for so long");
+    }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn settings(host: &str, token: Option<&str>, open: bool) -> ServerSettings {
@@ -6,7 +8,7 @@ fn settings(host: &str, token: Option<&str>, open: bool) -> ServerSettings {
         port: 0,
         open,
         max_body_bytes: 1000,
-        keep_alive: 15.0,
+        keep_alive: Duration::from_secs(15),
         cors_origins: vec!["http://localhost:3000".to_owned()],
         trusted_proxies: Vec::new(),
         admin_token: token.map(SecretString::from),
