@@ -10,8 +10,7 @@ use crate::harness::{Host, HostOptions, Library, eventually, libraries};
 const GREEN: &str = "green green green green green";
 
 /// What clients are told. Why it is, is for operators: it may quote the plugin.
-const QUARANTINED: &str = "no provider can serve this request (chameleon: its plugin is quarantined; GET /api/plugins \
-                           says why)";
+const QUARANTINED: &str = "no provider can serve this request (chameleon: its plugin is quarantined)";
 
 /// A chameleon that does this when it is asked to.
 fn bad(deed: &str) -> Library {

@@ -80,7 +80,7 @@ async fn a_chain_stands_in_for_a_model_and_says_how_it_came_to_its_end() {
     let host = host(&upstream, routing, &[("one", serving("fails")), ("two", serving("m"))]).await;
     let answer = ask(&host, json!({ "model": "fast" })).await;
     assert_eq!((answer.status, answer.header("x-patchbay-model")), (200, Some("m")), "{}", answer.body);
-    assert_eq!(answer.header("x-patchbay-route"), Some("two: next in its chain; one failed: provider"));
+    assert_eq!(answer.header("x-patchbay-route"), Some("two: of its chain; one failed: provider"));
     assert_eq!(answer.header("x-patchbay-attempts"), Some("2"));
     let listed = host.get("/v1/models").await.json();
     assert_eq!(

@@ -118,9 +118,9 @@ impl ErrorKind {
         }
     }
 
-    /// Whether another try, later or elsewhere, may succeed.
+    /// Whether another try may succeed, here or at another provider. A request that one finds wrong is wrong everywhere.
     pub const fn retryable(self) -> bool {
-        !matches!(self, Self::InvalidInput | Self::Cancelled | Self::Unsupported)
+        !matches!(self, Self::InvalidInput)
     }
 }
 

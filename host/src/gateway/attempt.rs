@@ -73,12 +73,16 @@ impl<'r> Attempts<'r> {
         Self { call, needs, queue, dice, fallback, retries, deadline, passed, failed, again: None, later }
     }
 
-    /// Who is asked next, let in already. None when there is nobody, or nobody worth waiting for.
+    /// Who is asked next, let in already. None when there is nobody, nobody worth waiting for, or no time.
     pub(super) async fn next(&mut self) -> Option<(Tried, Admission)> {
-        if let Some(tried) = self.again.take()
-            && let Ok(admission) = tried.candidate.provider.admit(Instant::now())
-        {
-            return Some((tried, admission));
+        if !self.failed.is_empty() && Instant::now() >= self.deadline {
+            return None;
+        }
+        if let Some(tried) = self.again.take() {
+            match tried.candidate.provider.admit(Instant::now()) {
+                Ok(admission) => return Some((tried, admission)),
+                Err(refusal) => self.postpone(tried, refusal),
+            }
         }
         if self.fallback || self.failed.is_empty() {
             while let Some(next) = self.queue.next(self.needs, Instant::now(), &mut || self.dice.roll()) {
@@ -99,11 +103,15 @@ impl<'r> Attempts<'r> {
 
     /// Everybody had a turn: whoever can be asked again first.
     async fn wait_for_one(&mut self) -> Option<(Tried, Admission)> {
+        if !self.fallback
+            && let Some(first) = self.failed.first()
+        {
+            self.later.retain(|later| later.tried.candidate.provider.name() == first.provider);
+        }
         loop {
             let soonest = (0..self.later.len()).min_by_key(|place| self.later[*place].at)?;
             let Later { mut tried, at } = self.later.swap_remove(soonest);
-            let longest = Instant::now() + self.retries.longest_wait;
-            if at > longest || at >= self.deadline {
+            if at > Instant::now() + self.retries.longest_wait || at >= self.deadline {
                 return None;
             }
             let provider = Arc::clone(&tried.candidate.provider);
@@ -115,7 +123,10 @@ impl<'r> Attempts<'r> {
             tried.keys = 1;
             match provider.admit(Instant::now()) {
                 Ok(admission) => return Some((tried, admission)),
-                Err(refusal) => self.postpone(tried, refusal),
+                Err(refusal) => {
+                    provider.standing.budget.give_back();
+                    self.postpone(tried, refusal);
+                }
             }
         }
     }
@@ -127,13 +138,19 @@ impl<'r> Attempts<'r> {
         }
     }
 
-    /// Only whoever asks for fewer requests says when to come back; other refusals are not worth waiting for.
+    /// Only whoever asks for fewer requests says when to come back, and who is full may have room any moment; other
+    /// refusals are not worth waiting for.
     fn postpone(&mut self, tried: Tried, refusal: Refusal) {
-        if let Refusal::Resting { wait, refused: false } = refusal
-            && tried.rounds < tried.candidate.provider.settings.retry_attempts
-        {
-            self.later.push(Later { tried, at: Instant::now() + wait });
+        if tried.rounds >= tried.candidate.provider.settings.retry_attempts {
+            return;
         }
+        let wait = match refusal {
+            // Those who wait for the same moment do not come all at once.
+            Refusal::Resting { wait, refused: false } => wait + FIRST_BACKOFF.mul_f64(self.dice.share()),
+            Refusal::Full(_) => self.backoff(tried.rounds),
+            _ => return,
+        };
+        self.later.push(Later { tried, at: Instant::now() + wait });
     }
 
     /// Until when a try may go on. The first one has its provider's own limits alone.
@@ -141,7 +158,8 @@ impl<'r> Attempts<'r> {
         (!self.failed.is_empty()).then_some(self.deadline)
     }
 
-    /// What a try that reached the limit failed with.
+    /// What a try that reached the limit failed with. It had less than its own time, so nothing is held against the
+    /// provider.
     pub(super) fn overdue(&self) -> ProviderError {
         let within = humantime::format_duration(self.retries.deadline);
         ProviderError::new(ErrorKind::TimedOut, format!("no answer within {within}, all tries together"))
@@ -159,7 +177,7 @@ impl<'r> Attempts<'r> {
             problem = error.message,
             "provider failed"
         );
-        let hopeless = error.kind == ErrorKind::InvalidInput;
+        let hopeless = !error.kind.retryable();
         self.plan_again(tried.clone(), &error);
         self.failed.push(Failed { provider: provider.name().to_owned(), error });
         if hopeless { Err(self.exhausted()) } else { Ok(()) }
@@ -169,7 +187,8 @@ impl<'r> Attempts<'r> {
     fn plan_again(&mut self, tried: Tried, error: &ProviderError) {
         let (provider, now) = (&tried.candidate.provider, Instant::now());
         let of_the_key = matches!(error.kind, ErrorKind::RateLimited | ErrorKind::Authentication);
-        let refusal = provider.refuses(now);
+        // The place that it has given up just now others may have taken; that says nothing about the failure.
+        let refusal = provider.refuses(now).filter(|refusal| !matches!(refusal, Refusal::Full(_)));
         if of_the_key && refusal.is_none() && error.status != Some(403) && tried.keys < provider.keys.count()
         {
             self.again = Some(Tried { keys: tried.keys + 1, ..tried });
@@ -220,7 +239,7 @@ impl<'r> Attempts<'r> {
     fn route(&self, tried: &Tried) -> String {
         let mut route = match &self.queue.found {
             Found::ByName => "asked for by name".to_owned(),
-            Found::ByChain => "next in its chain".to_owned(),
+            Found::ByChain => "of its chain".to_owned(),
             Found::By(strategy, 1) => format!("{}, the only one", strategy.word()),
             Found::By(strategy, count) => format!("{} of {count}", strategy.word()),
         };

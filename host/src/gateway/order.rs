@@ -35,6 +35,7 @@ impl Order {
     pub(super) fn next(
         &mut self,
         judge: impl Fn(&Provider) -> Option<Reason>,
+        now: Instant,
         dice: &mut impl FnMut() -> u64,
     ) -> Option<(Arc<Provider>, Option<Reason>)> {
         match self {
@@ -73,7 +74,7 @@ impl Order {
                 }
                 let chosen = match strategy {
                     Strategy::Weighted => weighted(members, left, dice),
-                    Strategy::LeastLatency => quicker_of_two(members, left, dice),
+                    Strategy::LeastLatency => quicker_of_two(members, left, now, dice),
                     Strategy::RoundRobin | Strategy::PriorityFirst => 0,
                 };
                 Some((Arc::clone(&members[left.remove(chosen)]), None))
@@ -101,20 +102,25 @@ fn weighted(members: &[Arc<Provider>], left: &[usize], dice: &mut impl FnMut() -
 }
 
 /// The better of two at random: whoever is best is not run over by everybody at once.
-fn quicker_of_two(members: &[Arc<Provider>], left: &[usize], dice: &mut impl FnMut() -> u64) -> usize {
+fn quicker_of_two(
+    members: &[Arc<Provider>],
+    left: &[usize],
+    now: Instant,
+    dice: &mut impl FnMut() -> u64,
+) -> usize {
     let count = left.len() as u64;
     if count == 1 {
         return 0;
     }
     let first = dice() % count;
     let second = (first + 1 + dice() % (count - 1)) % count;
-    let now = Instant::now();
     let load = |index: u64| {
         let provider = &members[left[index as usize]];
         let waiting = provider.counters.in_flight.load(std::sync::atomic::Ordering::Relaxed);
         #[expect(clippy::cast_precision_loss, reason = "nobody has so many requests under way")]
         let waiting = waiting as f64;
-        provider.standing.latency.score(now) * (waiting + 1.0)
+        // More than nothing: of somebody unknown it counts too how many wait there already.
+        (provider.standing.latency.score(now) + 1.0) * (waiting + 1.0)
     };
     let chosen = if load(second) < load(first) { second } else { first };
     chosen as usize

@@ -249,7 +249,7 @@ impl Queue {
                 let model = model.or(provider.settings.model.as_deref()).map(str::to_owned);
                 Candidate { provider, model }
             };
-            match line.order.next(|provider| unfit(provider, needs, now), dice) {
+            match line.order.next(|provider| unfit(provider, needs, now), now, dice) {
                 Some((provider, None)) => return Some(Next::Candidate(candidate(provider))),
                 Some((provider, Some(reason))) => return Some(Next::Passed(candidate(provider), reason)),
                 None => drop(self.lines.pop_front()),

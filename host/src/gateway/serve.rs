@@ -95,12 +95,14 @@ impl Ask for Words<'_> {
         call: &CallContext,
     ) -> Result<(Read, Option<String>), ProviderError> {
         let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
-        let raw = admission.complete(Surface::Chat, &body, call).await?;
-        let (text, role) = answer::words_of(&raw)?;
-        let mut facts = Facts::default();
-        facts.add(&raw);
-        let model = facts.model.clone();
-        Ok((Read { text, role, facts, raw }, model))
+        let read = |raw: Bytes| {
+            let (text, role) = answer::words_of(&raw)?;
+            let mut facts = Facts::default();
+            facts.add(&raw);
+            let model = facts.model.clone();
+            Ok((Read { text, role, facts, raw }, model))
+        };
+        admission.complete(Surface::Chat, &body, call, read).await
     }
 }
 
@@ -117,9 +119,8 @@ impl Ask for Whole<'_> {
         call: &CallContext,
     ) -> Result<(Bytes, Option<String>), ProviderError> {
         let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
-        let raw = admission.complete(Surface::Chat, &body, call).await?;
-        let model = answer::model_of_choices(&raw)?;
-        Ok((raw, model))
+        let read = |raw: Bytes| answer::model_of_choices(&raw).map(|model| (raw, model));
+        admission.complete(Surface::Chat, &body, call, read).await
     }
 }
 
@@ -136,9 +137,8 @@ impl Ask for Vectors<'_> {
         call: &CallContext,
     ) -> Result<(Bytes, Option<String>), ProviderError> {
         let body = self.0.body_for(candidate.model.as_deref());
-        let raw = admission.complete(Surface::Embeddings, &body, call).await?;
-        let model = answer::model_of_vectors(&raw)?;
-        Ok((raw, model))
+        let read = |raw: Bytes| answer::model_of_vectors(&raw).map(|model| (raw, model));
+        admission.complete(Surface::Embeddings, &body, call, read).await
     }
 }
 

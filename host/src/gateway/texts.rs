@@ -25,13 +25,15 @@ impl Ask for WholeText<'_> {
         call: &CallContext,
     ) -> Result<(Self::Answer, Option<String>), ProviderError> {
         let (surface, body) = asked(self.0, candidate)?;
-        let raw = admission.complete(surface, &body, call).await?;
-        if surface == Surface::Chat {
-            // It is read to be translated, so there must be something to read.
-            answer::words_of(&raw)?;
-        }
-        let model = answer::model_of_choices(&raw)?;
-        Ok(((raw, surface), model))
+        let read = |raw: Bytes| {
+            if surface == Surface::Chat {
+                // It is read to be translated, so there must be something to read.
+                answer::words_of(&raw)?;
+            }
+            let model = answer::model_of_choices(&raw)?;
+            Ok(((raw, surface), model))
+        };
+        admission.complete(surface, &body, call, read).await
     }
 }
 

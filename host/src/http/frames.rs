@@ -81,7 +81,12 @@ impl Frames {
                     sending.mark = sending.connection.mark();
                     Some((Ok(frame), Some(sending)))
                 }
-                Err(_) => Some((Err(sending.cut().await), None)),
+                Err(_) => {
+                    let Sending { frames, connection, mark, http2 } = sending;
+                    // Upstream and its place are free, however long the client takes to read.
+                    drop(frames);
+                    Some((Err(cut(&connection, mark, http2).await), None))
+                }
             }
         }))
     }
@@ -214,16 +219,14 @@ struct Sending {
     http2: bool,
 }
 
-impl Sending {
-    /// Waits until the client has what came before, then gives the error that cuts the connection: the server would
-    /// throw away what it still holds.
-    async fn cut(&self) -> io::Error {
-        let _ = timeout(FLUSH_WITHIN, self.connection.flushed_since(self.mark)).await;
-        if self.http2 {
-            tokio::time::sleep(HTTP2_PAUSE).await;
-        }
-        io::Error::other("the provider's answer was cut")
+/// Waits until the client has what came before, then gives the error that cuts the connection: the server would
+/// throw away what it still holds.
+async fn cut(connection: &Connection, mark: Mark, http2: bool) -> io::Error {
+    let _ = timeout(FLUSH_WITHIN, connection.flushed_since(mark)).await;
+    if http2 {
+        tokio::time::sleep(HTTP2_PAUSE).await;
     }
+    io::Error::other("the provider's answer was cut")
 }
 
 /// The words of some chunks in one piece.

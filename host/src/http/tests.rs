@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::config::ServerSettings;
+use crate::config::{BreakerSettings, ServerSettings};
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
@@ -35,7 +35,11 @@ impl Host {
         let providers = upstreams.iter().enumerate().map(|(index, upstream)| {
             let mut settings = testing::settings(&format!("p{index}"));
             settings.priority = i32::try_from(index).unwrap();
-            testing::provider(settings, Some(testing::plan(&upstream.url)))
+            let provider = testing::provider(settings, Some(testing::plan(&upstream.url)));
+            // How often one fails here says nothing.
+            let patient = BreakerSettings { failures: u32::MAX, ..BreakerSettings::default() };
+            provider.standing.breaker.configure(&patient);
+            provider
         });
         let registry = Arc::new(Registry::default());
         registry.publish(testing::snapshot(providers.collect()));

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use patchbay_plugin_api::{ProviderError, Result};
 use secrecy::SecretString;
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::call_keys::{Assigned, CallKeys};
@@ -79,12 +80,19 @@ impl Drop for Instance {
     }
 }
 
+/// What a plugin may know of a call beside its request.
+#[derive(Serialize)]
+struct Meta<'a> {
+    request_id: &'a str,
+}
+
 fn question(body: Bytes, request_id: &str) -> Question {
     static CALLS: AtomicU64 = AtomicU64::new(1);
     let meta = if request_id.is_empty() {
         String::new()
     } else {
-        serde_json::json!({ "request_id": request_id }).to_string()
+        // A text and a text: writing them cannot fail.
+        serde_json::to_string(&Meta { request_id }).unwrap_or_default()
     };
     Question { id: CALLS.fetch_add(1, Ordering::Relaxed), body, meta }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::Method;
-use patchbay_plugin_api::{ProviderError, Result};
+use patchbay_plugin_api::{ErrorKind, ProviderError, Result};
 use secrecy::SecretString;
 
 use super::call_keys::CallKeys;
@@ -23,9 +23,15 @@ pub(super) struct Outbound {
 impl Fetch for Outbound {
     fn fetch(&self, request: Outgoing) -> BoxFuture<'static, Result<Incoming>> {
         let (client, settings) = (self.client.clone(), Arc::clone(&self.settings));
-        // Requests outside of a call, such as those of a plugin that prepares something, have the first.
-        let key = self.calls.of_call(request.call).or_else(|| settings.keys.first().cloned());
+        let of_call = self.calls.of_call(request.call);
         async move {
+            let key = match of_call {
+                Some(key) => Some(key),
+                // Requests outside of a call, such as those of a plugin that prepares something, have the first.
+                None if request.call == 0 => settings.keys.first().cloned(),
+                None if settings.keys.is_empty() => None,
+                None => return Err(ProviderError::new(ErrorKind::Cancelled, "the call is over")),
+            };
             let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| {
                 ProviderError::invalid_input("the plugin asked for a method that HTTP does not have")
             })?;

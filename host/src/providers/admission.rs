@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use patchbay_plugin_api::{ErrorKind, ProviderError};
+use patchbay_plugin_api::{ErrorKind, Fault, ProviderError};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -31,21 +31,29 @@ impl Admission {
         Self { place, passage, began, lease: provider.instance.lease(), provider }
     }
 
-    /// The answer has begun, or is there as a whole.
-    pub(super) fn answered(&mut self) {
-        let now = Instant::now();
-        self.provider.standing.latency.record(now.saturating_duration_since(self.began), now);
-        self.succeeded();
+    /// The answer has begun. Whether it comes to its end is not known yet, so only a trial is over with it.
+    pub(super) fn begun(&mut self) {
+        let (provider, now) = (&self.provider, Instant::now());
+        provider.standing.latency.record(now.saturating_duration_since(self.began), now);
+        provider.standing.last.set(Condition::Available, now);
+        if self.passage == Passage::Trial {
+            self.close_breaker();
+        }
     }
 
-    /// Nothing was wrong so far.
+    /// The answer is there to its end.
     pub(super) fn succeeded(&mut self) {
+        self.close_breaker();
+        let now = Instant::now();
+        self.provider.keys.note(self.place, Ok(()), now);
+        self.provider.standing.last.set(Condition::Available, now);
+    }
+
+    fn close_breaker(&mut self) {
         let provider = &self.provider;
         if provider.standing.breaker.succeeded(self.passage, Instant::now()) {
             info!(provider = provider.name(), "provider answers again: the breaker is closed");
         }
-        provider.keys.note(self.place, Ok(()), Instant::now());
-        provider.standing.last.set(Condition::Available, Instant::now());
         self.passage = Passage::Usual;
     }
 
@@ -53,6 +61,9 @@ impl Admission {
         let (provider, now) = (&self.provider, Instant::now());
         provider.counters.errors.fetch_add(1, Ordering::Relaxed);
         provider.keys.note(self.place, Err(error), now);
+        if error.kind.fault() == Fault::Provider {
+            provider.standing.latency.penalise(now.saturating_duration_since(self.began), now);
+        }
         if let Some(condition) = Condition::after(error) {
             provider.standing.last.set(condition, now);
         }
@@ -107,11 +118,22 @@ mod tests {
         let trial = provider.admit(later).unwrap();
         assert!(provider.admit(later).is_err(), "one trial at a time");
         drop(trial);
-        provider.admit(later).unwrap().answered();
+        provider.admit(later).unwrap().succeeded();
         assert!(provider.admit(now).is_ok());
         assert_eq!(provider.condition(), Condition::Available);
         assert_eq!(provider.counters.in_flight.load(Ordering::Relaxed), 0);
         assert_eq!(provider.counters.errors.load(Ordering::Relaxed), 5);
+    }
+
+    #[test]
+    fn answers_that_begin_and_are_cut_open_it_too() {
+        let provider = testing::provider(testing::settings("p"), None);
+        for _ in 0..5 {
+            let mut cut = provider.admit(Instant::now()).unwrap();
+            cut.begun();
+            cut.failed(&error(ErrorKind::BrokenStream));
+        }
+        assert!(matches!(provider.admit(Instant::now()), Err(Refusal::Broken(_))));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::admission::{Admission, replaced};
 use super::alarm::Alarm;
-use super::call::timed_out;
+use super::call::{NO_END, NO_TOKEN, timed_out};
 use super::chunk::Chunk;
 use super::plan::PlanStream;
 use super::provider::Provider;
@@ -61,7 +61,8 @@ impl AnswerStream {
 
     /// What came is an answer, though there is no content in it.
     pub fn accept(&mut self) {
-        self.admission.answered();
+        self.admission.begun();
+        self.admission.succeeded();
     }
 
     /// What came so far is no answer, whatever its form.
@@ -85,7 +86,7 @@ impl AnswerStream {
         };
         let item = tokio::select! {
             biased;
-            item = self.source.next() => item.map(|item| item.map_err(|error| self.admission.provider.cleaned(error))),
+            item = self.source.next_filled() => item.map(|item| item.map_err(|error| self.admission.provider.cleaned(error))),
             () = self.alarm.rung() => Some(Err(timed_out(limit.what, limit.within))),
             () = &mut self.overdue => Some(Err(replaced())),
         };
@@ -94,7 +95,7 @@ impl AnswerStream {
             Some(Ok(chunks)) => {
                 if !self.content && chunks.iter().any(Chunk::has_content) {
                     self.content = true;
-                    self.admission.answered();
+                    self.admission.begun();
                 }
             }
             Some(Err(error)) => {
@@ -119,11 +120,11 @@ impl AnswerStream {
             Limit { until: Instant::now() + within, within, what: "no further chunk" }
         } else {
             let within = settings.timeout;
-            Limit { until: began + within, within, what: "no first token" }
+            Limit { until: began + within, within, what: NO_TOKEN }
         };
         match settings.total_timeout {
             Some(within) if began + within < next.until => {
-                Limit { until: began + within, within, what: "no end of the stream" }
+                Limit { until: began + within, within, what: NO_END }
             }
             _ => next,
         }
@@ -131,6 +132,16 @@ impl AnswerStream {
 }
 
 impl Source {
+    /// Batches without anything in them are no sign of life.
+    async fn next_filled(&mut self) -> Option<Result<Vec<Chunk>, ProviderError>> {
+        loop {
+            match self.next().await {
+                Some(Ok(chunks)) if chunks.is_empty() => {}
+                item => return item,
+            }
+        }
+    }
+
     async fn next(&mut self) -> Option<Result<Vec<Chunk>, ProviderError>> {
         match self {
             Self::Plan(stream) => stream.next().await,

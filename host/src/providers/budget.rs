@@ -21,10 +21,19 @@ impl Default for RetryBudget {
 impl RetryBudget {
     /// A first try: pays its share of a second one in.
     pub(crate) fn pay_in(&self, share: f64) {
-        if self.0.load(Ordering::Relaxed) < MOST {
-            #[expect(clippy::cast_possible_truncation, reason = "the share is checked to be small")]
-            self.0.fetch_add((share * 1000.0) as i64, Ordering::Relaxed);
-        }
+        #[expect(clippy::cast_possible_truncation, reason = "the share is checked to be small")]
+        self.add((share * 1000.0) as i64);
+    }
+
+    /// A second try that did not come about.
+    pub(crate) fn give_back(&self) {
+        self.add(TRY);
+    }
+
+    fn add(&self, part: i64) {
+        let more = |left: i64| (left < MOST).then_some((left + part).min(MOST));
+        // An error says that there is as much as there may be.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
     /// Whether there may be one more second try now.

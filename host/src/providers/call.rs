@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use patchbay_plugin_api::abi::chunk_flags;
 use patchbay_plugin_api::{ErrorKind, Model, ProviderError};
-use secrecy::SecretString;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::admission::{Admission, replaced};
 use super::answer::{AnswerStream, Source};
@@ -56,16 +56,31 @@ struct Models {
 }
 
 impl Admission {
-    /// Asks for a whole answer, in JSON of the surface's own shape. Dropping the future cancels.
-    pub async fn complete(
+    /// Asks for a whole answer, in JSON of the surface's own shape, and reads what is wanted of it: one that cannot be
+    /// read is a failure of whoever gave it. Dropping the future cancels.
+    pub async fn complete<T>(
         mut self,
         surface: Surface,
         body: &Members,
         call: &CallContext,
-    ) -> Result<Bytes, ProviderError> {
-        let asked = self.provider.ask_whole(surface, self.place, body, call);
-        let answer = self.whole(asked).await;
-        self.judge(answer)
+        read: impl FnOnce(Bytes) -> Result<T, ProviderError>,
+    ) -> Result<T, ProviderError> {
+        let limit = self.provider.settings.timeout;
+        let asked = within(limit, "no answer", self.provider.ask_whole(surface, self.place, body, call));
+        let answer = tokio::select! {
+            biased;
+            answer = asked => answer,
+            () = self.lease.overdue() => Err(replaced()),
+        };
+        let answer = answer.and_then(read);
+        match &answer {
+            Ok(_) => {
+                self.begun();
+                self.succeeded();
+            }
+            Err(error) => self.failed(error),
+        }
+        answer
     }
 
     /// Asks for an answer in chunks. The time for the first of them runs from when it was let in.
@@ -75,9 +90,18 @@ impl Admission {
         body: &Members,
         call: &CallContext,
     ) -> Result<AnswerStream, ProviderError> {
-        let limit = self.provider.settings.timeout;
-        let opened = self.provider.open(surface, self.place, body, call);
-        match within(limit, "no first token", opened).await {
+        let settings = &self.provider.settings;
+        let (limit, what) = match settings.total_timeout {
+            Some(total) if total < settings.timeout => (total, NO_END),
+            _ => (settings.timeout, NO_TOKEN),
+        };
+        let opened = within(limit, what, self.provider.open(surface, self.place, body, call));
+        let opened = tokio::select! {
+            biased;
+            opened = opened => opened,
+            () = self.lease.overdue() => Err(replaced()),
+        };
+        match opened {
             Ok(source) => Ok(AnswerStream::new(source, self)),
             Err(error) => {
                 self.failed(&error);
@@ -85,34 +109,17 @@ impl Admission {
             }
         }
     }
-
-    /// Waits for an answer that comes in one piece.
-    async fn whole(
-        &self,
-        asked: impl Future<Output = Result<Bytes, ProviderError>>,
-    ) -> Result<Bytes, ProviderError> {
-        tokio::select! {
-            biased;
-            answer = within(self.provider.settings.timeout, "no answer", asked) => answer,
-            () = self.lease.overdue() => Err(replaced()),
-        }
-    }
-
-    fn judge(&mut self, answer: Result<Bytes, ProviderError>) -> Result<Bytes, ProviderError> {
-        match &answer {
-            Ok(_) => self.answered(),
-            Err(error) => self.failed(error),
-        }
-        answer
-    }
 }
+
+/// What was waited for when a stream's time was over.
+pub(super) const NO_TOKEN: &str = "no first token";
+pub(super) const NO_END: &str = "no end of the stream";
 
 impl Provider {
     /// Asks for the models. It is no request of an application's, so it is not counted as one; the lease keeps its
     /// generation until the answer is there.
     pub async fn models(&self, request_id: &str) -> Result<Vec<Model>, ProviderError> {
-        let _lease = self.instance.lease();
-        let asked = self.instance.ask(Operation::Models, Bytes::new(), request_id, self.current_key());
+        let asked = self.ask_plugin(Operation::Models, request_id);
         let answer = within(self.settings.timeout, "no list of models", asked).await;
         let answer = answer.map_err(|error| self.cleaned(error))?;
         let listed: Models = serde_json::from_slice(&answer).map_err(|error| {
@@ -175,9 +182,19 @@ impl Provider {
         chunks.map(Source::Plugin).map_err(|error| self.cleaned(error))
     }
 
-    /// The key for what is no request of an application's.
-    pub(super) fn current_key(&self) -> Option<&SecretString> {
-        self.keys.current().and_then(|place| self.keys.key(place))
+    /// Asks for what is no request of an application's, for as long as the generation may be used.
+    pub(super) async fn ask_plugin(
+        &self,
+        operation: Operation,
+        request_id: &str,
+    ) -> Result<Bytes, ProviderError> {
+        let lease = self.instance.lease();
+        let key = self.keys.key(self.keys.usable(Instant::now()));
+        tokio::select! {
+            biased;
+            answer = self.instance.ask(operation, Bytes::new(), request_id, key) => answer,
+            () = lease.overdue() => Err(replaced()),
+        }
     }
 
     /// An error of a plugin, whose author may have forgotten what must not be in it.

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use patchbay_plugin_api::{Health, ProviderError};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
@@ -62,8 +61,7 @@ impl Provider {
     }
 
     async fn ask_health(&self) -> Result<Health, ProviderError> {
-        let _lease = self.instance.lease();
-        let asked = self.instance.ask(Operation::Health, Bytes::new(), "health", self.current_key());
+        let asked = self.ask_plugin(Operation::Health, "health");
         let answer = asked.await.map_err(|error| self.cleaned(error))?;
         serde_json::from_slice(&answer).map_err(|error| {
             ProviderError::unreadable("the plugin's answer to the health check cannot be read")
@@ -145,16 +143,24 @@ fn begin_checks(
     }
     let free = places.of(concurrency);
     let now = Instant::now();
-    due.retain(|name, _| snapshot.get(name).is_some());
+    due.retain(|name, due| {
+        let stays = snapshot.get(name).is_some_and(|provider| Arc::as_ptr(provider).addr() == due.address);
+        if !stays && let Some(check) = &due.check {
+            // Nobody waits for what a provider says that is gone.
+            check.abort();
+        }
+        stays
+    });
     let mut next = now + interval;
     for provider in snapshot.by_priority().iter().filter(|provider| provider.can_be_checked()) {
         let address = Arc::as_ptr(provider).addr();
-        let known = due.get(provider.name()).filter(|known| known.address == address);
+        let known = due.get(provider.name());
         if known.is_some_and(Due::is_under_way) {
             // Its end is seen by whoever calls this.
             continue;
         }
-        let at = known.map_or(now, |known| known.at);
+        // The interval may have become shorter.
+        let at = known.map_or(now, |known| known.at.min(now + interval));
         if at > now {
             next = next.min(at);
             continue;
@@ -165,7 +171,7 @@ fn begin_checks(
             due.insert(name, this);
             continue;
         }
-        // Only the provider's settings are kept while it waits for its turn, not its plugin.
+        // Whoever waits for a turn keeps no provider, and so no plugin, alive.
         let (provider, free) = (Arc::downgrade(provider), Arc::clone(&free));
         this.check = Some(checks.spawn(async move {
             let Ok(_place) = free.acquire().await else { return };

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_GUESS: Duration = Duration::from_secs(60);
 
+/// Even who may come back at once does so a moment later.
+const SHORTEST_REST: Duration = Duration::from_millis(100);
+
 /// Nobody rests for longer, whatever upstream's clock says.
 const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
 
@@ -94,6 +97,14 @@ impl KeyRing {
         Err(state.first_to_wake(now))
     }
 
+    /// The place to ask from without taking it: whoever looks on does not move others on.
+    pub(super) fn usable(&self, now: Instant) -> usize {
+        let state = self.lock();
+        let free = |place: &usize| state.rest(*place, now).is_none();
+        let mut places = std::iter::once(state.current).chain(0..state.places.len());
+        places.find(free).unwrap_or(state.current)
+    }
+
     /// Whose rest ends first, if all of them rest.
     pub(super) fn resting(&self, now: Instant) -> Option<Rest> {
         let state = self.lock();
@@ -107,17 +118,16 @@ impl KeyRing {
         let Some(place) = state.places.get_mut(place) else { return };
         match outcome {
             Ok(()) => place.strikes = 0,
-            Err(error) if error.kind == ErrorKind::RateLimited => {
-                let guess = FIRST_REST.saturating_mul(1 << place.strikes.min(6)).min(LONGEST_GUESS);
-                let wait = error.retry_after.unwrap_or(guess).min(LONGEST_REST);
-                place.rest = Some(Rest { until: now + wait, refused: false });
-                place.limited_at = Some(now);
-                place.strikes += 1;
+            Err(error) if asks_for_rest(error) => {
+                // While it rests it was told already: those are answers to requests that were under way.
+                let strikes = place.strikes.saturating_sub(u32::from(place.is_resting(now)));
+                let guess = FIRST_REST.saturating_mul(1 << strikes.min(6)).min(LONGEST_GUESS);
+                let wait = error.retry_after.unwrap_or(guess).clamp(SHORTEST_REST, LONGEST_REST);
+                place.lay_to_rest(Rest { until: now + wait, refused: false }, now);
             }
             // A 403 may be about what was asked for, such as a model or a country, and not about the key.
             Err(error) if error.kind == ErrorKind::Authentication && error.status != Some(403) => {
-                place.rest = Some(Rest { until: now + REFUSED_REST, refused: true });
-                place.limited_at = Some(now);
+                place.lay_to_rest(Rest { until: now + REFUSED_REST, refused: true }, now);
             }
             Err(_) => {}
         }
@@ -147,6 +157,29 @@ impl KeyRing {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Place {
+    /// Of several answers that came together the longest rest counts, and they count as one.
+    fn lay_to_rest(&mut self, rest: Rest, now: Instant) {
+        if !self.is_resting(now) {
+            self.strikes += u32::from(!rest.refused);
+            self.limited_at = Some(now);
+        }
+        if self.rest.is_none_or(|known| known.until < rest.until) {
+            self.rest = Some(rest);
+        }
+    }
+
+    fn is_resting(&self, now: Instant) -> bool {
+        self.rest.is_some_and(|rest| rest.until > now)
+    }
+}
+
+/// Whether upstream wants to be left alone: it says so by a status, or by a time to come back at.
+fn asks_for_rest(error: &ProviderError) -> bool {
+    let overloaded = error.retry_after.is_some() && matches!(error.status, Some(503 | 529));
+    error.kind == ErrorKind::RateLimited || overloaded
 }
 
 impl State {
@@ -207,16 +240,32 @@ mod tests {
     fn without_a_word_the_rest_grows() {
         let (ring, now) = (ring(&["a"], None), Instant::now());
         let mut rests = Vec::new();
+        let mut later = now;
         for _ in 0..8 {
-            ring.note(0, Err(&limited(None)), now);
-            rests.push(seconds(ring.take(now).unwrap_err(), now));
+            ring.note(0, Err(&limited(None)), later);
+            // Others that were under way and say the same at that moment make it no worse.
+            ring.note(0, Err(&limited(None)), later);
+            rests.push(seconds(ring.take(later).unwrap_err(), later));
+            later += Duration::from_secs(100);
         }
         assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60]);
-        ring.note(0, Ok(()), now);
-        ring.note(0, Err(&limited(None)), now);
-        assert_eq!(seconds(ring.take(now).unwrap_err(), now), 1);
-        ring.note(0, Err(&limited(Some(1_000_000))), now);
-        assert_eq!(seconds(ring.take(now).unwrap_err(), now), 3600);
+        ring.note(0, Ok(()), later);
+        ring.note(0, Err(&limited(None)), later);
+        assert_eq!(seconds(ring.take(later).unwrap_err(), later), 1);
+        ring.note(0, Err(&limited(Some(1_000_000))), later);
+        assert_eq!(seconds(ring.take(later).unwrap_err(), later), 3600);
+        ring.note(0, Err(&limited(Some(1))), later);
+        assert_eq!(seconds(ring.take(later).unwrap_err(), later), 3600, "a rest is not cut short");
+    }
+
+    #[test]
+    fn an_upstream_that_says_when_to_come_back_is_left_alone_until_then() {
+        let (ring, now) = (ring(&["a"], None), Instant::now());
+        let overloaded = ProviderError::new(ErrorKind::Provider, "busy").with_status(503);
+        ring.note(0, Err(&overloaded), now);
+        assert_eq!(ring.take(now), Ok(0));
+        ring.note(0, Err(&overloaded.with_retry_after(Duration::ZERO)), now);
+        assert!(ring.take(now).is_err() && ring.take(now + SHORTEST_REST).is_ok());
     }
 
     #[test]

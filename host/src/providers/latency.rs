@@ -11,6 +11,9 @@ const SAMPLES: usize = 256;
 /// After this long without news an average counts half: who was slow is asked again some time.
 const HALF_LIFE: Duration = Duration::from_secs(10);
 
+/// A failure counts as at least so slow.
+const LEAST_PENALTY_MILLIS: f64 = 1000.0;
+
 /// How much of the average one more time makes up.
 const SHARE: f64 = 0.2;
 
@@ -61,7 +64,15 @@ impl Latency {
         self.samples[place].store(tenths.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// What to choose by: less is better, and nothing known is best.
+    /// A try failed after this time. It counts as slow: whoever fails at once is not the quickest.
+    pub(super) fn penalise(&self, took: Duration, now: Instant) {
+        let average = f64::from_bits(self.average.load(Ordering::Relaxed));
+        let millis = (took.as_secs_f64() * 1000.0).max(average * 2.0).max(LEAST_PENALTY_MILLIS);
+        self.average.store(millis.to_bits(), Ordering::Relaxed);
+        self.written.store(self.since_start(now), Ordering::Relaxed);
+    }
+
+    /// What to choose by, in milliseconds: less is better, and nothing known is best.
     pub(crate) fn score(&self, now: Instant) -> f64 {
         let average = f64::from_bits(self.average.load(Ordering::Relaxed));
         let age = self.since_start(now).saturating_sub(self.written.load(Ordering::Relaxed));
@@ -79,7 +90,7 @@ impl Latency {
         times.retain(|time| *time > 0);
         times.sort_unstable();
         let last = times.len().checked_sub(1)?;
-        let at = |hundredths: usize| f64::from(times[last * hundredths / 100] - 1) / 10.0;
+        let at = |hundredths: usize| f64::from(times[(last * hundredths).div_ceil(100)] - 1) / 10.0;
         Some(Percentiles { p50: at(50), p99: at(99) })
     }
 
@@ -105,6 +116,18 @@ mod tests {
     }
 
     #[test]
+    fn whoever_fails_is_slow_until_that_fades() {
+        let latency = Latency::default();
+        let now = latency.start;
+        latency.penalise(Duration::from_millis(1), now);
+        assert!((latency.score(now) - 1000.0).abs() < 1e-9);
+        latency.penalise(Duration::from_millis(1), now);
+        assert!((latency.score(now) - 2000.0).abs() < 1e-9);
+        assert!(latency.score(now + HALF_LIFE * 10) < 2.0);
+        assert!(latency.percentiles().is_none(), "it is no time of an answer");
+    }
+
+    #[test]
     fn percentiles_are_of_the_last_times() {
         let latency = Latency::default();
         for _ in 0..SAMPLES {
@@ -115,6 +138,10 @@ mod tests {
         }
         let Percentiles { p50, p99 } = latency.percentiles().unwrap();
         assert!((45.0..=65.0).contains(&p50) && (98.0..=100.0).contains(&p99), "{p50} {p99}");
+        let two = Latency::default();
+        two.record(Duration::from_millis(10), two.start);
+        two.record(Duration::from_secs(1), two.start);
+        assert_eq!(two.percentiles(), Some(Percentiles { p50: 1000.0, p99: 1000.0 }));
         let short = Latency::default();
         short.record(Duration::from_micros(250), short.start);
         assert_eq!(short.percentiles(), Some(Percentiles { p50: 0.2, p99: 0.2 }));

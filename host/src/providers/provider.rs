@@ -124,11 +124,13 @@ impl fmt::Display for Refusal {
         // Rounded up: who looks again then finds it over.
         let seconds = |wait: Duration| wait.as_millis().div_ceil(1000).max(1);
         match self {
-            Self::Quarantined => f.write_str("its plugin is quarantined; GET /api/plugins says why"),
+            Self::Quarantined => f.write_str("its plugin is quarantined"),
             Self::Broken(wait) => {
                 write!(f, "it failed too often and is left alone for {} s", seconds(*wait))
             }
-            Self::Resting { wait, refused: false } => write!(f, "rate limited for {} s", seconds(*wait)),
+            Self::Resting { wait, refused: false } => {
+                write!(f, "it asks to be left alone for {} s", seconds(*wait))
+            }
             Self::Resting { wait, refused: true } => {
                 write!(f, "it does not accept the configured key; tried again in {} s", seconds(*wait))
             }
@@ -192,22 +194,24 @@ impl Provider {
         if self.instance.quarantined().is_some() {
             return Err(Refusal::Quarantined);
         }
-        let place = self.keys.take(now).map_err(|rest| Refusal::resting(rest, now))?;
-        let before = self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        if let Some(limit) = self.settings.max_concurrent
-            && before >= limit
-        {
-            self.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if let Some(wait) = self.standing.breaker.refuses(now) {
+            return Err(Refusal::Broken(wait));
+        }
+        let limit = self.settings.max_concurrent.unwrap_or(u64::MAX);
+        let in_flight = &self.counters.in_flight;
+        let one_more = |count: u64| (count < limit).then_some(count + 1);
+        if in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
             return Err(Refusal::Full(limit));
         }
-        // Last: whoever is let in on trial has to be told of.
-        match self.standing.breaker.enter(now) {
-            Ok(passage) => Ok(Admission::new(Arc::clone(self), place, passage, now)),
-            Err(wait) => {
-                self.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
-                Err(Refusal::Broken(wait))
-            }
+        // Only whoever is let in moves the keys on; and last, who is let in on trial has to be told of.
+        let admitted = self.keys.take(now).map_err(|rest| Refusal::resting(rest, now)).and_then(|place| {
+            let passage = self.standing.breaker.enter(now).map_err(Refusal::Broken)?;
+            Ok(Admission::new(Arc::clone(self), place, passage, now))
+        });
+        if admitted.is_err() {
+            in_flight.fetch_sub(1, Ordering::Relaxed);
         }
+        admitted
     }
 }
 

@@ -2,12 +2,22 @@
 
 use bytes::Bytes;
 use patchbay_plugin_api::ProviderError;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::Members;
 
 /// Makes the one chunk that says all of `answer`.
 pub(super) fn as_chunk(answer: &Bytes) -> Result<Bytes, ProviderError> {
+    #[derive(Deserialize)]
+    struct Shape {
+        choices: Option<Vec<IgnoredAny>>,
+    }
+    let empty = |shape: Shape| shape.choices.is_none_or(|choices| choices.is_empty());
+    if serde_json::from_slice(answer).is_ok_and(empty) {
+        return Err(ProviderError::unreadable("the provider's answer holds no choices"));
+    }
     rewrite(answer).map_err(|error| {
         ProviderError::unreadable("the provider's answer is not the JSON of a chat completion")
             .with_detail(error.to_string())
@@ -82,6 +92,8 @@ mod tests {
             chunk,
             r#"{"id":"x","object":"chat.completion.chunk","choices":[{"index":0,"finish_reason":"stop","delta":{"role":"assistant","content":"hi","tool_calls":[{"id":"t","index":0},{"id":"u","index":1}]}}],"usage":{"total_tokens":1}}"#
         );
-        assert!(as_chunk(&Bytes::from_static(b"hello")).is_err());
+        for none in ["hello", "{}", r#"{"choices":[ ]}"#] {
+            assert!(as_chunk(&Bytes::from_static(none.as_bytes())).is_err(), "{none}");
+        }
     }
 }

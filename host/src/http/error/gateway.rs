@@ -55,7 +55,10 @@ impl From<SelectError> for ApiError {
                     return Self { param: Some(name.into()), ..error };
                 }
                 // What they would say if they were asked again.
-                let all_say = |what: fn(&Passed) -> bool| passed.iter().all(what);
+                let all_say = |what: fn(&Passed) -> bool| {
+                    let mut askable = passed.iter().filter(|passed| passed.is_for_now()).peekable();
+                    askable.peek().is_some() && askable.all(what)
+                };
                 let (status, code, short) = if all_say(Passed::is_limited) {
                     (StatusCode::TOO_MANY_REQUESTS, ErrorKind::RateLimited.as_str(), LIMITED)
                 } else if all_say(Passed::is_refused) {

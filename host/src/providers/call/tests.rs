@@ -49,7 +49,7 @@ async fn a_whole_answer_is_upstreams_own_bytes() {
         settings.extra_headers.insert("X-Title".into(), "me".into());
     });
     let answer = admitted(&provider)
-        .complete(Surface::Chat, &body(r#"{"model":"m","stream":true}"#), &context())
+        .complete(Surface::Chat, &body(r#"{"model":"m","stream":true}"#), &context(), Ok)
         .await
         .unwrap();
     assert_eq!(answer, testing::whole_answer("hi"));
@@ -79,7 +79,7 @@ async fn texts_are_asked_for_where_the_plan_says() {
     let provider = asking_for_texts(&upstream);
     assert!(provider.has_planned(Surface::Texts) && !provider.has_planned(Surface::Embeddings));
     let body = body(r#"{"prompt":[1,2],"stream":true}"#);
-    let answer = admitted(&provider).complete(Surface::Texts, &body, &context()).await.unwrap();
+    let answer = admitted(&provider).complete(Surface::Texts, &body, &context(), Ok).await.unwrap();
     assert_eq!(answer, said);
     let seen = upstream.seen().remove(0);
     assert!(
@@ -102,13 +102,13 @@ async fn a_text_that_is_none_is_an_error() {
     ] {
         let upstream = Upstream::answering(200, "application/json", said).await;
         let asked = admitted(&asking_for_texts(&upstream));
-        let error = asked.complete(Surface::Texts, &body("{}"), &context()).await.unwrap_err();
+        let error = asked.complete(Surface::Texts, &body("{}"), &context(), Ok).await.unwrap_err();
         assert!(error.message.contains(words), "{said}: {error}");
     }
     // Nobody asks a plugin for it.
     let provider = testing::provider(testing::settings("p"), None);
     for error in [
-        admitted(&provider).complete(Surface::Texts, &body("{}"), &context()).await.unwrap_err(),
+        admitted(&provider).complete(Surface::Texts, &body("{}"), &context(), Ok).await.unwrap_err(),
         admitted(&provider).stream(Surface::Texts, &body("{}"), &context()).await.unwrap_err(),
     ] {
         assert_eq!(error.kind, ErrorKind::Unsupported);
@@ -127,7 +127,7 @@ async fn what_one_kind_of_answer_needs_is_nothing_in_another() {
         let mut plan = testing::plan(&upstream.url);
         (plan.completions, plan.embeddings) = (plan.chat.clone(), plan.chat.clone());
         let provider = testing::provider(testing::settings("p"), Some(plan));
-        let answer = admitted(&provider).complete(surface, &body("{}"), &context()).await;
+        let answer = admitted(&provider).complete(surface, &body("{}"), &context(), Ok).await;
         assert_eq!(answer.unwrap(), said);
     }
 }
@@ -186,7 +186,7 @@ async fn statuses_become_kinds() {
         let upstream = Upstream::answering(status, "application/json", said).await;
         // Two of them: one that was refused may rest.
         let whole = admitted(&asking(&upstream, |_| {}))
-            .complete(Surface::Chat, &body("{}"), &context())
+            .complete(Surface::Chat, &body("{}"), &context(), Ok)
             .await
             .unwrap_err();
         let (_, streamed) = texts(&asking(&upstream, |_| {})).await;
@@ -207,7 +207,7 @@ async fn a_success_that_is_none_is_an_error() {
         let upstream = Upstream::answering(200, "application/json", said).await;
         let provider = asking(&upstream, |_| {});
         assert_eq!(
-            admitted(&provider).complete(Surface::Chat, &body("{}"), &context()).await.unwrap_err().kind,
+            admitted(&provider).complete(Surface::Chat, &body("{}"), &context(), Ok).await.unwrap_err().kind,
             kind,
             "{said}"
         );
@@ -237,7 +237,7 @@ async fn every_time_limit_has_its_own_words() {
     let stalls = Upstream::script(vec![Step::Send(head), Step::Send(event), Step::Hang]).await;
 
     let error = admitted(&asking(&silent, |s| s.timeout = short))
-        .complete(Surface::Chat, &body("{}"), &context())
+        .complete(Surface::Chat, &body("{}"), &context(), Ok)
         .await
         .unwrap_err();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::TimedOut, "no answer within 400ms"));
@@ -270,7 +270,7 @@ async fn dropping_a_stream_cancels_upstream_and_ends_the_count() {
 #[tokio::test]
 async fn without_a_plan_the_plugin_is_asked() {
     let provider = testing::provider(testing::settings("p"), None);
-    let error = admitted(&provider).complete(Surface::Chat, &body("{}"), &context()).await.unwrap_err();
+    let error = admitted(&provider).complete(Surface::Chat, &body("{}"), &context(), Ok).await.unwrap_err();
     // There is no plugin behind this one, so nobody answers.
     assert_eq!(
         (error.kind, error.message.as_str()),

@@ -17,7 +17,7 @@ pub(super) fn of_sending(error: reqwest::Error, origin: &str, connect_timeout: D
     } else if error.is_timeout() {
         (ErrorKind::TimedOut, format!("{origin} did not answer in time"))
     } else if error.is_builder() {
-        (ErrorKind::InvalidInput, format!("the request to {origin} cannot be made"))
+        (ErrorKind::Provider, format!("the request to {origin} cannot be made"))
     } else {
         (ErrorKind::Connection, format!("the connection to {origin} was lost before an answer came"))
     };

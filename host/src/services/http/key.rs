@@ -36,9 +36,7 @@ pub(super) fn fill_query<'a>(
             let key = key.map(|key| percent_encoded(key.expose_secret())).unwrap_or_default();
             Ok(Cow::Owned(format!("{address}?{}", query.replace(KEY_PLACEHOLDER, &key))))
         }
-        _ => {
-            Err(ProviderError::invalid_input("a key can stand in a header or in a URL's query, nowhere else"))
-        }
+        _ => Err(super::misconfigured("a key can stand in a header or in a URL's query, nowhere else")),
     }
 }
 

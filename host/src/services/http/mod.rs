@@ -22,7 +22,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
-use patchbay_plugin_api::ProviderError;
+use patchbay_plugin_api::{ErrorKind, ProviderError};
 use reqwest::Url;
 use secrecy::SecretString;
 
@@ -122,20 +122,20 @@ fn parse_url(request: &Request<'_>) -> Result<Url, ProviderError> {
     let filled = key::fill_query(request.url, request.key)?;
     // Neither the parser's error nor the URL is shown: both may hold the key by now.
     let url = Url::parse(&filled)
-        .map_err(|_| ProviderError::invalid_input("the upstream URL is not an absolute http or https URL"))?;
+        .map_err(|_| misconfigured("the upstream URL is not an absolute http or https URL"))?;
     match url.scheme() {
         _ if url.host_str().is_none() => {}
         "https" => return Ok(url),
         "http" if request.allow_http || is_loopback(&url) => return Ok(url),
         "http" => {
             let host = url.host_str().unwrap_or_default();
-            return Err(ProviderError::invalid_input(format!(
+            return Err(misconfigured(format!(
                 "plain http to {host} would send the key unprotected: use https, or set allow_http"
             )));
         }
         _ => {}
     }
-    Err(ProviderError::invalid_input("the upstream URL is not an absolute http or https URL"))
+    Err(misconfigured("the upstream URL is not an absolute http or https URL"))
 }
 
 fn fill_headers(request: &Request<'_>) -> Result<HeaderMap, ProviderError> {
@@ -145,7 +145,7 @@ fn fill_headers(request: &Request<'_>) -> Result<HeaderMap, ProviderError> {
         let parsed =
             HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(&filled.value).ok());
         let Some((name, mut value)) = parsed else {
-            return Err(ProviderError::invalid_input(format!(
+            return Err(misconfigured(format!(
                 "the header {name:?} holds characters that HTTP does not allow"
             )));
         };
@@ -153,6 +153,11 @@ fn fill_headers(request: &Request<'_>) -> Result<HeaderMap, ProviderError> {
         headers.append(name, value);
     }
     Ok(headers)
+}
+
+/// A fault of the configuration is none of the client's, and another provider may be configured better.
+fn misconfigured(message: impl Into<String>) -> ProviderError {
+    ProviderError::new(ErrorKind::Provider, message)
 }
 
 /// Host and port: enough to know who failed, and never a secret.

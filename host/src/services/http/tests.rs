@@ -54,7 +54,7 @@ async fn what_cannot_be_sent_is_refused_without_showing_the_key() {
     ];
     for (url, words) in cases {
         let error = send(url, &[], KEY).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::InvalidInput, "{url}");
+        assert_eq!(error.kind, ErrorKind::Provider, "{url}");
         assert!(error.message.contains(words), "{url}: {error}");
         assert!(!format!("{error:?}").contains("s3cret"), "{url}");
     }

@@ -14,7 +14,7 @@ use patchbay_plugin_api::ProviderError;
 /// No more than this is handed on together: whoever sends faster than anybody reads is not waited for.
 pub const MOST_TOGETHER_BYTES: usize = 16 * 1024;
 
-/// Lets everything run that could, once: after it the next piece is there if it has arrived.
+/// Lets others run that could, once: after it the next piece is usually there if it has arrived.
 pub async fn give_way() {
     let mut gave = false;
     poll_fn(|context| {
