@@ -214,8 +214,8 @@ static RETRIES: Section = closed(&[
 ]);
 
 static BREAKER: Section = closed(&[
-    key("failures", COUNT, "5", "So many failures in a row, within the window, open it."),
-    key("window", Shape::Seconds, "30", "In seconds."),
+    key("failures", COUNT, "5", "So many failures in a row open it."),
+    key("window", Shape::Seconds, "30", "After so many seconds without one, failures are counted anew."),
     key("open_for", Shape::Seconds, "15", "Seconds until the provider is tried again."),
 ]);
 

@@ -134,9 +134,9 @@ impl Strategy {
 /// The circuit breaker.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct BreakerSettings {
-    /// So many failures in a row, within the window, open it.
+    /// So many failures in a row open it.
     pub failures: u32,
-    /// See `failures`.
+    /// After so long without one, failures are counted anew.
     #[serde(deserialize_with = "seconds")]
     pub window: Duration,
     /// How long it stays open.

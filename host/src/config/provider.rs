@@ -130,12 +130,7 @@ impl ProviderSettings {
             plugin: plugin.to_owned(),
             priority: entry.priority.or(host.priority).unwrap_or(50),
             weight: entry.weight,
-            keys: host
-                .api_key
-                .into_iter()
-                .chain(host.api_keys)
-                .filter(|key| !key.expose_secret().trim().is_empty())
-                .collect(),
+            keys: distinct(host.api_key.into_iter().chain(host.api_keys)),
             base_url: host.base_url.map(|url| url.trim_end_matches('/').to_owned()),
             model: host.model,
             models: host.models,
@@ -215,6 +210,18 @@ impl ProviderSettings {
     }
 }
 
+/// Without those that are empty or there already: a key that is refused once is refused.
+fn distinct(keys: impl Iterator<Item = SecretString>) -> Vec<SecretString> {
+    let mut kept: Vec<SecretString> = Vec::new();
+    for key in keys {
+        let text = key.expose_secret();
+        if !text.trim().is_empty() && kept.iter().all(|known| known.expose_secret() != text) {
+            kept.push(key);
+        }
+    }
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +256,14 @@ mod tests {
             error.starts_with("the configuration of \"p\" cannot be used: invalid type: string"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_key_counts_once() {
+        let config = serde_json::json!({"api_key": "a", "api_keys": ["b", " ", "a", "b", "c"]});
+        let keys = settings(&config, &serde_json::json!({})).unwrap().keys;
+        let keys: Vec<&str> = keys.iter().map(SecretString::expose_secret).collect();
+        assert_eq!(keys, ["a", "b", "c"]);
     }
 
     #[test]

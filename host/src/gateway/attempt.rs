@@ -21,6 +21,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// Upstreams ask for any time they like, and clocks have an end.
 const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// One request is not tried more often, however many providers and keys there are.
+const MOST_TRIES: usize = 50;
+
 /// So many of those who did not serve are named in the explanation of who did.
 const MOST_EXPLAINED: usize = 8;
 
@@ -47,7 +50,7 @@ pub(super) struct Tried {
     pub(super) candidate: Candidate,
     /// How often it was asked again after a wait.
     rounds: u32,
-    /// How many keys were tried in this round.
+    /// How many keys were tried in this round; none while it was not asked at all.
     keys: usize,
 }
 
@@ -75,12 +78,13 @@ impl<'r> Attempts<'r> {
 
     /// Who is asked next, let in already. None when there is nobody, nobody worth waiting for, or no time.
     pub(super) async fn next(&mut self) -> Option<(Tried, Admission)> {
-        if !self.failed.is_empty() && Instant::now() >= self.deadline {
+        let over = !self.failed.is_empty() && Instant::now() >= self.deadline;
+        if over || self.failed.len() >= MOST_TRIES {
             return None;
         }
         if let Some(tried) = self.again.take() {
             match tried.candidate.provider.admit(Instant::now()) {
-                Ok(admission) => return Some((tried, admission)),
+                Ok(admission) => return Some((tried, admission.repeated())),
                 Err(refusal) => self.postpone(tried, refusal),
             }
         }
@@ -115,16 +119,28 @@ impl<'r> Attempts<'r> {
                 return None;
             }
             let provider = Arc::clone(&tried.candidate.provider);
-            if !provider.standing.budget.take() {
+            let budget = &provider.standing.budget;
+            // Whoever has not asked yet makes no outage worse by waiting.
+            let asked_before = tried.keys > 0;
+            if asked_before && !budget.take() {
                 continue;
             }
             tokio::time::sleep_until(at).await;
             tried.rounds += 1;
-            tried.keys = 1;
             match provider.admit(Instant::now()) {
-                Ok(admission) => return Some((tried, admission)),
+                Ok(admission) if asked_before => {
+                    tried.keys = 1;
+                    return Some((tried, admission.repeated()));
+                }
+                Ok(admission) => {
+                    budget.pay_in(self.retries.budget);
+                    tried.keys = 1;
+                    return Some((tried, admission));
+                }
                 Err(refusal) => {
-                    provider.standing.budget.give_back();
+                    if asked_before {
+                        budget.give_back();
+                    }
                     self.postpone(tried, refusal);
                 }
             }
@@ -134,7 +150,7 @@ impl<'r> Attempts<'r> {
     fn pass(&mut self, candidate: Candidate, reason: Reason) {
         self.passed.push((candidate.clone(), reason));
         if let Reason::Refused(refusal) = reason {
-            self.postpone(Tried { candidate, rounds: 0, keys: 1 }, refusal);
+            self.postpone(Tried { candidate, rounds: 0, keys: 0 }, refusal);
         }
     }
 
@@ -186,11 +202,11 @@ impl<'r> Attempts<'r> {
     /// Decides whether whoever failed is asked again, and when.
     fn plan_again(&mut self, tried: Tried, error: &ProviderError) {
         let (provider, now) = (&tried.candidate.provider, Instant::now());
-        let of_the_key = matches!(error.kind, ErrorKind::RateLimited | ErrorKind::Authentication);
+        let of_the_key = matches!(error.kind, ErrorKind::RateLimited | ErrorKind::Authentication)
+            || error.status == Some(402);
         // The place that it has given up just now others may have taken; that says nothing about the failure.
         let refusal = provider.refuses(now).filter(|refusal| !matches!(refusal, Refusal::Full(_)));
-        if of_the_key && refusal.is_none() && error.status != Some(403) && tried.keys < provider.keys.count()
-        {
+        if of_the_key && refusal.is_none() && tried.keys < provider.keys.count() {
             self.again = Some(Tried { keys: tried.keys + 1, ..tried });
             return;
         }

@@ -19,6 +19,8 @@ use tokio::time::{Instant, Sleep};
 pub(super) struct Connection {
     /// The other side's address.
     pub(super) peer: SocketAddr,
+    /// How long it may refuse to read.
+    pub(super) stall_limit: Duration,
     flushes: Arc<Flushes>,
 }
 
@@ -34,8 +36,8 @@ struct Flushes {
 pub(super) struct Mark(u64);
 
 impl Connection {
-    pub(super) fn new(peer: SocketAddr) -> Self {
-        Self { peer, flushes: Arc::default() }
+    pub(super) fn new(peer: SocketAddr, stall_limit: Duration) -> Self {
+        Self { peer, stall_limit, flushes: Arc::default() }
     }
 
     /// Now.
@@ -65,7 +67,8 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(socket: TcpStream, connection: &Connection, stall_limit: Duration) -> Self {
+    pub(super) fn new(socket: TcpStream, connection: &Connection) -> Self {
+        let stall_limit = connection.stall_limit;
         Self { socket, flushes: Arc::clone(&connection.flushes), stall_limit, stalled: None }
     }
 

@@ -159,7 +159,7 @@ impl ApiError {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(wait) = self.retry_after {
-            headers.insert(RETRY_AFTER, whole_seconds(wait));
+            headers.insert(RETRY_AFTER, whole_seconds(wait.min(LONGEST_WAIT)));
         }
         *response.body_mut() = json.into();
     }
@@ -187,6 +187,9 @@ pub(super) async fn method_not_allowed() -> ApiError {
     let details = "This path does not take this method; the header `allow` lists those it takes";
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", details)
 }
+
+/// Upstreams ask for any time they like; nobody is sent away for longer than a day.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Rounded up: who comes a moment too early is refused again.
 fn whole_seconds(wait: Duration) -> HeaderValue {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use memchr::memchr2;
 use patchbay_plugin_api::ProviderError;
 use serde::Serialize;
@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::connection::{Connection, Mark};
 use super::error::ApiError;
+use super::stall::Stalling;
 use super::texts;
 use crate::gateway::{CommittedAnswer, Usage, text_of};
 use crate::providers::{Alarm, Chunk};
@@ -73,8 +74,9 @@ impl Frames {
 
     /// The body that sends the pieces as they come; pulled by the client's reading.
     pub(super) fn into_body(self, connection: Connection, http2: bool) -> Body {
+        let stall_limit = connection.stall_limit;
         let sending = Sending { frames: self, mark: connection.mark(), connection, http2 };
-        Body::from_stream(stream::unfold(Some(sending), |sending| async {
+        let pieces = stream::unfold(Some(sending), |sending| async {
             let mut sending = sending?;
             match sending.frames.next().await? {
                 Ok(frame) => {
@@ -88,7 +90,13 @@ impl Frames {
                     Some((Err(cut(&connection, mark, http2).await), None))
                 }
             }
-        }))
+        });
+        if http2 {
+            Body::from_stream(Stalling::new(pieces.boxed(), stall_limit))
+        } else {
+            // There the connection notices.
+            Body::from_stream(pieces)
+        }
     }
 
     /// All pieces at once, for clients that could not tell a cut answer from a whole one.

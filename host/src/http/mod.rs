@@ -14,6 +14,7 @@ mod layers;
 mod body;
 mod frames;
 mod recipient;
+mod stall;
 // The handlers, by audience.
 mod chat;
 mod edit;

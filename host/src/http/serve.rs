@@ -173,8 +173,8 @@ impl Client {
         if let Err(error) = socket.set_nodelay(true) {
             debug!(%error, "cannot switch Nagle's algorithm off");
         }
-        let connection = Connection::new(peer);
-        let io = TokioIo::new(Watched::new(socket, &connection, self.limits.write_stall));
+        let connection = Connection::new(peer, self.limits.write_stall);
+        let io = TokioIo::new(Watched::new(socket, &connection));
         let spoken = AtomicBool::new(false);
         let service = service_fn(|mut request: hyper::Request<Incoming>| {
             spoken.store(true, Ordering::Relaxed);

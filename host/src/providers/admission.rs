@@ -18,6 +18,8 @@ pub struct Admission {
     /// The key's, in the provider's ring.
     pub(super) place: usize,
     passage: Passage,
+    /// The same request has failed here before.
+    repeated: bool,
     pub(super) began: Instant,
     pub(super) lease: Lease,
     /// Last: keeps the generation alive.
@@ -28,7 +30,14 @@ impl Admission {
     /// For [`Provider::admit`], which has counted it as under way.
     pub(super) fn new(provider: Arc<Provider>, place: usize, passage: Passage, began: Instant) -> Self {
         provider.counters.requests.fetch_add(1, Ordering::Relaxed);
-        Self { place, passage, began, lease: provider.instance.lease(), provider }
+        Self { place, passage, repeated: false, began, lease: provider.instance.lease(), provider }
+    }
+
+    /// The same request has failed here before: if it does again, that says no more than it did.
+    #[must_use]
+    pub fn repeated(mut self) -> Self {
+        self.repeated = true;
+        self
     }
 
     /// The answer has begun. Whether it comes to its end is not known yet, so only a trial is over with it.
@@ -67,9 +76,10 @@ impl Admission {
         if let Some(condition) = Condition::after(error) {
             provider.standing.last.set(condition, now);
         }
-        if !breaker::counts(error) {
+        let told_before = self.repeated && self.passage == Passage::Usual;
+        if !breaker::counts(error) || told_before {
             provider.standing.breaker.undecided(self.passage, now);
-        } else if provider.standing.breaker.failed(self.passage, now) {
+        } else if provider.standing.breaker.failed(self.passage, self.began, now) {
             warn!(provider = provider.name(), "provider failed too often: the breaker is open");
         }
         self.passage = Passage::Usual;
@@ -123,6 +133,15 @@ mod tests {
         assert_eq!(provider.condition(), Condition::Available);
         assert_eq!(provider.counters.in_flight.load(Ordering::Relaxed), 0);
         assert_eq!(provider.counters.errors.load(Ordering::Relaxed), 5);
+    }
+
+    #[test]
+    fn one_request_that_fails_again_and_again_is_one_failure() {
+        let provider = testing::provider(testing::settings("p"), None);
+        for _ in 0..100 {
+            provider.admit(Instant::now()).unwrap().repeated().failed(&error(ErrorKind::Connection));
+        }
+        assert!(provider.admit(Instant::now()).is_ok());
     }
 
     #[test]

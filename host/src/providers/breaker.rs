@@ -40,10 +40,10 @@ struct Inner {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// So many failures since the last success, the first of them then.
+    /// So many failures since the last success, the last of them then.
     Closed {
         failures: u32,
-        since: Instant,
+        last: Instant,
     },
     Open {
         until: Instant,
@@ -63,7 +63,7 @@ pub(super) enum Passage {
 
 impl Breaker {
     pub(super) fn new(settings: &BreakerSettings) -> Self {
-        let state = State::Closed { failures: 0, since: Instant::now() };
+        let state = State::Closed { failures: 0, last: Instant::now() };
         let inner = Inner { failures_to_open: 0, window: Duration::ZERO, open_for: Duration::ZERO, state };
         let breaker = Self { alarmed: AtomicBool::new(false), inner: Mutex::new(inner) };
         breaker.configure(settings);
@@ -76,6 +76,9 @@ impl Breaker {
         inner.failures_to_open = settings.failures;
         inner.window = settings.window;
         inner.open_for = settings.open_for;
+        if let State::Open { until } = inner.state {
+            inner.state = State::Open { until: until.min(Instant::now() + settings.open_for) };
+        }
     }
 
     /// How long it would refuse a request that comes now; none if it would not.
@@ -128,19 +131,20 @@ impl Breaker {
             return false;
         }
         let closed = inner.state == State::Trial;
-        inner.state = State::Closed { failures: 0, since: now };
+        inner.state = State::Closed { failures: 0, last: now };
         self.alarmed.store(false, Ordering::Release);
         closed
     }
 
-    /// A request failed. Answers with whether that opened it.
-    pub(super) fn failed(&self, passage: Passage, now: Instant) -> bool {
+    /// A request that began then failed. Answers with whether that opened it.
+    pub(super) fn failed(&self, passage: Passage, began: Instant, now: Instant) -> bool {
         let mut inner = self.lock();
         let opens = match inner.state {
-            State::Closed { failures, since } => {
-                let within = failures > 0 && now.duration_since(since) <= inner.window;
-                let (failures, since) = if within { (failures + 1, since) } else { (1, now) };
-                inner.state = State::Closed { failures, since };
+            State::Closed { failures, last } => {
+                // From its beginning: one that takes long to fail is no less of a failure in a row.
+                let in_a_row = began.saturating_duration_since(last) <= inner.window;
+                let failures = if in_a_row { failures.saturating_add(1) } else { 1 };
+                inner.state = State::Closed { failures, last: now };
                 failures >= inner.failures_to_open
             }
             State::Open { .. } => false,
@@ -209,7 +213,7 @@ mod tests {
 
     fn fail(breaker: &Breaker, at: Instant) -> bool {
         let passage = breaker.enter(at).unwrap();
-        breaker.failed(passage, at)
+        breaker.failed(passage, at, at)
     }
 
     #[test]
@@ -226,9 +230,26 @@ mod tests {
     #[test]
     fn failures_that_lie_far_apart_do_not() {
         let (breaker, begin) = (Breaker::new(&SETTINGS), Instant::now());
-        for seconds in [0, 5, 11, 16, 22] {
+        for seconds in [0, 11, 22, 33, 34] {
             assert!(!fail(&breaker, after(seconds, begin)), "after {seconds} s");
         }
+        assert!(fail(&breaker, after(40, begin)));
+    }
+
+    #[test]
+    fn failures_that_take_longer_than_the_window_are_in_a_row_too() {
+        let (breaker, begin) = (Breaker::new(&SETTINGS), Instant::now());
+        let opened =
+            [0, 30, 60].map(|at| breaker.failed(Passage::Usual, after(at, begin), after(at + 30, begin)));
+        assert_eq!(opened, [false, false, true]);
+    }
+
+    #[test]
+    fn a_shorter_time_holds_for_one_that_is_open_too() {
+        let begin = Instant::now();
+        let breaker = opened(begin);
+        breaker.configure(&BreakerSettings { open_for: Duration::from_millis(1), ..SETTINGS });
+        assert_eq!(breaker.enter(after(2, begin)), Ok(Passage::Trial));
     }
 
     fn opened(begin: Instant) -> Breaker {
@@ -247,12 +268,12 @@ mod tests {
             assert!(breaker.enter(then).is_err(), "there is one trial at a time");
             assert_eq!(breaker.state(then), BreakerState::HalfOpen);
             // What was let through before decides nothing.
-            assert!(!breaker.succeeded(Passage::Usual, then) && !breaker.failed(Passage::Usual, then));
+            assert!(!breaker.succeeded(Passage::Usual, then) && !breaker.failed(Passage::Usual, then, then));
             if success {
                 assert!(breaker.succeeded(Passage::Trial, then));
                 assert_eq!(breaker.enter(then), Ok(Passage::Usual));
             } else {
-                assert!(breaker.failed(Passage::Trial, then));
+                assert!(breaker.failed(Passage::Trial, then, then));
                 assert_eq!(breaker.enter(after(6, begin)), Err(Duration::from_secs(4)));
             }
         }

@@ -19,6 +19,9 @@ use crate::plugins::{Feature, Operation};
 /// Checks are this share of the interval apart from when they are due, so that they do not come all at once.
 const JITTER: f64 = 0.2;
 
+/// Whatever is configured, checks are not all that a host does.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
 /// What a check said.
 #[derive(Clone, Debug)]
 pub struct Checked {
@@ -141,6 +144,7 @@ fn begin_checks(
     if !enabled {
         return None;
     }
+    let interval = interval.max(SHORTEST_INTERVAL);
     let free = places.of(concurrency);
     let now = Instant::now();
     due.retain(|name, due| {

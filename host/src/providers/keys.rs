@@ -59,6 +59,9 @@ impl KeyRing {
         if let Some(before) = before {
             let known = before.lock();
             state.last_rotation = known.last_rotation;
+            if keys.is_empty() && before.keys.is_empty() {
+                state.places.clone_from(&known.places);
+            }
             for (index, key) in keys.iter().enumerate() {
                 let same = |old: &SecretString| old.expose_secret() == key.expose_secret();
                 let Some(old) = before.keys.iter().position(same) else { continue };
@@ -115,6 +118,8 @@ impl KeyRing {
     /// Takes note of what upstream said to a key.
     pub(super) fn note(&self, place: usize, outcome: Result<(), &ProviderError>, now: Instant) {
         let mut state = self.lock();
+        let others_free =
+            (0..state.places.len()).any(|other| other != place && state.rest(other, now).is_none());
         let Some(place) = state.places.get_mut(place) else { return };
         match outcome {
             Ok(()) => place.strikes = 0,
@@ -125,8 +130,10 @@ impl KeyRing {
                 let wait = error.retry_after.unwrap_or(guess).clamp(SHORTEST_REST, LONGEST_REST);
                 place.lay_to_rest(Rest { until: now + wait, refused: false }, now);
             }
-            // A 403 may be about what was asked for, such as a model or a country, and not about the key.
-            Err(error) if error.kind == ErrorKind::Authentication && error.status != Some(403) => {
+            // A 403 may be about what was asked for, such as a model or a country, and a 402 about its size, rather
+            // than about the key: others are tried first, but nobody is left without any.
+            Err(error) if is_doubtful(error) && !others_free => {}
+            Err(error) if is_doubtful(error) || error.kind == ErrorKind::Authentication => {
                 place.lay_to_rest(Rest { until: now + REFUSED_REST, refused: true }, now);
             }
             Err(_) => {}
@@ -180,6 +187,10 @@ impl Place {
 fn asks_for_rest(error: &ProviderError) -> bool {
     let overloaded = error.retry_after.is_some() && matches!(error.status, Some(503 | 529));
     error.kind == ErrorKind::RateLimited || overloaded
+}
+
+fn is_doubtful(error: &ProviderError) -> bool {
+    matches!(error.status, Some(402 | 403))
 }
 
 impl State {
@@ -269,14 +280,19 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_key_rests_and_a_forbidden_request_is_no_refusal() {
-        let (ring, now) = (ring(&["a", "b"], None), Instant::now());
-        ring.note(0, Err(&refused(403)), now);
-        assert_eq!(ring.take(now), Ok(0));
-        ring.note(0, Err(&refused(401)), now);
-        assert_eq!(ring.take(now), Ok(1));
-        ring.note(1, Err(&refused(401)), now);
-        assert!(ring.take(now).unwrap_err().refused);
+    fn a_refused_key_rests_and_one_that_may_not_be_meant_only_while_there_are_others() {
+        let now = Instant::now();
+        let two = ring(&["a", "b"], None);
+        for status in [401, 402, 403] {
+            let two = ring(&["a", "b"], None);
+            two.note(0, Err(&refused(status)), now);
+            assert_eq!(two.take(now), Ok(1), "{status}");
+            two.note(1, Err(&refused(status)), now);
+            assert_eq!(two.take(now).is_err(), status == 401, "{status}");
+        }
+        two.note(0, Err(&refused(401)), now);
+        two.note(1, Err(&refused(401)), now);
+        assert!(two.take(now).unwrap_err().refused);
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn keys_seen(upstream: &Upstream) -> Vec<String> {
 
 #[tokio::test]
 async fn the_next_key_is_tried_before_the_next_provider() {
-    for status in ["429 X", "401 X"] {
+    for status in ["429 X", "429 X\r\nretry-after: 0", "401 X", "402 X", "403 X"] {
         let status = status.to_owned();
         let upstream = Upstream::by_key("good", testing::whole_answer("hi"), &status).await;
         let other = good().await;
@@ -131,10 +131,10 @@ async fn the_next_key_is_tried_before_the_next_provider() {
         let gateway = over(vec![Arc::clone(&three), provider(&other, 1, |_| ())], Rules::default());
         let answer = gateway.complete(&request(), &"r".into()).await.unwrap();
         assert_eq!((answer.text.as_str(), answer.served.attempts), ("hi", 3), "{status}");
-        // The key that did is kept, the others rest.
+        // The key that did is kept.
         gateway.complete(&request(), &"r".into()).await.unwrap();
         assert_eq!(keys_seen(&upstream), ["first", "second", "good", "good"], "{status}");
-        assert_eq!((three.keys.current(), three.keys.resting_count(Instant::now())), (Some(2), 2));
+        assert_eq!(three.keys.current(), Some(2), "{status}");
         assert_eq!(other.calls(), 0);
     }
 }
@@ -258,4 +258,40 @@ async fn a_wait_that_no_clock_can_count_is_no_trouble() {
         assert!(streamed(&gateway).await.is_err());
         assert_eq!(upstream.calls(), 1, "nobody waits for so long");
     }
+}
+
+#[tokio::test]
+async fn without_fallback_nobody_is_waited_for_but_who_failed() {
+    let (resting, bad) = (good().await, Upstream::answering(500, "text/plain", "no").await);
+    let mut rules = Rules::default();
+    rules.routing.fallback = false;
+    let first = provider(&resting, 0, |it| it.retry_attempts = 3);
+    let limited = ProviderError::new(patchbay_plugin_api::ErrorKind::RateLimited, "slow");
+    first.admit(Instant::now()).unwrap().fail_for_test(&limited);
+    let gateway = over(vec![first, provider(&bad, 1, |_| ())], rules);
+    assert_eq!(streamed(&gateway).await, Err("p1: provider after 0".into()));
+    assert_eq!(resting.calls(), 0);
+}
+
+#[tokio::test]
+async fn once_the_time_is_over_nobody_is_asked_any_more() {
+    let (hanging, other) = (Upstream::script(vec![Step::Hang]).await, good().await);
+    let mut rules = Rules::default();
+    rules.routing.retries.deadline = std::time::Duration::from_millis(50);
+    let slow = provider(&hanging, 0, |it| it.timeout = std::time::Duration::from_millis(100));
+    let second = provider(&other, 1, |_| ());
+    let gateway = over(vec![slow, Arc::clone(&second)], rules);
+    assert_eq!(streamed(&gateway).await, Err("p0: timed_out after 0".into()));
+    assert_eq!(second.counters.requests.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_a_failure_of_who_gave_it() {
+    let odd = Upstream::answering(200, "application/json", r#"{"choices":[{"message":5}]}"#).await;
+    let provider = provider(&odd, 0, |_| ());
+    let gateway = over(vec![Arc::clone(&provider)], Rules::default());
+    for _ in 0..5 {
+        assert!(gateway.complete(&request(), &"r".into()).await.is_err());
+    }
+    assert!(provider.refuses(Instant::now()).is_some(), "five failures in a row");
 }

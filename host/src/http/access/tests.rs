@@ -28,7 +28,7 @@ fn parts(method: &str, lines: &[&str]) -> Parts {
         }
     }
     let (mut parts, ()) = builder.body(()).unwrap().into_parts();
-    parts.extensions.insert(Connection::new(peer.parse().unwrap()));
+    parts.extensions.insert(Connection::new(peer.parse().unwrap(), Duration::MAX));
     parts
 }
 

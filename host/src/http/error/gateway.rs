@@ -48,7 +48,7 @@ impl From<SelectError> for ApiError {
                 Self { param: Some("model".into()), ..error }
             }
             SelectError::NothingAvailable { passed } => {
-                let reasons: Vec<String> = passed.iter().map(ToString::to_string).collect();
+                let reasons: Vec<String> = passed.iter().take(MOST_TOLD).map(ToString::to_string).collect();
                 let details = format!("{details} ({})", reasons.join("; "));
                 if let Some(name) = only_to_be_changed(&passed) {
                     let error = Self::new(StatusCode::BAD_REQUEST, INVALID_FIELD.0, INVALID_FIELD.1, details);
@@ -92,12 +92,17 @@ impl From<GatewayError> for ApiError {
         let mut failure = Self::of_provider(&last.provider, &last.error);
         failure.status = upstreams_own(&last.error).unwrap_or(failure.status);
         if !earlier.is_empty() {
-            let before: Vec<String> = earlier.iter().map(said).collect();
-            failure.details = format!("{}; before it {}", failure.details, before.join("; ")).into();
+            let before: Vec<String> = earlier.iter().take(MOST_TOLD).map(said).collect();
+            let more = earlier.len().saturating_sub(MOST_TOLD);
+            let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+            failure.details = format!("{}; before it {}{more}", failure.details, before.join("; ")).into();
         }
         failure
     }
 }
+
+/// Of so many others an error tells; the log has them all.
+const MOST_TOLD: usize = 8;
 
 fn said(failed: &Failed) -> String {
     format!("{}: {}", failed.provider, failed.error.message)
