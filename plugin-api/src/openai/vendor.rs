@@ -53,8 +53,8 @@ pub trait Vendor: 'static {
         Some(model)
     }
 
-    /// Where a `GET` succeeds only with a good key; by default the list of models. Whoever shows that to everybody
-    /// needs another place.
+    /// Where a `GET` succeeds only with a good key, and says that the vendor is there; by default the list of models.
+    /// Whoever shows that to everybody needs another place.
     fn credentials_url(base_url: &str) -> String {
         models_url(base_url)
     }
@@ -132,7 +132,8 @@ impl<V: Vendor> HttpProvider for OpenAi<V> {
     }
 
     fn health_request(&self) -> Option<HttpRequest> {
-        Some(self.plan.get(models_url(&self.base_url)))
+        // Asked again and again, and a list that everybody may see can be long.
+        self.credentials_request()
     }
 
     fn credentials_request(&self) -> Option<HttpRequest> {
@@ -157,7 +158,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{Reply, TestHost, block_on, call};
-    use crate::{Credentials, Http, Provider as _};
+    use crate::{Credentials, Health, Http, Provider as _};
 
     /// Differs in everything in which a vendor can.
     struct Odd;
@@ -227,12 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_checked_where_the_vendor_says() {
+    fn credentials_and_health_are_checked_where_the_vendor_says() {
         let config = json!({"base_url": "https://x.test/v1"});
         let asked = |host: TestHost| host.requests().last().map(|sent| sent.url.clone()).unwrap();
         let (host, odd) = made::<Odd>(&config);
-        host.reply(Reply::json("{}"));
+        host.reply(Reply::json("{}")).reply(Reply::json("{}"));
         assert_eq!(block_on(odd.credentials(call())), Ok(Credentials::Valid));
+        assert_eq!(asked(host), "https://x.test/v1/key");
+        assert_eq!(block_on(odd.health(call())), Ok(Health::Available));
         assert_eq!(asked(host), "https://x.test/v1/key");
 
         let (host, plain) = made::<Plain>(&config);

@@ -1,7 +1,7 @@
 //! DeepInfra.
 
 use patchbay_plugin_api::openai::{OpenAi, Vendor};
-use patchbay_plugin_api::{Http, Model, Pricing};
+use patchbay_plugin_api::{Http, Model, Plan, Pricing};
 use serde_json::Value;
 
 #[cfg(test)]
@@ -28,6 +28,11 @@ pub struct DeepInfra;
 
 impl Vendor for DeepInfra {
     type Config = ();
+
+    fn plan(plan: Plan, _config: &()) -> Plan {
+        // It knows the older name alone, and a bound that it does not know is none.
+        plan.with_renamed("max_completion_tokens", "max_tokens")
+    }
 
     fn model(mut model: Model, listed: &Value) -> Option<Model> {
         let metadata = &listed["metadata"];

@@ -28,6 +28,14 @@ fn requests_go_to_deepinfra() {
 }
 
 #[test]
+fn the_bound_of_tokens_has_its_older_name() {
+    let sent = json!({"body": {"model": "openai/gpt-oss-120b", "max_tokens": 5}});
+    for asked in [json!({"max_tokens": 5}), json!({"max_completion_tokens": 5})] {
+        check(&json!({}), &asked, &sent);
+    }
+}
+
+#[test]
 fn the_list_of_models_is_read() {
     let expected = json!({"listed": [
         {"id": "maker/large", "type": "chat", "capabilities": ["vision", "reasoning"], "owner": "deepinfra",

@@ -17,14 +17,22 @@ fn check(config: &Value, asked: &Value, expected: &Value) {
 #[test]
 fn requests_go_to_together() {
     let expected = json!({
-        "chat": "https://api.together.xyz/v1/chat/completions",
-        "completions": "https://api.together.xyz/v1/completions",
-        "embeddings": "https://api.together.xyz/v1/embeddings",
-        "models": "https://api.together.xyz/v1/models",
-        "credentials": "https://api.together.xyz/v1/models",
+        "chat": "https://api.together.ai/v1/chat/completions",
+        "completions": "https://api.together.ai/v1/completions",
+        "embeddings": "https://api.together.ai/v1/embeddings",
+        "models": "https://api.together.ai/v1/models",
+        "credentials": "https://api.together.ai/v1/models",
         "headers": {"authorization": "Bearer {{key}}"},
     });
     check(&json!({}), &json!({}), &expected);
+}
+
+#[test]
+fn the_bound_of_tokens_has_its_older_name() {
+    let sent = json!({"body": {"model": "openai/gpt-oss-120b", "max_tokens": 5}});
+    for asked in [json!({"max_tokens": 5}), json!({"max_completion_tokens": 5})] {
+        check(&json!({}), &asked, &sent);
+    }
 }
 
 #[test]
