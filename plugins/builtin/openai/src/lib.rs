@@ -54,7 +54,7 @@ impl Vendor for OpenAiItself {
 
     fn plan(plan: Plan, config: &Config) -> Plan {
         // Models that reason refuse the older name, and all that chat know the newer one. Text completions know only
-        // the older; their last models are being shut down, so whoever asks for them is served by chat.
+        // the older, and a plan has one rule for both: whoever asks for them is served by chat.
         let mut plan = plan.without_completions().with_renamed("max_tokens", "max_completion_tokens");
         for (header, value) in
             [("openai-organization", &config.organization), ("openai-project", &config.project)]
