@@ -35,6 +35,8 @@ mod runtime;
 mod routing;
 // 6. Providers that are served by a plan.
 mod plan;
+// The vendors that come with the host.
+mod vendors;
 // Upstreams that misbehave in every way that one can.
 mod misbehaviour;
 // One of them dies under load, and comes back.

@@ -22,7 +22,7 @@ use crate::config::{
 use crate::http::{self, AppState, Outcome, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
-use crate::providers::{Registry, keep_checking};
+use crate::providers::{Registry, Waiting, keep_checking};
 use crate::services::http::HttpClient;
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
@@ -206,8 +206,14 @@ impl App {
             let Some(problem) = &plugin.problem else { continue };
             let _ = writeln!(text, "  {} was not used: {}", plugin.file.display(), problem.message);
         }
+        for Waiting { name, variable, .. } in snapshot.waiting() {
+            let _ = writeln!(text, "  {name:<20} waits for a key: {variable}");
+        }
         for plugin in plugins.iter().filter(|plugin| plugin.state == PluginState::Unused) {
             let Some(id) = plugin.id.as_deref().filter(|_| plugin.problem.is_none()) else { continue };
+            if snapshot.waiting().iter().any(|waiting| waiting.plugin == id) {
+                continue;
+            }
             let _ = writeln!(
                 text,
                 "  {id:<20} loaded, and no provider uses it: \"{id}\": {{}} under \"plugins\" in plugin_config.json"

@@ -44,35 +44,26 @@
 //! plugin says in data where requests go, and the host then serves them without it, at the speed of a proxy:
 //!
 //! ```rust
-//! use patchbay_plugin_api::{HttpProvider, HttpRequest, Plan, Result};
+//! use patchbay_plugin_api::openai::{OpenAi, Vendor};
+//! use patchbay_plugin_api::{Http, Plan};
 //!
-//! #[derive(serde::Deserialize)]
-//! pub struct Config {
-//!     model: Option<String>,
-//! }
+//! pub struct Example;
 //!
-//! pub struct Example(Plan);
+//! impl Vendor for Example {
+//!     type Config = ();
 //!
-//! impl HttpProvider for Example {
-//!     type Config = Config;
-//!     type StreamState = ();
-//!
-//!     fn create(config: Config) -> Result<Self> {
-//!         let mut plan = Plan::openai("https://api.example.com/v1").with_header("x-title", "Patchbay");
-//!         plan.model.default = config.model;
-//!         Ok(Self(plan))
-//!     }
-//!
-//!     fn plan(&self) -> Option<Plan> {
-//!         Some(self.0.clone())
-//!     }
-//!
-//!     fn models_request(&self) -> Option<HttpRequest> {
-//!         Some(self.0.get("https://api.example.com/v1/models"))
+//!     // Only where it differs from OpenAI.
+//!     fn plan(plan: Plan, _config: &()) -> Plan {
+//!         plan.with_header("x-title", "Patchbay").without_embeddings()
 //!     }
 //! }
 //!
-//! patchbay_plugin_api::export! { patchbay_plugin_api::Http<Example>, name: "Example", features: ["chat_completion", "streaming"] }
+//! patchbay_plugin_api::export! {
+//!     Http<OpenAi<Example>>,
+//!     name: "Example",
+//!     features: ["chat_completion", "streaming", "model_list", "health_check", "credentials_check"],
+//!     config_defaults: r#"{"base_url": "https://api.example.com/v1", "model": "example-1"}"#,
+//! }
 //! ```
 //!
 //! **An [`HttpProvider`]**, where the service has a dialect of its own. Three pure functions say what to send and what

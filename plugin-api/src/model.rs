@@ -1,7 +1,7 @@
 //! What a provider says about itself: its models, its health, its credentials.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::json;
 
@@ -97,6 +97,28 @@ impl Model {
     }
 }
 
+impl Pricing {
+    /// Reads two prices, numbers or texts, that are for `tokens` tokens each; vendors count by one or by a million.
+    /// None where one is missing or no price, as where it depends on the request.
+    ///
+    /// ```
+    /// # use patchbay_plugin_api::Pricing;
+    /// let listed = serde_json::json!({"prompt": "0.0000025", "completion": "0.00001"});
+    /// let pricing = Pricing::read(&listed, "prompt", "completion", 1.0);
+    /// assert_eq!(pricing, Some(Pricing { prompt: 2.5, completion: 10.0 }));
+    /// ```
+    pub fn read(listed: &Value, prompt: &str, completion: &str, tokens: f64) -> Option<Self> {
+        let price = |name: &str| {
+            let value = listed.get(name)?;
+            let price = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+            // To a billionth of a dollar: what is below it comes of the arithmetic.
+            let million = (price * (1e6 / tokens) * 1e9).round() / 1e9;
+            (million.is_finite() && million >= 0.0).then_some(million)
+        };
+        Some(Self { prompt: price(prompt)?, completion: price(completion)? })
+    }
+}
+
 impl Health {
     /// Busy, and why.
     pub fn busy(reason: impl Into<String>) -> Self {
@@ -125,10 +147,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn prices_are_read_as_they_are_written() {
+        let read = |listed: Value, tokens| Pricing::read(&listed, "in", "out", tokens);
+        for (listed, tokens, expected) in [
+            (json!({"in": 0.1, "out": 0.3}), 1e6, Some((0.1, 0.3))),
+            (json!({"in": "0.00000015", "out": "0.0000006"}), 1.0, Some((0.15, 0.6))),
+            (json!({"in": "0", "out": 0}), 1.0, Some((0.0, 0.0))),
+            (json!({"in": 0.0005, "out": "0.0015"}), 1000.0, Some((0.5, 1.5))),
+            (json!({"in": "-1", "out": "-1"}), 1.0, None),
+            (json!({"in": 1}), 1.0, None),
+            (json!({"in": null, "out": "free"}), 1.0, None),
+            (json!({"in": "inf", "out": "NaN"}), 1.0, None),
+            (json!(null), 1.0, None),
+        ] {
+            let expected = expected.map(|(prompt, completion)| Pricing { prompt, completion });
+            assert_eq!(read(listed.clone(), tokens), expected, "{listed}");
+        }
+    }
+
+    #[test]
     fn answers_have_the_shapes_of_the_contract() {
         let models = [Model::new("a").with_capabilities(["streaming", "vision"])];
         assert_eq!(
-            serde_json::from_slice::<serde_json::Value>(&Model::list_to_json(&models)).unwrap(),
+            serde_json::from_slice::<Value>(&Model::list_to_json(&models)).unwrap(),
             json!({"models": [{"id": "a", "type": "chat", "capabilities": ["streaming", "vision"]}]})
         );
         assert_eq!(Health::Available.to_json(), br#"{"status":"available"}"#);

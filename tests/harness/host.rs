@@ -289,6 +289,11 @@ impl Host {
         self.process.status().is_none()
     }
 
+    /// What it has written to stdout so far.
+    pub fn said(&self) -> String {
+        self.process.stdout.lock().unwrap().clone()
+    }
+
     /// What it has written to stderr so far.
     pub fn log(&self) -> String {
         self.process.log()

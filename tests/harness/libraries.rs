@@ -37,6 +37,11 @@ pub fn openai_compatible() -> Library {
     Library::built("openai_compatible")
 }
 
+/// The vendors that speak OpenAI's dialect, as users get them.
+pub fn vendors() -> [(&'static str, Library); 6] {
+    ["deepinfra", "groq", "mistral", "openai", "openrouter", "together"].map(|id| (id, Library::built(id)))
+}
+
 impl Library {
     /// A library that `cargo test` has built and left beside the test binary, as host's dev-dependency.
     pub fn built(name: &str) -> Self {

@@ -46,4 +46,4 @@ pub use problem::{ConfigProblem, ConfigProblems};
 pub use provider::ProviderSettings;
 pub use schema::schema;
 pub use secret::masked;
-pub use variables::{VARIABLES, Variable};
+pub use variables::{VARIABLES, Variable, key_variable};

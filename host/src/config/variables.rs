@@ -116,6 +116,11 @@ pub(super) fn in_capitals(name: &str) -> String {
     name.chars().map(plain).collect()
 }
 
+/// The variable with a provider's key, where nothing else was said of it.
+pub fn key_variable(name: &str) -> String {
+    format!("{}_API_KEY", in_capitals(name))
+}
+
 /// The capitals of every provider whose key is set, whether or not there is one of that name.
 pub(super) fn with_keys(environment: &Environment) -> impl Iterator<Item = &str> {
     let names = environment.all(true).chain(environment.all(false)).map(|set| set.name);

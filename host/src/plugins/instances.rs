@@ -13,9 +13,9 @@ use super::outbound::Outbound;
 use super::problem::{Problem, Step};
 use super::report::FailedProvider;
 use crate::config::{
-    BreakerSettings, Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings,
+    BreakerSettings, Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings, key_variable,
 };
-use crate::providers::{Counters, KeyRing, PluginRef, PreparedCalls, Provider, Snapshot, Standing};
+use crate::providers::{Counters, KeyRing, PluginRef, PreparedCalls, Provider, Snapshot, Standing, Waiting};
 use crate::services::http::HttpClient;
 use crate::services::redact;
 
@@ -40,6 +40,8 @@ pub(super) struct Asked {
     pub(super) failed: Vec<FailedProvider>,
     /// Entries that are switched off, or wait for a key.
     pub(super) disabled: Vec<String>,
+    /// Those of them that wait.
+    pub(super) waiting: Vec<Waiting>,
 }
 
 /// Reads the entries over their plugins' defaults. `reasons` says why a plugin is not there.
@@ -49,7 +51,8 @@ pub(super) fn asked(
     reasons: &BTreeMap<String, String>,
     changes: &Changes,
 ) -> Asked {
-    let mut asked = Asked { wanted: Vec::new(), failed: Vec::new(), disabled: Vec::new() };
+    let mut asked =
+        Asked { wanted: Vec::new(), failed: Vec::new(), disabled: Vec::new(), waiting: Vec::new() };
     let mut entries = config.plugins.clone();
     for (name, offered) in offered(config, plugins) {
         match offered {
@@ -62,7 +65,7 @@ pub(super) fn asked(
         entries.insert(MOCK.to_owned(), ProviderEntry::default());
     }
     for (name, entry) in &entries {
-        if entry.enabled == Enabled::No || entry.waits_for.is_some() {
+        if entry.enabled == Enabled::No {
             asked.disabled.push(name.clone());
             continue;
         }
@@ -72,6 +75,7 @@ pub(super) fn asked(
         let found = exact.or_else(|| plugins.iter().find(|(known, _)| alike(known.as_str(), id)));
         let Some((plugin, active)) = found else {
             match entry.enabled {
+                _ if entry.waits_for.is_some() => asked.disabled.push(name.clone()),
                 _ if changes.disabled_plugins.iter().any(|off| alike(off, id)) => {
                     asked.disabled.push(name.clone());
                 }
@@ -80,11 +84,19 @@ pub(super) fn asked(
             }
             continue;
         };
+        let mut waits_for = |variable: String| {
+            asked.disabled.push(name.clone());
+            asked.waiting.push(Waiting { name: name.clone(), plugin: plugin.to_string(), variable });
+        };
+        if let Some(variable) = &entry.waits_for {
+            waits_for(variable.clone());
+            continue;
+        }
         let manifest = &active.plugin.manifest;
         match ProviderSettings::new(name, plugin.as_str(), entry, &manifest.config_defaults, manifest.secrets)
         {
             Ok(settings) if entry.enabled == Enabled::Auto && settings.keys.is_empty() => {
-                asked.disabled.push(name.clone());
+                waits_for(key_variable(name));
             }
             Ok(settings) => {
                 asked.wanted.push(Wanted { settings: Arc::new(settings), plugin: plugin.clone() });

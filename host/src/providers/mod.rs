@@ -37,5 +37,5 @@ pub use keys::KeyRing;
 pub use members::Members;
 pub use plan::PreparedCalls;
 pub use provider::{Counters, PluginRef, Provider, Refusal, Standing};
-pub use registry::{Pool, Registry, Rules, Snapshot};
+pub use registry::{Pool, Registry, Rules, Snapshot, Waiting};
 pub use sse::SseSplitter;

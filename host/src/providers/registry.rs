@@ -46,6 +46,17 @@ impl Pool {
     }
 }
 
+/// A provider to be, as soon as it has a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its name.
+    pub name: String,
+    /// The plugin that would make it.
+    pub plugin: String,
+    /// The variable that is looked for.
+    pub variable: String,
+}
+
 /// All providers at one moment, indexed by what requests ask for: who serves one is found without asking everybody.
 #[derive(Debug, Default)]
 pub struct Snapshot {
@@ -59,6 +70,7 @@ pub struct Snapshot {
     unlisted: Arc<Pool>,
     by_model: HashMap<String, Arc<Pool>>,
     disabled: Vec<String>,
+    waiting: Vec<Waiting>,
 }
 
 impl Snapshot {
@@ -81,19 +93,26 @@ impl Snapshot {
             offered: Pool::of(offered),
             by_priority: providers,
             disabled: Vec::new(),
+            waiting: Vec::new(),
         }
     }
 
-    /// Adds the names of the entries that are switched off, or wait for a key.
+    /// Adds the names of the entries that are switched off, or wait for a key, and those who wait.
     #[must_use]
-    pub fn with_disabled(mut self, names: Vec<String>) -> Self {
+    pub fn with_disabled(mut self, names: Vec<String>, waiting: Vec<Waiting>) -> Self {
         self.disabled = names;
+        self.waiting = waiting;
         self
     }
 
     /// The entries that are switched off, or wait for a key.
     pub fn disabled(&self) -> &[String] {
         &self.disabled
+    }
+
+    /// Those of them that wait for a key.
+    pub fn waiting(&self) -> &[Waiting] {
+        &self.waiting
     }
 
     /// The provider of this name.

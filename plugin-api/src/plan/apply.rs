@@ -21,6 +21,8 @@ impl Plan {
             if let Value::Object(options) = options {
                 options.insert("include_usage".into(), true.into());
             }
+        } else {
+            body.remove("stream_options");
         }
         self.send(self.chat.as_ref(), "chat", &body)
     }
@@ -146,8 +148,11 @@ mod tests {
         let request = ChatRequest::parse(asked.to_string().as_bytes()).unwrap();
         let sent = body(&plan.chat_request(&request).unwrap());
         assert_eq!(sent["stream_options"], json!({"x": 1, "include_usage": true}));
-        let whole = ChatRequest { stream: false, extra: Map::new(), ..request };
-        assert_eq!(body(&plan.chat_request(&whole).unwrap()).get("stream_options"), None);
+        let uncounted = plan.clone().without_usage_option();
+        let whole = ChatRequest { stream: false, ..request.clone() };
+        for (plan, request) in [(&plan, &whole), (&uncounted, &request)] {
+            assert_eq!(body(&plan.chat_request(request).unwrap()).get("stream_options"), None);
+        }
     }
 
     #[test]

@@ -170,6 +170,27 @@ impl Plan {
         self
     }
 
+    /// For an upstream that refuses requests with these members.
+    #[must_use]
+    pub fn without_members<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.body.drop.extend(names.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// For an upstream that has another name for a member.
+    #[must_use]
+    pub fn with_renamed(mut self, from: &str, to: &str) -> Self {
+        self.body.rename.insert(from.into(), to.into());
+        self
+    }
+
+    /// For an upstream that counts tokens unasked, and refuses to be asked.
+    #[must_use]
+    pub fn without_usage_option(mut self) -> Self {
+        self.stream.include_usage = false;
+        self
+    }
+
     /// Reads and validates a plan. Keys that this version does not know are ignored.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         #[derive(Deserialize)]

@@ -36,6 +36,7 @@ use crate::{ProviderError, Result};
 pub mod conformance;
 mod executor;
 mod native;
+mod outline;
 mod reply;
 mod services;
 #[cfg(test)]
@@ -43,6 +44,7 @@ mod tests;
 
 pub use executor::{block_on, poll_once};
 pub use native::Native;
+pub use outline::outline;
 pub use reply::{Reply, every_cut};
 
 /// A host that follows a script.

@@ -48,6 +48,15 @@ fn the_configuration() {
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["$schema"], "./plugin_config.schema.json");
     assert_eq!(faults(&schema(), &value, "").join("\n"), "");
+
+    // Each waits for its key, but for the one that has no address until somebody gives it one.
+    for plugin in std::fs::read_dir(top_level("plugins/builtin")).unwrap() {
+        let plugin = plugin.unwrap();
+        let id = plugin.file_name().into_string().unwrap();
+        if plugin.path().join("Cargo.toml").exists() && id != "openai-compatible" {
+            assert_eq!(value["plugins"][&id], json!({"enabled": "auto"}), "{id}");
+        }
+    }
 }
 
 /// What of the JSON Schema the description makes use of; enough to see that the two say the same.

@@ -11,13 +11,14 @@ use crate::plugins::instances::{self, Asked, Outcome, Plugins, Wanted};
 use crate::plugins::manifest::PluginId;
 use crate::plugins::problem::Problem;
 use crate::plugins::report::{FailedPlugin, FailedProvider};
-use crate::providers::{Provider, Rules, Snapshot};
+use crate::providers::{Provider, Rules, Snapshot, Waiting};
 
 /// A set of providers that is ready to be published, and the plugins they come from.
 pub(super) struct Prepared {
     plugins: Plugins,
     providers: Vec<Arc<Provider>>,
     disabled: Vec<String>,
+    waiting: Vec<Waiting>,
 }
 
 impl Engine {
@@ -57,7 +58,8 @@ impl Engine {
     /// Makes the providers that are wanted and are not there yet. Everything that can fail happens here.
     pub(super) async fn prepare(&mut self, config: &Config, mut next: Plugins, run: &mut Run) -> Prepared {
         let current = self.registry.snapshot().clone();
-        let Asked { wanted, failed, disabled } = instances::asked(config, &next, &run.reasons, &self.changes);
+        let Asked { wanted, failed, disabled, waiting } =
+            instances::asked(config, &next, &run.reasons, &self.changes);
         let mut made = self.make(&wanted, &next, &current).await;
         for id in self.refuse_generations(&wanted, &mut made, &next, &current, run) {
             match self.plugins.get(&id) {
@@ -91,12 +93,12 @@ impl Engine {
             run.providers.failed.push(FailedProvider { kept_previous: previous.is_some(), ..failed });
             providers.extend(previous.cloned());
         }
-        Prepared { plugins: next, providers, disabled }
+        Prepared { plugins: next, providers, disabled, waiting }
     }
 
     /// Swaps the pointer, and lets what is not used any more go. Cannot fail.
     pub(super) fn publish(&mut self, config: Arc<Config>, prepared: Prepared, run: &mut Run) {
-        let Prepared { plugins, providers, disabled } = prepared;
+        let Prepared { plugins, providers, disabled, waiting } = prepared;
         self.published += 1;
         let before = generations(&self.plugins, self.registry.snapshot().by_priority());
         let after = generations(&plugins, &providers);
@@ -104,7 +106,7 @@ impl Engine {
             provider.standing.breaker.configure(&config.routing.breaker);
         }
         let rules = Rules { routing: config.routing.clone(), health: config.health.clone() };
-        let snapshot = Snapshot::new(self.published, providers, rules).with_disabled(disabled);
+        let snapshot = Snapshot::new(self.published, providers, rules).with_disabled(disabled, waiting);
         let old = self.registry.publish(snapshot);
         for (address, generation) in before {
             if !after.contains_key(&address) {

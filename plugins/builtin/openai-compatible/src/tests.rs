@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use patchbay_plugin_api::abi::chunk_flags::{CONTENT, FINISH, USAGE};
+use patchbay_plugin_api::openai::OpenAi;
 use patchbay_plugin_api::testing::{Reply, TestHost, block_on, call, drain, every_cut};
 use patchbay_plugin_api::{
     Answer, ChatRequest, Chunk, Credentials, ErrorKind, Health, Http, Provider as _, ProviderError, Result,
 };
 
-use crate::OpenAiCompatible;
+use crate::AnyServer;
 
 const CONFIG: &str = r#"{"base_url": "https://x.test/v1/", "model": "tiny", "organization": "us",
     "extra_headers": {"x-title": "t"}, "name": "keys of the host are ignored"}"#;
@@ -22,7 +23,7 @@ const STREAM: &str = concat!(
     "data: [DONE]\n\n",
 );
 
-fn make(config: &str) -> Result<(TestHost, Http<OpenAiCompatible>)> {
+fn make(config: &str) -> Result<(TestHost, Http<OpenAi<AnyServer>>)> {
     let host = TestHost::new();
     Ok((host, host.provider(config)?))
 }

@@ -1,4 +1,5 @@
-//! Reads OpenAI's dialect, for the many upstreams that speak it.
+//! OpenAI's dialect, for the many upstreams that speak it: what reads it, and [`OpenAi`], the whole of a provider but
+//! for what is the vendor's own.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -10,6 +11,10 @@ use crate::http_provider::{Chunks, Failure, clean};
 use crate::model::Model;
 use crate::split::Event;
 use crate::{ErrorKind, ProviderError, Result};
+
+mod vendor;
+
+pub use vendor::{Config, OpenAi, Vendor};
 
 /// The data of the event that ends a stream.
 pub const DONE: &str = "[DONE]";
@@ -59,8 +64,13 @@ pub fn embeddings(body: &[u8]) -> Result<Embeddings> {
 }
 
 /// Reads a list of models: `{"data": [...]}`, or the list alone. Members that are written in several ways are found
-/// in all of them; prices are not read, for everyone counts them differently.
+/// in all of them; prices are not read, for everyone counts them differently: see [`Vendor::model`].
 pub fn models(body: &[u8]) -> Result<Vec<Model>> {
+    models_with(body, |model, _| Some(model))
+}
+
+/// The same, with a say in what becomes of each: it is given what was read, and the entry it was read from.
+fn models_with(body: &[u8], each: impl Fn(Model, &Value) -> Option<Model>) -> Result<Vec<Model>> {
     let listed = match serde_json::from_slice(body) {
         Ok(Value::Array(listed)) => Some(listed),
         Ok(Value::Object(mut members)) => match members.remove("data") {
@@ -70,7 +80,7 @@ pub fn models(body: &[u8]) -> Result<Vec<Model>> {
         _ => None,
     };
     let listed = listed.ok_or_else(|| unreadable("the provider's list of models cannot be read", body))?;
-    Ok(listed.iter().filter_map(model).collect())
+    Ok(listed.iter().filter_map(|entry| each(model(entry)?, entry)).collect())
 }
 
 /// One model of a list; none without an id, for nobody could ask for it.

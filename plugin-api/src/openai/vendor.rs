@@ -1,0 +1,246 @@
+//! A provider for a vendor that speaks OpenAI's dialect: all of it but for what is the vendor's own.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::models_with;
+use crate::http::HttpRequest;
+use crate::http_provider::HttpProvider;
+use crate::model::Model;
+use crate::plan::Plan;
+use crate::{ProviderError, Result};
+
+/// What a vendor does differently from OpenAI. Everything has a default, so that the least vendor is a name; its
+/// address and model are defaults of the configuration, where an operator can see and change them.
+///
+/// ```
+/// use patchbay_plugin_api::openai::{OpenAi, Vendor};
+/// use patchbay_plugin_api::{Http, Plan};
+///
+/// pub struct Example;
+///
+/// impl Vendor for Example {
+///     type Config = ();
+///
+///     fn plan(plan: Plan, _config: &()) -> Plan {
+///         plan.without_embeddings().with_renamed("seed", "random_seed")
+///     }
+/// }
+///
+/// patchbay_plugin_api::export! {
+///     Http<OpenAi<Example>>,
+///     name: "Example",
+///     requires: ["service:http>=1"],
+///     features: ["chat_completion", "streaming", "model_list", "health_check", "credentials_check"],
+///     config_defaults: r#"{"base_url": "https://api.example.com/v1", "model": "example-1"}"#,
+/// }
+/// ```
+pub trait Vendor: 'static {
+    /// What may be configured beside [`Config`]'s own; `()` for nothing.
+    type Config: DeserializeOwned;
+
+    /// Changes the plan, which is OpenAI's. Headers that the operator configured come later, and win.
+    fn plan(plan: Plan, _config: &Self::Config) -> Plan {
+        plan
+    }
+
+    /// Adds to a model what only this vendor's list says of it; none for what nobody can use.
+    fn model(model: Model, _listed: &Value) -> Option<Model> {
+        Some(model)
+    }
+
+    /// Where a `GET` succeeds only with a good key, and says that the vendor is there; by default the list of models.
+    /// Whoever shows that to everybody needs another place.
+    fn credentials_url(base_url: &str) -> String {
+        models_url(base_url)
+    }
+}
+
+/// What an operator configures. The key is not among it: the host puts it where the plan has its placeholder.
+#[derive(Debug, Deserialize)]
+pub struct Config<C> {
+    /// Where the API begins.
+    base_url: String,
+    /// The model of requests that name none.
+    model: Option<String>,
+    /// Headers sent with every request, in place of those of the same name.
+    #[serde(default)]
+    extra_headers: BTreeMap<String, String>,
+    /// The models to offer, instead of all that are listed.
+    #[serde(default)]
+    models: Vec<String>,
+    /// The vendor's own.
+    #[serde(flatten)]
+    own: C,
+}
+
+/// The provider for a [`Vendor`]: a plan, and the models, the health and the credentials that the host asks for.
+/// Export it as `Http<OpenAi<V>>`.
+pub struct OpenAi<V> {
+    plan: Plan,
+    base_url: String,
+    models: Vec<String>,
+    vendor: PhantomData<V>,
+}
+
+impl<V: Vendor> HttpProvider for OpenAi<V> {
+    type Config = Config<V::Config>;
+    type StreamState = ();
+
+    fn create(config: Self::Config) -> Result<Self> {
+        let base_url = config.base_url.trim_end_matches('/').to_owned();
+        Ok(Self { plan: plan::<V>(&config), base_url, models: config.models, vendor: PhantomData })
+    }
+
+    fn validate(config: &Self::Config) -> Result<()> {
+        let refused = |message: String| Err(ProviderError::invalid_input(message));
+        if !config.base_url.starts_with("https://") && !config.base_url.starts_with("http://") {
+            return refused("`base_url` must begin with https:// or http://".into());
+        }
+        if config.base_url.contains(['?', '#']) || config.base_url.contains("/chat/completions") {
+            return refused("`base_url` is where the API begins, such as https://api.example.com/v1".into());
+        }
+        if let Some(model) = &config.model
+            && !config.models.is_empty()
+            && !config.models.contains(model)
+        {
+            // It may be the plugin's own default, of which an operator has not thought.
+            return refused(format!(
+                "`model` is `{model}`, which is not among `models`: set it to one of them"
+            ));
+        }
+        plan::<V>(config).validate()
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        Some(self.plan.clone())
+    }
+
+    fn models_request(&self) -> Option<HttpRequest> {
+        self.models.is_empty().then(|| self.plan.get(models_url(&self.base_url)))
+    }
+
+    fn models_response(&self, body: Option<&[u8]>) -> Result<Vec<Model>> {
+        match body {
+            Some(body) => models_with(body, V::model),
+            None => Ok(self.models.iter().map(Model::new).collect()),
+        }
+    }
+
+    fn health_request(&self) -> Option<HttpRequest> {
+        // Asked again and again, and a list that everybody may see can be long.
+        self.credentials_request()
+    }
+
+    fn credentials_request(&self) -> Option<HttpRequest> {
+        Some(self.plan.get(V::credentials_url(&self.base_url)))
+    }
+}
+
+fn models_url(base_url: &str) -> String {
+    format!("{base_url}/models")
+}
+
+fn plan<V: Vendor>(config: &Config<V::Config>) -> Plan {
+    let mut plan = Plan::openai(&config.base_url);
+    plan.model.default.clone_from(&config.model);
+    let plan = V::plan(plan, &config.own);
+    config.extra_headers.iter().fold(plan, |plan, (name, value)| plan.with_header(name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{Reply, TestHost, block_on, call};
+    use crate::{Credentials, Health, Http, Provider as _};
+
+    /// Differs in everything in which a vendor can.
+    struct Odd;
+
+    #[derive(Deserialize)]
+    struct Own {
+        region: Option<String>,
+    }
+
+    impl Vendor for Odd {
+        type Config = Own;
+
+        fn plan(plan: Plan, config: &Own) -> Plan {
+            let plan =
+                plan.without_members(["user"]).with_renamed("seed", "random_seed").without_usage_option();
+            plan.with_header("x-region", config.region.as_deref().unwrap_or("anywhere"))
+        }
+
+        fn model(model: Model, listed: &Value) -> Option<Model> {
+            (listed["gone"] != true).then(|| model.with_capabilities(["vision"]))
+        }
+
+        fn credentials_url(base_url: &str) -> String {
+            format!("{base_url}/key")
+        }
+    }
+
+    /// Differs in nothing.
+    struct Plain;
+
+    impl Vendor for Plain {
+        type Config = ();
+    }
+
+    fn made<V: Vendor>(config: &Value) -> (TestHost, Http<OpenAi<V>>) {
+        let host = TestHost::new();
+        (host, host.provider(&config.to_string()).unwrap())
+    }
+
+    #[test]
+    fn the_vendor_changes_the_plan_and_the_operator_has_the_last_word() {
+        let (_, plain) = made::<Plain>(&json!({"base_url": "https://x.test/v1/", "model": "m", "name": "X"}));
+        assert_eq!(plain.plan(), Some(Plan::openai("https://x.test/v1").with_default_model("m")));
+
+        let expected = |region| {
+            let plan = Plan::openai("https://x.test").with_header("x-region", region);
+            plan.without_members(["user"]).with_renamed("seed", "random_seed").without_usage_option()
+        };
+        for (config, region) in [
+            (json!({"base_url": "https://x.test"}), "anywhere"),
+            (json!({"base_url": "https://x.test", "region": "eu"}), "eu"),
+            (
+                json!({"base_url": "https://x.test", "region": "eu", "extra_headers": {"x-region": "us"}}),
+                "us",
+            ),
+        ] {
+            assert_eq!(made::<Odd>(&config).1.plan(), Some(expected(region)), "{config}");
+        }
+    }
+
+    #[test]
+    fn the_vendor_has_its_say_in_the_list_of_models() {
+        let (host, odd) = made::<Odd>(&json!({"base_url": "https://x.test"}));
+        host.reply(Reply::json(r#"{"data": [{"id": "a"}, {"id": "b", "gone": true}, {"gone": false}]}"#));
+        let models = block_on(odd.models(call())).unwrap();
+        assert_eq!(models, [Model::new("a").with_capabilities(["vision"])]);
+    }
+
+    #[test]
+    fn credentials_and_health_are_checked_where_the_vendor_says() {
+        let config = json!({"base_url": "https://x.test/v1"});
+        let asked = |host: TestHost| host.requests().last().map(|sent| sent.url.clone()).unwrap();
+        let (host, odd) = made::<Odd>(&config);
+        host.reply(Reply::json("{}")).reply(Reply::json("{}"));
+        assert_eq!(block_on(odd.credentials(call())), Ok(Credentials::Valid));
+        assert_eq!(asked(host), "https://x.test/v1/key");
+        assert_eq!(block_on(odd.health(call())), Ok(Health::Available));
+        assert_eq!(asked(host), "https://x.test/v1/key");
+
+        let (host, plain) = made::<Plain>(&config);
+        host.reply(Reply::json("{}"));
+        assert_eq!(block_on(plain.credentials(call())), Ok(Credentials::Valid));
+        assert_eq!(asked(host), "https://x.test/v1/models");
+    }
+}

@@ -1,0 +1,80 @@
+//! OpenRouter.
+
+use patchbay_plugin_api::openai::{OpenAi, Vendor};
+use patchbay_plugin_api::{Http, Model, Plan, Pricing};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[cfg(test)]
+mod tests;
+
+const DEFAULTS: &str =
+    r#"{"base_url": "https://openrouter.ai/api/v1", "model": "openrouter/auto", "priority": 50}"#;
+
+patchbay_plugin_api::export! {
+    Http<OpenAi<OpenRouter>>,
+    name: "OpenRouter",
+    category: "official",
+    documentation: "https://openrouter.ai/docs/api-reference/overview",
+    requires: ["service:http>=1"],
+    features: [
+        "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
+        "model_list", "health_check", "credentials_check",
+    ],
+    config_defaults: DEFAULTS,
+}
+
+/// The vendor of vendors.
+pub struct OpenRouter;
+
+/// As whose requests OpenRouter counts them in its public rankings; nobody's, unless the operator wants it.
+#[derive(Deserialize)]
+pub struct Config {
+    /// The application's address, sent as `HTTP-Referer`.
+    referer: Option<String>,
+    /// The application's name, sent as `X-Title`.
+    title: Option<String>,
+}
+
+/// What a request may hold, and what a model that takes it can do.
+const CAPABILITIES: [(&str, &str); 4] = [
+    ("tools", "function_calling"),
+    ("response_format", "json_output"),
+    ("reasoning", "reasoning"),
+    // Of a list of what may come in, not of parameters.
+    ("image", "vision"),
+];
+
+impl Vendor for OpenRouter {
+    type Config = Config;
+
+    fn plan(mut plan: Plan, config: &Config) -> Plan {
+        for (header, value) in [("http-referer", &config.referer), ("x-title", &config.title)] {
+            if let Some(value) = value {
+                plan = plan.with_header(header, value);
+            }
+        }
+        plan
+    }
+
+    fn model(mut model: Model, listed: &Value) -> Option<Model> {
+        let modality = &listed["architecture"];
+        let says =
+            |list: &Value, word: &str| list.as_array().is_some_and(|list| list.iter().any(|x| x == word));
+        model.pricing = Pricing::read(&listed["pricing"], "prompt", "completion", 1.0);
+        let outputs = &modality["output_modalities"];
+        if let Some(other) = outputs[0].as_str().filter(|_| !says(outputs, "text")) {
+            model.kind = other.trim_end_matches('s').into();
+            return Some(model);
+        }
+        let can = CAPABILITIES.iter().filter(|(word, _)| {
+            says(&listed["supported_parameters"], word) || says(&modality["input_modalities"], word)
+        });
+        Some(model.with_capabilities(["streaming"]).with_capabilities(can.map(|(_, can)| *can)))
+    }
+
+    /// Everybody may see the models.
+    fn credentials_url(base_url: &str) -> String {
+        format!("{base_url}/key")
+    }
+}
