@@ -87,7 +87,11 @@ impl AnswerStream {
         let item = tokio::select! {
             biased;
             item = self.source.next_filled() => item.map(|item| item.map_err(|error| self.admission.provider.cleaned(error))),
-            () = self.alarm.rung() => Some(Err(timed_out(limit.what, limit.within))),
+            () = self.alarm.rung() => match self.source.at_hand() {
+                // They came in time, and were about to be handed on.
+                Some(chunks) => Some(Ok(chunks)),
+                None => Some(Err(timed_out(limit.what, limit.within))),
+            },
             () = &mut self.overdue => Some(Err(replaced())),
         };
         self.waiting = None;
@@ -139,6 +143,14 @@ impl Source {
                 Some(Ok(chunks)) if chunks.is_empty() => {}
                 item => return item,
             }
+        }
+    }
+
+    /// What was read and waits only to be joined by more.
+    fn at_hand(&mut self) -> Option<Vec<Chunk>> {
+        match self {
+            Self::Plan(stream) => stream.at_hand(),
+            Self::Plugin(_) | Self::Whole(_) => None,
         }
     }
 

@@ -60,8 +60,13 @@ impl PlanStream {
             let Some(read) = self.body.next().now_or_never() else { break };
             self.take(read);
         }
+        self.at_hand().map(Ok)
+    }
+
+    /// What was read so far and not handed on, if anything was.
+    pub(in crate::providers) fn at_hand(&mut self) -> Option<Vec<Chunk>> {
         self.ready_bytes = 0;
-        Some(Ok(std::mem::take(&mut self.ready)))
+        Some(std::mem::take(&mut self.ready)).filter(|chunks| !chunks.is_empty())
     }
 
     /// Takes what was read of the body; none is its end.
