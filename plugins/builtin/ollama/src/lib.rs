@@ -20,8 +20,9 @@ mod models;
 #[cfg(test)]
 mod tests;
 
-/// No model: which there are depends on what was pulled, and one that is not there would only fail later.
-const DEFAULTS: &str = r#"{"base_url": "http://127.0.0.1:11434", "priority": 60}"#;
+/// No model: which there are depends on what was pulled, and one that is not there would only fail later. Much time,
+/// as much as Ollama itself allows for loading a model: the first answer waits for that, and a whole one for its end.
+const DEFAULTS: &str = r#"{"base_url": "http://127.0.0.1:11434", "priority": 60, "timeout": 300}"#;
 
 // Nothing asks for the credentials: without a key there are none, and hosted lists of models are open to everybody.
 patchbay_plugin_api::export! {
@@ -85,8 +86,9 @@ impl Ollama {
     }
 
     fn model<'a>(&'a self, asked: Option<&'a str>) -> Result<&'a str> {
+        // Not the request's fault: another provider may have a default.
         asked.or(self.config.model.as_deref()).ok_or_else(|| {
-            ProviderError::invalid_input("the request names no model, and this provider has no default one")
+            ProviderError::unsupported("requests that name no model, as it is configured without one")
                 .with_param("model")
         })
     }

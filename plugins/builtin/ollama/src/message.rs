@@ -97,13 +97,13 @@ fn base64(url: &str) -> Option<&str> {
     head.ends_with(";base64").then_some(data)
 }
 
-/// A call of the past: its arguments are an object to Ollama, and JSON in a string to everybody else.
+/// A call of the past: its arguments are an object to Ollama, and to everybody else a string, which may hold anything.
 fn read(at: usize, call: usize, called: &ToolCall) -> Result<Called<'_>> {
     let text = called.function.arguments.trim();
     let arguments = match text {
         "" => Map::new(),
         text => serde_json::from_str(text).map_err(|error| {
-            ProviderError::invalid_input("this provider takes a tool call's arguments as a JSON object only")
+            ProviderError::unsupported("a tool call's arguments that are not a JSON object")
                 .with_param(&format!("messages[{at}].tool_calls[{call}].function.arguments"))
                 .with_detail(error.to_string())
         })?,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use patchbay_plugin_api::testing::{Reply, TestHost, block_on, call, drain, every_cut};
+use patchbay_plugin_api::testing::{Native, Reply, TestHost, block_on, call, conformance, drain, every_cut};
 use patchbay_plugin_api::{
     Chunk, ChunkMeta, EmbedRequest, ErrorKind, Health, Http, Provider as _, ProviderError, Result,
 };
@@ -167,7 +167,7 @@ fn requests_go_where_they_are_configured_to_go() {
 
     let (host, provider) = make(&json!({})).unwrap();
     let error = block_on(provider.complete(ChatRequest::ask("hi"), call())).unwrap_err();
-    assert_eq!((error.kind, error.param.as_deref()), (ErrorKind::InvalidInput, Some("model")));
+    assert_eq!((error.kind, error.param.as_deref()), (ErrorKind::Unsupported, Some("model")));
     assert!(host.requests().is_empty() && provider.plan().is_none());
 }
 
@@ -209,6 +209,18 @@ fn the_models_that_were_pulled_are_listed() {
     let (host, provider) = make(&json!({"models": ["only"]})).unwrap();
     assert_eq!(block_on(provider.models(call())).unwrap()[0].id, "only");
     assert!(host.requests().is_empty());
+}
+
+#[test]
+fn it_does_what_every_provider_must_do() {
+    let host = TestHost::new();
+    // An answer to everything that is asked: chat, a stream of one line, health and models.
+    let reply = Reply::json(r#"{"message": {"content": "hi"}, "done": true, "models": []}"#);
+    for _ in 0..20 {
+        host.reply(reply.clone());
+    }
+    let native = Native::create::<Http<Ollama>>(host, r#"{"base_url": "http://x.test"}"#).unwrap();
+    conformance::check(&native);
 }
 
 #[test]
