@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::Config;
 use crate::message::{self, Said};
 
-/// What both dialects know as a number beside the members that [`ChatRequest`] has, and some that are Ollama's own
-/// but are sent beside OpenAI's by clients of local models.
+/// Members that become options, beside those that [`ChatRequest`] has: OpenAI's, and some that clients of local models
+/// send next to them. The other name of the penalty is vLLM's.
 const OPTIONS: [(&str, &str); 8] = [
     ("seed", "seed"),
     ("top_k", "top_k"),
