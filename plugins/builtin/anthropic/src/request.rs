@@ -4,10 +4,13 @@ use patchbay_plugin_api::{ChatRequest, ProviderError, Result, Tool};
 use serde_json::{Map, Value, json};
 
 use crate::messages;
-use crate::thinking::{self, Generation};
+use crate::thinking::{self, Asked, Generation, Thinking};
 
 /// What `response_format: json_object` comes to: the API has schemas, but no word for any JSON at all.
 const ANY_JSON: &str = "Answer with one JSON object and nothing else: no explanation, no code fence.";
+
+/// Members of a schema that hold values.
+const VALUES: [&str; 4] = ["const", "default", "enum", "examples"];
 
 /// The body; `model` and `limit` are the operator's, for requests that leave them open.
 pub(crate) fn body(request: &ChatRequest, model: Option<&str>, limit: Option<u64>) -> Result<Value> {
@@ -19,73 +22,78 @@ pub(crate) fn body(request: &ChatRequest, model: Option<&str>, limit: Option<u64
         .ok_or_else(|| ProviderError::invalid_input("the request names no model").with_param("model"))?;
     let generation = Generation::of(model);
     let (mut system, turns) = messages::turns(&request.messages)?;
-    let mut body = Map::new();
-    let mut output = Map::new();
-
     let choice = tool_choice(request);
-    let forced = matches!(choice.as_ref().and_then(|choice| choice["type"].as_str()), Some("any" | "tool"));
+
     let said = request.token_limit();
-    let mut limit = said.or(limit).unwrap_or(generation.default_limit());
-    let effort = request.extra.get("reasoning_effort").and_then(Value::as_str);
-    if let Some(thinking) = request.extra.get("thinking") {
+    let asked = Asked {
+        effort: request.extra.get("reasoning_effort").and_then(Value::as_str),
+        limit: said.or(limit).unwrap_or(generation.default_limit()),
+        said: said.is_some(),
+        forced: choice.as_ref().is_some_and(|choice| choice["type"] == "any" || choice["type"] == "tool"),
+        resumed: turns.last().is_some_and(|turn| turn["content"][0]["type"] == "tool_result"),
+    };
+    let Thinking { mut thinking, effort, limit } = match request.extra.get("thinking") {
         // In Anthropic's own words, so it is meant for them.
-        body.insert("thinking".into(), thinking.clone());
-    } else if let Some(effort) = effort {
-        // These models think only before a free choice, and go on thinking only from thoughts they signed, which
-        // canonical messages do not hold.
-        let free = !forced && turns.last().is_none_or(|turn| turn["content"][0]["type"] != "tool_result");
-        let plan = thinking::plan(generation, effort, limit, said.is_some(), free);
-        limit = plan.limit;
-        body.extend(plan.thinking.map(|thinking| ("thinking".to_owned(), thinking)));
-        output.extend(plan.effort.map(|effort| ("effort".to_owned(), effort.into())));
-    }
-    match request.response_format.as_ref().map(|format| (format["type"].as_str(), format)) {
-        Some((Some("json_schema"), format)) => {
+        Some(own) => Thinking { thinking: Some(own.clone()), effort: None, limit: asked.limit },
+        None => thinking::plan(generation, &asked),
+    };
+    thinking = thinking.filter(|thinking| !thinking.is_null());
+    let mut output = Map::new();
+    output.extend(effort.map(|effort| ("effort".to_owned(), effort.into())));
+    let format = request.response_format.as_ref().unwrap_or(&Value::Null);
+    match format["type"].as_str() {
+        Some("json_schema") => {
             // Forcing a tool would do as well with old models, but the current ones refuse to be forced.
             let mut schema = format["json_schema"]["schema"].clone();
             close_objects(&mut schema);
             output.insert("format".into(), json!({"type": "json_schema", "schema": schema}));
         }
-        Some((Some("json_object"), _)) => system.push(json!({"type": "text", "text": ANY_JSON})),
+        Some("json_object") => system.push(json!({"type": "text", "text": ANY_JSON})),
         _ => {}
     }
 
-    body.insert("model".into(), model.into());
-    body.insert("max_tokens".into(), limit.into());
-    body.insert("messages".into(), turns.into());
-    let mut add = |name: &str, value: Value, there: bool| there.then(|| body.insert(name.into(), value));
-    add("stream", true.into(), request.stream);
-    add("stop_sequences", request.stops().into(), !request.stops().is_empty());
-    add("tools", request.tools.iter().map(tool).collect(), !request.tools.is_empty());
-    add("system", system.clone().into(), !system.is_empty());
-    add("output_config", output.clone().into(), !output.is_empty());
-    if let Some(choice) = choice {
-        add("tool_choice", choice, !request.tools.is_empty());
+    let mut body = Map::new();
+    if thinking.as_ref().is_none_or(|thinking| thinking["type"] == "disabled") {
+        body = sampling(request, generation);
     }
-    if let Some(user) = request.extra.get("user").and_then(Value::as_str) {
-        add("metadata", json!({"user_id": user}), true);
+    let user = request.extra.get("user").and_then(Value::as_str);
+    let tools: Vec<Value> = request.tools.iter().map(tool).collect();
+    for (name, value) in [
+        ("model", Some(model.into())),
+        ("max_tokens", Some(limit.into())),
+        ("messages", Some(turns.into())),
+        ("stream", request.stream.then_some(Value::Bool(true))),
+        ("stop_sequences", (!request.stops().is_empty()).then(|| request.stops().into())),
+        ("tool_choice", choice.filter(|_| !tools.is_empty())),
+        ("tools", (!tools.is_empty()).then(|| tools.into())),
+        ("system", (!system.is_empty()).then(|| system.into())),
+        ("thinking", thinking),
+        ("output_config", (!output.is_empty()).then(|| output.into())),
+        ("metadata", user.map(|user| json!({"user_id": user}))),
+    ] {
+        body.extend(value.map(|value| (name.to_owned(), value)));
     }
-    sampling(request, generation, &mut body);
     Ok(body.into())
 }
 
 /// How freely to choose among words. What a model refuses is left out: clients send it unasked, and an answer without
 /// it is better than none.
-fn sampling(request: &ChatRequest, generation: Generation, body: &mut Map<String, Value>) {
-    let thinks = body.get("thinking").is_some_and(|thinking| thinking["type"] != "disabled");
-    if generation.refuses_sampling() || thinks {
-        return;
+fn sampling(request: &ChatRequest, generation: Generation) -> Map<String, Value> {
+    let mut sampling = Map::new();
+    if generation.refuses_sampling() {
+        return sampling;
     }
     if let Some(temperature) = request.temperature {
         // OpenAI's go up to 2.
-        body.insert("temperature".into(), temperature.min(1.0).into());
+        sampling.insert("temperature".into(), temperature.min(1.0).into());
     } else if let Some(top_p) = request.top_p {
         // Not both: most models refuse that.
-        body.insert("top_p".into(), top_p.into());
+        sampling.insert("top_p".into(), top_p.into());
     }
     if let Some(top_k) = request.extra.get("top_k").filter(|top_k| top_k.is_u64()) {
-        body.insert("top_k".into(), top_k.clone());
+        sampling.insert("top_k".into(), top_k.clone());
     }
+    sampling
 }
 
 fn tool(tool: &Tool) -> Value {
@@ -113,6 +121,7 @@ fn tool(tool: &Tool) -> Value {
     made
 }
 
+/// The newest models refuse to be forced. They say so: left free, they might answer in text where a call is awaited.
 fn tool_choice(request: &ChatRequest) -> Option<Value> {
     let one = request.extra.get("parallel_tool_calls") == Some(&Value::Bool(false));
     let mut choice = match &request.tool_choice {
@@ -135,10 +144,15 @@ fn tool_choice(request: &ChatRequest) -> Option<Value> {
 fn close_objects(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
-            if members.get("type").is_some_and(|kind| kind == "object") {
+            let object = |kind: &Value| {
+                kind == "object" || kind.as_array().is_some_and(|kinds| kinds.contains(&"object".into()))
+            };
+            if members.get("type").is_some_and(object) {
                 members.entry("additionalProperties").or_insert(false.into());
             }
-            members.values_mut().for_each(close_objects);
+            // Values are no schemas, whatever they look like.
+            let schemas = members.iter_mut().filter(|(name, _)| !VALUES.contains(&name.as_str()));
+            schemas.for_each(|(_, schema)| close_objects(schema));
         }
         Value::Array(several) => several.iter_mut().for_each(close_objects),
         _ => {}

@@ -31,7 +31,21 @@ impl Generation {
     }
 }
 
-/// What an effort comes to.
+/// What a request says of it.
+pub(crate) struct Asked<'a> {
+    /// OpenAI's `reasoning_effort`.
+    pub(crate) effort: Option<&'a str>,
+    /// The most tokens to answer with.
+    pub(crate) limit: u64,
+    /// Whether that is what the client said.
+    pub(crate) said: bool,
+    /// Whether a tool must be called: nothing is thought of then.
+    pub(crate) forced: bool,
+    /// Whether the model goes on with the results of tools.
+    pub(crate) resumed: bool,
+}
+
+/// What is asked of the model.
 pub(crate) struct Thinking {
     pub(crate) thinking: Option<Value>,
     pub(crate) effort: Option<String>,
@@ -41,10 +55,11 @@ pub(crate) struct Thinking {
 /// The least budget that is accepted.
 const LEAST: u64 = 1024;
 
-/// Turns OpenAI's `reasoning_effort` into what the generation understands. `free` says whether a model with a budget
-/// may think at all, `said` whether the client chose the limit of tokens.
-pub(crate) fn plan(generation: Generation, effort: &str, limit: u64, said: bool, free: bool) -> Thinking {
+/// Turns the effort into what the generation understands; where nothing is said of it, it is the model's to choose.
+pub(crate) fn plan(generation: Generation, asked: &Asked<'_>) -> Thinking {
+    let limit = asked.limit;
     let none = Thinking { thinking: None, effort: None, limit };
+    let Some(effort) = asked.effort else { return none };
     if generation >= Generation::EFFORTS {
         let known = match effort {
             // Some of these models cannot but think: the least effort is what comes closest.
@@ -53,8 +68,9 @@ pub(crate) fn plan(generation: Generation, effort: &str, limit: u64, said: bool,
             other => other,
         };
         // Unasked, the newest keep their thoughts to themselves.
-        let thinks = (effort != "none").then(|| json!({"type": "adaptive", "display": "summarized"}));
-        return Thinking { thinking: thinks, effort: Some(known.into()), limit };
+        let thinks = effort != "none" && !asked.forced;
+        let thinking = thinks.then(|| json!({"type": "adaptive", "display": "summarized"}));
+        return Thinking { thinking, effort: Some(known.into()), limit };
     }
     // With these and the default limit, even models that write no more than 32,000 tokens are content.
     let budget = match effort {
@@ -66,8 +82,9 @@ pub(crate) fn plan(generation: Generation, effort: &str, limit: u64, said: bool,
     };
     // A budget is part of the limit. One that a client chose is kept, and half of it left for the answer.
     let (budget, limit) =
-        if said { (budget.min(limit / 2), limit) } else { (budget, limit.saturating_add(budget)) };
-    if !free || generation < Generation::BUDGETS || budget < LEAST {
+        if asked.said { (budget.min(limit / 2), limit) } else { (budget, limit.saturating_add(budget)) };
+    // These models go on only with the thoughts that they signed, which canonical messages do not hold.
+    if asked.forced || asked.resumed || generation < Generation::BUDGETS || budget < LEAST {
         return none;
     }
     Thinking { thinking: Some(json!({"type": "enabled", "budget_tokens": budget})), effort: None, limit }
