@@ -32,12 +32,12 @@ pub(crate) fn body(request: &ChatRequest, model: Option<&str>, limit: Option<u64
         forced: choice.as_ref().is_some_and(|choice| choice["type"] == "any" || choice["type"] == "tool"),
         resumed: turns.last().is_some_and(|turn| turn["content"][0]["type"] == "tool_result"),
     };
-    let Thinking { mut thinking, effort, limit } = match request.extra.get("thinking") {
+    let own = request.extra.get("thinking").filter(|own| !own.is_null());
+    let Thinking { thinking, effort, limit } = match own {
         // In Anthropic's own words, so it is meant for them.
         Some(own) => Thinking { thinking: Some(own.clone()), effort: None, limit: asked.limit },
         None => thinking::plan(generation, &asked),
     };
-    thinking = thinking.filter(|thinking| !thinking.is_null());
     let mut output = Map::new();
     output.extend(effort.map(|effort| ("effort".to_owned(), effort.into())));
     let format = request.response_format.as_ref().unwrap_or(&Value::Null);
