@@ -92,7 +92,7 @@ impl<P: HttpProvider> Provider for Http<P> {
         let Some(request) = self.provider.health_request() else { return Ok(Health::Available) };
         match self.send(&call, request).await {
             Ok(_) => Ok(Health::Available),
-            Err(error) if error.kind == ErrorKind::RateLimited || error.status == Some(503) => {
+            Err(error) if error.kind == ErrorKind::RateLimited || matches!(error.status, Some(503 | 529)) => {
                 Ok(Health::busy(error.message))
             }
             Err(error) => Err(error),

@@ -206,6 +206,7 @@ fn health_and_credentials_are_what_the_list_of_models_says() {
     assert_eq!(health(200), Ok(Health::Available));
     assert_eq!(health(429), Ok(Health::busy("the provider answered 429: why")));
     assert_eq!(health(503), Ok(Health::busy("the provider answered 503: why")));
+    assert_eq!(health(529), Ok(Health::busy("the provider answered 529: why")));
     assert_eq!(health(401), Err(ErrorKind::Authentication));
     let credentials = |status| {
         host.reply(Reply::new(status).body(r#"{"error": "why"}"#));

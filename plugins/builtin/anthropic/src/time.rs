@@ -1,0 +1,25 @@
+//! Dates as Anthropic writes them.
+
+/// Seconds since 1970 of a date such as `2026-01-01T00:00:09Z`: in UTC, fractions of seconds left out.
+pub(crate) fn seconds(date: &str) -> Option<u64> {
+    let (day, time) = date.strip_suffix('Z').or_else(|| date.strip_suffix("+00:00"))?.split_once('T')?;
+    let three = |text: &str, separator: char| -> Option<[u64; 3]> {
+        let mut numbers = text.split(separator).map(|number| number.parse().ok());
+        let three = [numbers.next()??, numbers.next()??, numbers.next()??];
+        numbers.next().is_none().then_some(three)
+    };
+    let [year, month, day] = three(day, '-')?;
+    let [hour, minute, second] = three(time.split('.').next()?, ':')?;
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // Years begin in March, so that a leap day is the last of its year; the months from there are of 31 and 30 days in
+    // a pattern of five, which 153 days fill.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    // As many days lie between March of the year 0 and 1970.
+    Some((days.checked_sub(719_468)? * 24 + hour) * 3600 + minute * 60 + second)
+}
