@@ -42,6 +42,11 @@ pub fn vendors() -> [(&'static str, Library); 6] {
     ["deepinfra", "groq", "mistral", "openai", "openrouter", "together"].map(|id| (id, Library::built(id)))
 }
 
+/// The vendors with a dialect of their own.
+pub fn translating() -> [(&'static str, Library); 2] {
+    ["anthropic", "gemini"].map(|id| (id, Library::built(id)))
+}
+
 impl Library {
     /// A library that `cargo test` has built and left beside the test binary, as host's dev-dependency.
     pub fn built(name: &str) -> Self {
