@@ -137,8 +137,12 @@ impl Built {
 
     fn into_chunks(self) -> Vec<Chunk> {
         let finish = Chunk::finish(self.end());
-        let calls = (0..).zip(self.tool_calls).map(|(index, call)| {
-            Chunk::tool_call(index, Some(call.id), Some(call.function.name), call.function.arguments)
+        let calls = (0..).zip(self.tool_calls).flat_map(|(index, call)| {
+            let extra = (!call.extra.is_empty()).then(|| Chunk::tool_call_extra(index, call.extra));
+            let function = call.function;
+            [Chunk::tool_call(index, Some(call.id), Some(function.name), function.arguments)]
+                .into_iter()
+                .chain(extra)
         });
         let spoken = self.reasoning.map(Chunk::reasoning).into_iter().chain(self.text.map(Chunk::text));
         spoken.chain(calls).chain([finish]).chain(self.usage.map(Chunk::usage)).collect()
