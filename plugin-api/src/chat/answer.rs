@@ -209,6 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn further_members_of_a_call_are_streamed_too() {
+        let mut call = ToolCall::function("a", "f", "{}");
+        call.extra.insert("signature".into(), "s".into());
+        let expected = [
+            Chunk::tool_call(0, Some("a".into()), Some("f".into()), "{}"),
+            Chunk::tool_call_extra(0, call.extra.clone()),
+            Chunk::finish(FinishReason::ToolCalls),
+        ];
+        assert_eq!(Answer::text("").with_tool_calls(vec![call]).into_chunks().unwrap(), expected);
+    }
+
+    #[test]
     fn tool_calls_end_the_answer() {
         let answer =
             Answer::text("").with_tool_calls(vec![ToolCall::function("a", "f", "{}")]).with_id("mine");

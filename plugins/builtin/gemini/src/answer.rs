@@ -4,19 +4,20 @@ use patchbay_plugin_api::{
     Answer, Chunk, Chunks, ErrorKind, FinishReason, ProviderError, Result, ToolCall, Usage,
 };
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use crate::failure;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct Said {
     candidates: Vec<Candidate>,
     prompt_feedback: Option<Feedback>,
     usage_metadata: Option<Counted>,
     model_version: Option<String>,
     response_id: Option<String>,
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
@@ -34,6 +35,9 @@ struct Content {
 }
 
 /// What else a part may be (an image, code that ran) has no place in a chat answer, and comes only if asked for.
+///
+/// The signature of a call must come back with its result, so it goes along as `extra_content`, where Google's own
+/// endpoint for OpenAI's clients has it. That of a text may come back, and no client would bring it.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Part {
@@ -143,11 +147,10 @@ pub(crate) fn event(state: &mut Streamed, data: &[u8], out: &mut Chunks) -> Resu
     Ok(())
 }
 
+/// Reads what may be a failure in the place of an answer.
 fn read(what: &str, body: &[u8]) -> Result<Said> {
-    match failure::within(body) {
-        Some(error) => Err(error),
-        None => crate::read(what, body),
-    }
+    let said: Said = crate::read(what, body)?;
+    if said.error.is_some() { Err(failure::within(body)) } else { Ok(said) }
 }
 
 impl Said {

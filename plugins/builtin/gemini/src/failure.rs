@@ -31,12 +31,11 @@ pub(crate) fn error(failure: &Failure<'_>) -> ProviderError {
 }
 
 /// A failure in the place of an answer, as streams have it once their status is sent. It holds its own status.
-pub(crate) fn within(body: &[u8]) -> Option<ProviderError> {
-    let read: Value = serde_json::from_slice(body).ok()?;
-    let said = read.get("error").filter(|error| error.is_object())?;
-    let code = said["code"].as_u64().and_then(|code| u16::try_from(code).ok());
+pub(crate) fn within(body: &[u8]) -> ProviderError {
+    let read: Value = serde_json::from_slice(body).unwrap_or_default();
+    let code = read["error"]["code"].as_u64().and_then(|code| u16::try_from(code).ok());
     let status = code.filter(|code| (400..600).contains(code)).unwrap_or(500);
-    Some(error(&Failure { status, headers: &[], body, now: SystemTime::UNIX_EPOCH }))
+    error(&Failure { status, headers: &[], body, now: SystemTime::UNIX_EPOCH })
 }
 
 /// A member of the first detail of a type.

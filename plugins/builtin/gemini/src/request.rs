@@ -62,6 +62,7 @@ fn functions(request: &ChatRequest) -> Result<Vec<Value>> {
     declared.collect()
 }
 
+/// Which functions may or must be called. That no two be called at one time cannot be said.
 fn choice(choice: &Value) -> Result<Value> {
     let name = |tool: &Value| tool["function"]["name"].as_str().map(str::to_owned);
     if let Some(word) = choice.as_str() {
@@ -90,8 +91,8 @@ fn mode(word: &str) -> Option<&'static str> {
 
 fn config(request: &ChatRequest, model: &str) -> Result<Map<String, Value>> {
     let extra = |name: &str| request.extra.get(name).filter(|value| !value.is_null());
-    // Google could write several answers, but the canonical form of a translated one has a single choice. Somebody
-    // else may take it; an answer less than was asked for would be a wrong one.
+    // Since Gemini 3 there is one answer to a request. Somebody else may give more; fewer than were asked for would be
+    // wrong.
     if extra("n").and_then(Value::as_u64).is_some_and(|n| n > 1) {
         return Err(ProviderError::unsupported("`n` above 1"));
     }
@@ -101,7 +102,8 @@ fn config(request: &ChatRequest, model: &str) -> Result<Map<String, Value>> {
     put(&mut config, "topK", extra("top_k").cloned());
     put(&mut config, "maxOutputTokens", request.token_limit().map(Value::from));
     put(&mut config, "stopSequences", (!request.stops().is_empty()).then(|| json!(request.stops())));
-    put(&mut config, "seed", extra("seed").cloned());
+    // Google's seeds are shorter; a part of a seed is as good as all of it, so long as it is always the same.
+    put(&mut config, "seed", extra("seed").and_then(Value::as_i64).map(|seed| (seed as i32).into()));
     for (name, theirs) in [("presence_penalty", "presencePenalty"), ("frequency_penalty", "frequencyPenalty")]
     {
         // Clients send zeros unasked, and many models refuse even those.
@@ -122,9 +124,8 @@ fn answer_form(format: &Value, config: &mut Map<String, Value>) -> Result<()> {
     let schema = match format["type"].as_str() {
         Some("text") => return Ok(()),
         Some("json_object") => None,
-        Some("json_schema") => {
-            Some(format["json_schema"].get("schema").cloned().ok_or_else(|| unusable("response_format"))?)
-        }
+        // As it is: unlike `responseSchema`, this is JSON Schema.
+        Some("json_schema") => format["json_schema"].get("schema").cloned(),
         _ => return Err(unusable("response_format")),
     };
     put(config, "responseMimeType", Some("application/json".into()));

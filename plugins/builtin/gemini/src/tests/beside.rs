@@ -1,5 +1,7 @@
 //! Vectors, models, health, credentials and the configuration.
 
+use patchbay_plugin_api::testing::Native;
+use patchbay_plugin_api::testing::conformance::{self, Subject as _};
 use patchbay_plugin_api::{Credentials, EmbedRequest, Health};
 
 use super::*;
@@ -86,4 +88,29 @@ fn a_wrong_configuration_is_refused_in_a_sentence() {
     let provider: Http<Gemini> = TestHost::new().provider(r#"{"base_url": "https://x.test/"}"#).unwrap();
     let error = block_on(provider.complete(ChatRequest::ask("Hi"), call())).unwrap_err();
     assert_eq!(error.message, "the request names no `model`");
+}
+
+#[test]
+fn it_does_what_every_provider_must() {
+    let text = |text: &str| json!({"candidates": [{"content": {"parts": [{"text": text}]}}]});
+    let mut last = text("!");
+    last["candidates"][0]["finishReason"] = "STOP".into();
+    let streamed = sse(&[text("Hello"), last.clone()]);
+    last["candidates"][0]["content"]["parts"][0]["text"] = "Hello!".into();
+    let (whole, streamed) = (Reply::json(last.to_string()), Reply::sse(streamed));
+
+    let host = TestHost::new();
+    let native = Native::create::<Http<Gemini>>(host, DEFAULTS).unwrap();
+    host.reply(streamed.clone());
+    let asked = br#"{"messages": [], "stream": true}"#;
+    let batches = native.stream(asked, usize::MAX).unwrap().batches;
+
+    // In the order in which the cases ask: one stream is left after each of its batches.
+    host.reply(whole.clone()).reply(whole.clone()).reply(streamed.clone()).reply(whole.clone());
+    for _ in 0..=batches {
+        host.reply(streamed.clone());
+    }
+    host.reply(whole).reply(Reply::json("{}")).reply(Reply::json("{}"));
+    conformance::check(&native);
+    native.close().unwrap();
 }
