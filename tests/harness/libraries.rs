@@ -37,9 +37,10 @@ pub fn openai_compatible() -> Library {
     Library::built("openai_compatible")
 }
 
-/// The vendors that speak OpenAI's dialect, as users get them.
-pub fn vendors() -> [(&'static str, Library); 6] {
-    ["deepinfra", "groq", "mistral", "openai", "openrouter", "together"].map(|id| (id, Library::built(id)))
+/// The vendors, as users get them.
+pub fn vendors() -> [(&'static str, Library); 7] {
+    ["deepinfra", "gemini", "groq", "mistral", "openai", "openrouter", "together"]
+        .map(|id| (id, Library::built(id)))
 }
 
 impl Library {

@@ -101,10 +101,9 @@ pub(crate) fn whole(body: &[u8]) -> Result<Answer> {
             Piece::Call(call) => calls.push(call),
         }
     }
-    let reason = said.end(!calls.is_empty())?.ok_or_else(|| {
-        let message = "the provider's answer is empty, and does not say why";
-        ProviderError::unreadable(message)
-    })?;
+    let reason = said
+        .end(!calls.is_empty())?
+        .ok_or_else(|| ProviderError::unreadable("the provider's answer does not say why it ended"))?;
     let mut answer = Answer::text(text).with_finish_reason(reason);
     if !calls.is_empty() {
         answer = answer.with_tool_calls(calls);

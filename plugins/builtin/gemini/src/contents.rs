@@ -84,7 +84,11 @@ fn media(url: &str) -> Result<Value> {
     let kind = head.strip_suffix(";base64").ok_or_else(|| wrong("a data: URL must be in base64"))?;
     // Further parameters of the type say nothing to Google.
     let kind = kind.split(';').next().filter(|kind| !kind.is_empty());
-    let kind = kind.ok_or_else(|| wrong("a data: URL does not say its type"))?;
+    let kind = match kind.ok_or_else(|| wrong("a data: URL does not say its type"))? {
+        // A common mistake, which Google does not forgive.
+        "image/jpg" => "image/jpeg",
+        kind => kind,
+    };
     Ok(json!({"inlineData": {"mimeType": kind, "data": data}}))
 }
 
