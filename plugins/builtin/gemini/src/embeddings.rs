@@ -38,6 +38,16 @@ struct Counted {
 
 pub(crate) fn read(body: &[u8]) -> Result<Embeddings> {
     let answered: Answered = crate::read("the provider's embeddings", body)?;
-    let vectors = answered.embeddings.into_iter().map(|vector| vector.values).collect();
+    let vectors = answered.embeddings.into_iter().map(|vector| of_length_one(vector.values)).collect();
     Ok(Embeddings::new(vectors).with_usage(Usage::new(answered.usage_metadata.prompt_token_count, 0)))
+}
+
+/// As OpenAI's vectors are, for whose clients a product is a likeness. Google cuts vectors to the dimensions that are
+/// asked for, and what is left is shorter.
+fn of_length_one(mut vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|number| *number /= length);
+    }
+    vector
 }

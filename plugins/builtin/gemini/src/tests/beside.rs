@@ -11,13 +11,14 @@ const BASE: &str = "https://generativelanguage.googleapis.com/v1beta";
 #[test]
 fn texts_become_vectors() {
     let (host, provider) = provider();
-    let answered = json!({"embeddings": [{"values": [1.0, 0.5]}, {"values": [0.0, 1.0]}],
+    let answered = json!({"embeddings": [{"values": [0.0, 0.0]}, {"values": [0.0, -0.5]}],
         "usageMetadata": {"promptTokenCount": 3}});
     host.reply(Reply::json(answered.to_string()));
     let asked = br#"{"model": "gemini-embedding-001", "input": ["a", "b"], "dimensions": 2}"#;
     let vectors = block_on(provider.embed(EmbedRequest::parse(asked).unwrap(), call())).unwrap();
     let made: Value = serde_json::from_slice(&vectors.into_json("m", Default::default())).unwrap();
-    assert_eq!(made["data"][1]["embedding"], json!([0.0, 1.0]));
+    assert_eq!(made["data"][0]["embedding"], json!([0.0, 0.0]));
+    assert_eq!(made["data"][1]["embedding"], json!([0.0, -1.0]));
     assert_eq!(made["usage"]["prompt_tokens"], 3);
 
     let sent = &host.requests()[0];
