@@ -137,8 +137,12 @@ impl Built {
 
     fn into_chunks(self) -> Vec<Chunk> {
         let finish = Chunk::finish(self.end());
-        let calls = (0..).zip(self.tool_calls).map(|(index, call)| {
-            Chunk::tool_call(index, Some(call.id), Some(call.function.name), call.function.arguments)
+        let calls = (0..).zip(self.tool_calls).flat_map(|(index, call)| {
+            let extra = (!call.extra.is_empty()).then(|| Chunk::tool_call_extra(index, call.extra));
+            let function = call.function;
+            [Chunk::tool_call(index, Some(call.id), Some(function.name), function.arguments)]
+                .into_iter()
+                .chain(extra)
         });
         let spoken = self.reasoning.map(Chunk::reasoning).into_iter().chain(self.text.map(Chunk::text));
         spoken.chain(calls).chain([finish]).chain(self.usage.map(Chunk::usage)).collect()
@@ -202,6 +206,18 @@ mod tests {
                 "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
             })
         );
+    }
+
+    #[test]
+    fn further_members_of_a_call_are_streamed_too() {
+        let mut call = ToolCall::function("a", "f", "{}");
+        call.extra.insert("signature".into(), "s".into());
+        let expected = [
+            Chunk::tool_call(0, Some("a".into()), Some("f".into()), "{}"),
+            Chunk::tool_call_extra(0, call.extra.clone()),
+            Chunk::finish(FinishReason::ToolCalls),
+        ];
+        assert_eq!(Answer::text("").with_tool_calls(vec![call]).into_chunks().unwrap(), expected);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::{FinishReason, Usage};
 use crate::abi::chunk_flags::{CONTENT, FINISH, USAGE};
@@ -27,6 +28,13 @@ pub enum Chunk {
         name: Option<String>,
         /// Some more of the arguments' JSON.
         arguments: String,
+    },
+    /// Further members of a tool call that has begun, such as the signature some models want back with its result.
+    ToolCallExtra {
+        /// Which of the answer's tool calls, from 0.
+        index: u32,
+        /// The members, as they stand in [`ToolCall`](super::ToolCall).
+        extra: Map<String, Value>,
     },
     /// The answer is over.
     Finish(FinishReason),
@@ -57,6 +65,11 @@ impl Chunk {
         Self::ToolCall { index, id, name, arguments: arguments.into() }
     }
 
+    /// Further members of a tool call that has begun.
+    pub fn tool_call_extra(index: u32, extra: Map<String, Value>) -> Self {
+        Self::ToolCallExtra { index, extra }
+    }
+
     /// The answer is over.
     pub fn finish(reason: FinishReason) -> Self {
         Self::Finish(reason)
@@ -76,7 +89,7 @@ impl Chunk {
     pub fn flags(&self) -> u32 {
         match self {
             Self::Text(text) | Self::Reasoning(text) => flag(!text.is_empty(), CONTENT),
-            Self::ToolCall { .. } => CONTENT,
+            Self::ToolCall { .. } | Self::ToolCallExtra { .. } => CONTENT,
             Self::Finish(_) => FINISH,
             Self::Usage(_) => USAGE,
             Self::Raw(json) => raw_flags(json),

@@ -1,6 +1,7 @@
 //! How chunks are written.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{Chunk, FinishReason, Usage};
 use crate::json;
@@ -56,7 +57,14 @@ impl Chunk {
                     r#type: id.as_ref().map(|_| "function"),
                     id: id.as_deref(),
                     function: FunctionDelta { name: name.as_deref(), arguments },
+                    extra: None,
                 }]);
+            }
+            Self::ToolCallExtra { index, extra } => {
+                // Clients add up the arguments of every piece, so that this one has some, too.
+                let function = FunctionDelta { name: None, arguments: "" };
+                let call = CallDelta { index: *index, id: None, r#type: None, function, extra: Some(extra) };
+                delta.tool_calls = Some([call]);
             }
             Self::Finish(reason) => finish_reason = Some(reason),
             Self::Usage(usage) => counted = Some(usage),
@@ -126,6 +134,8 @@ struct CallDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<&'static str>,
     function: FunctionDelta<'a>,
+    #[serde(flatten)]
+    extra: Option<&'a Map<String, Value>>,
 }
 
 #[derive(Serialize)]
@@ -138,7 +148,7 @@ struct FunctionDelta<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn written(chunk: &Chunk) -> Value {
         let meta = ChunkMeta { id: "i".into(), created: 1, model: "m".into() };
@@ -164,6 +174,11 @@ mod tests {
             written(&more)["choices"][0]["delta"]["tool_calls"],
             json!([{"index": 1, "function": {"arguments": "{\"a\""}}])
         );
+        let signed = Chunk::tool_call_extra(1, Map::from_iter([("signature".into(), "s".into())]));
+        assert_eq!(
+            written(&signed)["choices"][0]["delta"]["tool_calls"],
+            json!([{"index": 1, "function": {"arguments": ""}, "signature": "s"}])
+        );
         assert_eq!(written(&Chunk::finish(FinishReason::Length))["choices"][0]["finish_reason"], "length");
         assert_eq!(written(&Chunk::usage(Usage::new(1, 1)))["choices"], json!([]));
     }
@@ -175,6 +190,7 @@ mod tests {
             Chunk::text(""),
             Chunk::reasoning("r"),
             Chunk::tool_call(0, None, None, ""),
+            Chunk::tool_call_extra(0, Map::new()),
             Chunk::finish(FinishReason::Stop),
             Chunk::usage(Usage::default()),
         ] {
