@@ -97,7 +97,8 @@ async fn elsewhere(State(asked): State<Asked>, request: Request) -> Response {
     let key = ["x-api-key", "x-goog-api-key"].iter().find_map(|name| request.headers().get(*name));
     let key = key.map(|key| key.to_str().unwrap().to_owned()).unwrap_or_default();
     let body = axum::body::to_bytes(request.into_body(), 100_000).await.unwrap();
-    let streamed = path.ends_with(":streamGenerateContent") || body.windows(13).any(|it| it == b"\"stream\":true");
+    let streamed =
+        path.ends_with(":streamGenerateContent") || body.windows(13).any(|it| it == b"\"stream\":true");
     let gemini = path.contains("enerateContent");
     asked.lock().unwrap().push((path, key));
     let events = ("content-type", "text/event-stream");
@@ -115,7 +116,8 @@ async fn other_dialects_are_translated_there_and_back() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/v1", listener.local_addr().unwrap());
     let router = Router::new().fallback(elsewhere).with_state(Arc::clone(&asked));
-    let _serving = AbortOnDropHandle::new(tokio::spawn(async { axum::serve(listener, router).await.unwrap() }));
+    let _serving =
+        AbortOnDropHandle::new(tokio::spawn(async { axum::serve(listener, router).await.unwrap() }));
     let options = HostOptions::default().section("health", json!({ "enabled": false }));
     let host = Host::start(libraries::translating().into_iter().fold(options, |options, (id, library)| {
         let name = id.to_uppercase();
@@ -128,11 +130,17 @@ async fn other_dialects_are_translated_there_and_back() {
         assert_eq!(answer.status, 200, "{id}: {}", answer.body);
         let whole = answer.json();
         assert_eq!(whole["choices"][0]["message"]["content"], "from afar", "{id}");
-        assert_eq!((&whole["choices"][0]["finish_reason"], &whole["usage"]["total_tokens"]), (&json!("stop"), &json!(5)));
+        assert_eq!(
+            (&whole["choices"][0]["finish_reason"], &whole["usage"]["total_tokens"]),
+            (&json!("stop"), &json!(5))
+        );
         assert_eq!(asked.lock().unwrap().last().unwrap(), &(path.to_owned(), SECRET.to_owned()));
         let stream = host.open(CHAT, &asking(&format!("{id}/m-1"), r#","stream":true"#)).await;
         let text = stream.rest().await.unwrap();
-        assert!(text.contains(r#""content":"from afar""#) && text.ends_with("data: [DONE]\n\n"), "{id}: {text}");
+        assert!(
+            text.contains(r#""content":"from afar""#) && text.ends_with("data: [DONE]\n\n"),
+            "{id}: {text}"
+        );
     }
     host.stop().await;
 }
