@@ -12,7 +12,7 @@ use super::condition::Condition;
 use super::provider::Provider;
 use crate::plugins::Lease;
 
-/// See the module. Dropping it without an outcome says nothing about the provider.
+/// See the module. Dropping it without an outcome says nothing about the provider, unless it had long to answer.
 #[derive(Debug)]
 pub struct Admission {
     /// The key's, in the provider's ring.
@@ -20,6 +20,8 @@ pub struct Admission {
     passage: Passage,
     /// The same request has failed here before.
     repeated: bool,
+    /// What became of it is known.
+    told: bool,
     pub(super) began: Instant,
     pub(super) lease: Lease,
     /// Last: keeps the generation alive.
@@ -30,7 +32,15 @@ impl Admission {
     /// For [`Provider::admit`], which has counted it as under way.
     pub(super) fn new(provider: Arc<Provider>, place: usize, passage: Passage, began: Instant) -> Self {
         provider.counters.requests.fetch_add(1, Ordering::Relaxed);
-        Self { place, passage, repeated: false, began, lease: provider.instance.lease(), provider }
+        Self {
+            place,
+            passage,
+            repeated: false,
+            told: false,
+            began,
+            lease: provider.instance.lease(),
+            provider,
+        }
     }
 
     /// The same request has failed here before: if it does again, that says no more than it did.
@@ -42,6 +52,7 @@ impl Admission {
 
     /// The answer has begun. Whether it comes to its end is not known yet, so only a trial is over with it.
     pub(super) fn begun(&mut self) {
+        self.told = true;
         let (provider, now) = (&self.provider, Instant::now());
         provider.standing.latency.record(now.saturating_duration_since(self.began), now);
         provider.standing.last.set(Condition::Available, now);
@@ -67,6 +78,7 @@ impl Admission {
     }
 
     pub(super) fn failed(&mut self, error: &ProviderError) {
+        self.told = true;
         let (provider, now) = (&self.provider, Instant::now());
         provider.counters.errors.fetch_add(1, Ordering::Relaxed);
         provider.keys.note(self.place, Err(error), now);
@@ -99,7 +111,18 @@ pub(super) fn replaced() -> ProviderError {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.provider.standing.breaker.undecided(self.passage, Instant::now());
+        let (standing, now) = (&self.provider.standing, Instant::now());
+        let waited = now.saturating_duration_since(self.began);
+        if !self.told && waited > standing.latency.suspicious() {
+            // Nobody waited to the end, as nobody would have: who hangs must not be asked for ever for that.
+            standing.latency.penalise(waited, now);
+            if standing.breaker.failed(self.passage, self.began, now) {
+                let provider = self.provider.name();
+                warn!(provider, "provider was given up on too often: the breaker is open");
+            }
+        } else {
+            standing.breaker.undecided(self.passage, now);
+        }
         self.provider.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -133,6 +156,27 @@ mod tests {
         assert_eq!(provider.condition(), Condition::Available);
         assert_eq!(provider.counters.in_flight.load(Ordering::Relaxed), 0);
         assert_eq!(provider.counters.errors.load(Ordering::Relaxed), 5);
+    }
+
+    #[test]
+    fn who_lets_everybody_wait_until_they_give_up_is_left_alone() {
+        use std::time::Duration;
+        let give_up = |provider: &Arc<Provider>, after: u64| {
+            for _ in 0..5 {
+                let long_ago = Instant::now().checked_sub(Duration::from_secs(after)).unwrap();
+                drop(provider.admit(long_ago).unwrap());
+            }
+        };
+        let hangs = testing::provider(testing::settings("p"), None);
+        give_up(&hangs, 1);
+        assert!(hangs.admit(Instant::now()).is_ok(), "they hardly waited");
+        give_up(&hangs, 6);
+        assert!(matches!(hangs.admit(Instant::now()), Err(Refusal::Broken(_))));
+        // Who always takes so long is no different now.
+        let slow = testing::provider(testing::settings("q"), None);
+        slow.standing.latency.record(Duration::from_secs(6), Instant::now());
+        give_up(&slow, 6);
+        assert!(slow.admit(Instant::now()).is_ok());
     }
 
     #[test]

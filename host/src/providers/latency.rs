@@ -14,6 +14,9 @@ const HALF_LIFE: Duration = Duration::from_secs(10);
 /// A failure counts as at least so slow.
 const LEAST_PENALTY_MILLIS: f64 = 1000.0;
 
+/// Nobody is suspected sooner.
+const LEAST_SUSPICIOUS: Duration = Duration::from_secs(5);
+
 /// How much of the average one more time makes up.
 const SHARE: f64 = 0.2;
 
@@ -22,6 +25,8 @@ const SHARE: f64 = 0.2;
 pub struct Latency {
     /// The bits of an `f64`, in milliseconds.
     average: AtomicU64,
+    /// The same, of answers alone.
+    usual: AtomicU64,
     /// When it was written, in milliseconds from `start`.
     written: AtomicU64,
     start: Instant,
@@ -43,6 +48,7 @@ impl Default for Latency {
     fn default() -> Self {
         Self {
             average: AtomicU64::new(0),
+            usual: AtomicU64::new(0),
             written: AtomicU64::new(0),
             start: Instant::now(),
             samples: Box::new([const { AtomicU32::new(0) }; SAMPLES]),
@@ -54,10 +60,12 @@ impl Default for Latency {
 impl Latency {
     pub(crate) fn record(&self, took: Duration, now: Instant) {
         let millis = took.as_secs_f64() * 1000.0;
-        let before = f64::from_bits(self.average.load(Ordering::Relaxed));
-        let average = if before == 0.0 { millis } else { before + (millis - before) * SHARE };
         // Of two writers at one moment one is lost, which an average can bear.
-        self.average.store(average.to_bits(), Ordering::Relaxed);
+        for average in [&self.average, &self.usual] {
+            let before = f64::from_bits(average.load(Ordering::Relaxed));
+            let after = if before == 0.0 { millis } else { before + (millis - before) * SHARE };
+            average.store(after.to_bits(), Ordering::Relaxed);
+        }
         self.written.store(self.since_start(now), Ordering::Relaxed);
         let place = self.next.fetch_add(1, Ordering::Relaxed) % SAMPLES;
         let tenths = u32::try_from(took.as_micros() / 100).unwrap_or(u32::MAX - 1);
@@ -70,6 +78,12 @@ impl Latency {
         let millis = (took.as_secs_f64() * 1000.0).max(average * 2.0).max(LEAST_PENALTY_MILLIS);
         self.average.store(millis.to_bits(), Ordering::Relaxed);
         self.written.store(self.since_start(now), Ordering::Relaxed);
+    }
+
+    /// Whoever lets a request wait for longer than this may well be in trouble.
+    pub(super) fn suspicious(&self) -> Duration {
+        let usual = f64::from_bits(self.usual.load(Ordering::Relaxed));
+        Duration::try_from_secs_f64(usual * 4.0 / 1000.0).unwrap_or(Duration::MAX).max(LEAST_SUSPICIOUS)
     }
 
     /// What to choose by, in milliseconds: less is better, and nothing known is best.
