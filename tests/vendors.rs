@@ -92,6 +92,8 @@ event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason
 event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 const GEMINI: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"from afar"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"totalTokenCount":5},"modelVersion":"gemini-x"}"#;
 
+const OLLAMA: &str = r#"{"model":"m-1","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"from afar"},"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":2}"#;
+
 async fn elsewhere(State(asked): State<Asked>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let key = ["x-api-key", "x-goog-api-key"].iter().find_map(|name| request.headers().get(*name));
@@ -100,6 +102,10 @@ async fn elsewhere(State(asked): State<Asked>, request: Request) -> Response {
     let streamed =
         path.ends_with(":streamGenerateContent") || body.windows(13).any(|it| it == b"\"stream\":true");
     let gemini = path.contains("enerateContent");
+    if path.ends_with("/api/chat") {
+        asked.lock().unwrap().push((path, key));
+        return ([("content-type", "application/x-ndjson")], format!("{OLLAMA}\n")).into_response();
+    }
     asked.lock().unwrap().push((path, key));
     let events = ("content-type", "text/event-stream");
     match (gemini, streamed) {
@@ -114,18 +120,27 @@ async fn elsewhere(State(asked): State<Asked>, request: Request) -> Response {
 async fn other_dialects_are_translated_there_and_back() {
     let asked = Asked::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/v1", listener.local_addr().unwrap());
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    let base = format!("{server}/v1");
     let router = Router::new().fallback(elsewhere).with_state(Arc::clone(&asked));
     let _serving =
         AbortOnDropHandle::new(tokio::spawn(async { axum::serve(listener, router).await.unwrap() }));
     let options = HostOptions::default().section("health", json!({ "enabled": false }));
+    // As the README has it: no key, and no list of models.
+    let options =
+        options.builtin(&libraries::ollama()).entry("ollama", json!({ "config": { "api_key": null } }));
+    let options = options.env("OLLAMA_BASE_URL", &server);
     let host = Host::start(libraries::translating().into_iter().fold(options, |options, (id, library)| {
         let name = id.to_uppercase();
         let options = options.builtin(&library).env(&format!("{name}_API_KEY"), SECRET);
         options.env(&format!("{name}_BASE_URL"), &base)
     }))
     .await;
-    for (id, path) in [("anthropic", "/v1/messages"), ("gemini", "/v1/models/m-1:generateContent")] {
+    for (id, path, key) in [
+        ("anthropic", "/v1/messages", SECRET),
+        ("gemini", "/v1/models/m-1:generateContent", SECRET),
+        ("ollama", "/api/chat", ""),
+    ] {
         let answer = host.post_text(CHAT, &asking(&format!("{id}/m-1"), "")).await;
         assert_eq!(answer.status, 200, "{id}: {}", answer.body);
         let whole = answer.json();
@@ -134,7 +149,7 @@ async fn other_dialects_are_translated_there_and_back() {
             (&whole["choices"][0]["finish_reason"], &whole["usage"]["total_tokens"]),
             (&json!("stop"), &json!(5))
         );
-        assert_eq!(asked.lock().unwrap().last().unwrap(), &(path.to_owned(), SECRET.to_owned()));
+        assert_eq!(asked.lock().unwrap().last().unwrap(), &(path.to_owned(), key.to_owned()));
         let stream = host.open(CHAT, &asking(&format!("{id}/m-1"), r#","stream":true"#)).await;
         let text = stream.rest().await.unwrap();
         assert!(

@@ -42,6 +42,11 @@ pub fn vendors() -> [(&'static str, Library); 6] {
     ["deepinfra", "groq", "mistral", "openai", "openrouter", "together"].map(|id| (id, Library::built(id)))
 }
 
+/// The plugin for a server of models on the user's own machine.
+pub fn ollama() -> Library {
+    Library::built("ollama")
+}
+
 /// The vendors with a dialect of their own.
 pub fn translating() -> [(&'static str, Library); 2] {
     ["anthropic", "gemini"].map(|id| (id, Library::built(id)))

@@ -61,17 +61,19 @@ pub enum GatewayError {
     },
 }
 
+/// An answer, and the model that it names.
+pub(super) type Answered<T> = Result<(T, Option<String>), ProviderError>;
+
 /// One operation: how a candidate is asked, and what its answer is read for.
 pub(super) trait Ask {
     type Answer;
 
-    /// The answer, and the model that it names.
     fn ask(
         &self,
         candidate: &Candidate,
         admission: Admission,
         call: &CallContext,
-    ) -> impl Future<Output = Result<(Self::Answer, Option<String>), ProviderError>> + Send;
+    ) -> impl Future<Output = Answered<Self::Answer>> + Send;
 }
 
 /// A whole answer, whose words are read.
@@ -88,12 +90,7 @@ struct Read {
 impl Ask for Words<'_> {
     type Answer = Read;
 
-    async fn ask(
-        &self,
-        candidate: &Candidate,
-        admission: Admission,
-        call: &CallContext,
-    ) -> Result<(Read, Option<String>), ProviderError> {
+    async fn ask(&self, candidate: &Candidate, admission: Admission, call: &CallContext) -> Answered<Read> {
         let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
         let read = |raw: Bytes| {
             let (text, role) = answer::words_of(&raw)?;
@@ -112,12 +109,7 @@ struct Whole<'r>(&'r ChatRequest);
 impl Ask for Whole<'_> {
     type Answer = Bytes;
 
-    async fn ask(
-        &self,
-        candidate: &Candidate,
-        admission: Admission,
-        call: &CallContext,
-    ) -> Result<(Bytes, Option<String>), ProviderError> {
+    async fn ask(&self, candidate: &Candidate, admission: Admission, call: &CallContext) -> Answered<Bytes> {
         let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
         let read = |raw: Bytes| answer::model_of_choices(&raw).map(|model| (raw, model));
         admission.complete(Surface::Chat, &body, call, read).await
@@ -130,12 +122,7 @@ struct Vectors<'r>(&'r EmbedRequest);
 impl Ask for Vectors<'_> {
     type Answer = Bytes;
 
-    async fn ask(
-        &self,
-        candidate: &Candidate,
-        admission: Admission,
-        call: &CallContext,
-    ) -> Result<(Bytes, Option<String>), ProviderError> {
+    async fn ask(&self, candidate: &Candidate, admission: Admission, call: &CallContext) -> Answered<Bytes> {
         let body = self.0.body_for(candidate.model.as_deref());
         let read = |raw: Bytes| answer::model_of_vectors(&raw).map(|model| (raw, model));
         admission.complete(Surface::Embeddings, &body, call, read).await
@@ -148,12 +135,7 @@ struct Beginning<'r>(&'r ChatRequest);
 impl Ask for Beginning<'_> {
     type Answer = Begun;
 
-    async fn ask(
-        &self,
-        candidate: &Candidate,
-        admission: Admission,
-        call: &CallContext,
-    ) -> Result<(Begun, Option<String>), ProviderError> {
+    async fn ask(&self, candidate: &Candidate, admission: Admission, call: &CallContext) -> Answered<Begun> {
         let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
         let begun = Begun::wait(admission.stream(Surface::Chat, &body, call).await?).await?;
         let model = begun.facts.model.clone();

@@ -8,7 +8,7 @@ use patchbay_plugin_api::ProviderError;
 use super::answer::{self, RawAnswer};
 use super::request::{BeyondChat, TextRequest};
 use super::select::{Candidate, Needs, Target};
-use super::serve::{Ask, Gateway, GatewayError};
+use super::serve::{Answered, Ask, Gateway, GatewayError};
 use super::stream::{Begun, CommittedAnswer};
 use crate::providers::{Admission, CallContext, Members, Surface};
 
@@ -23,7 +23,7 @@ impl Ask for WholeText<'_> {
         candidate: &Candidate,
         admission: Admission,
         call: &CallContext,
-    ) -> Result<(Self::Answer, Option<String>), ProviderError> {
+    ) -> Answered<Self::Answer> {
         let (surface, body) = asked(self.0, candidate)?;
         let read = |raw: Bytes| {
             if surface == Surface::Chat {
@@ -48,7 +48,7 @@ impl Ask for BeginningOfText<'_> {
         candidate: &Candidate,
         admission: Admission,
         call: &CallContext,
-    ) -> Result<(Self::Answer, Option<String>), ProviderError> {
+    ) -> Answered<Self::Answer> {
         let (surface, body) = asked(self.0, candidate)?;
         let begun = Begun::wait(admission.stream(surface, &body, call).await?).await?;
         let model = begun.facts.model.clone();

@@ -11,8 +11,8 @@ use crate::provider::Provider;
 /// What a provider with a plan sends where, and what it reads of upstream's list of models: one value, for one
 /// comparison with what should be.
 ///
-/// `asked` is a client's request for chat, without messages; `listed` what upstream answers when it is asked for its
-/// models.
+/// `config` is what an operator writes over the manifest's `defaults`; `asked` is a client's request for chat, without
+/// messages; `listed` what upstream answers when it is asked for its models.
 ///
 /// ```
 /// # use patchbay_plugin_api::openai::{OpenAi, Vendor};
@@ -25,8 +25,10 @@ use crate::provider::Provider;
 /// use patchbay_plugin_api::testing::outline;
 /// use serde_json::json;
 ///
-/// let config = json!({"base_url": "https://x.test/v1", "model": "tiny"});
-/// let outline = outline::<Http<OpenAi<Example>>>(&config, &json!({"seed": 1}), r#"{"data": [{"id": "tiny"}]}"#);
+/// const DEFAULTS: &str = r#"{"base_url": "https://x.test/v1", "model": "large"}"#;
+/// let (config, asked) = (json!({"model": "tiny"}), json!({"seed": 1}));
+/// let outline =
+///     outline::<Http<OpenAi<Example>>>(DEFAULTS, &config, &asked, r#"{"data": [{"id": "tiny"}]}"#);
 /// assert_eq!(outline["chat"], "https://x.test/v1/chat/completions");
 /// assert_eq!(outline["completions"], json!(null));
 /// assert_eq!(outline["headers"], json!({"authorization": "Bearer {{key}}"}));
@@ -38,9 +40,11 @@ use crate::provider::Provider;
 /// # Panics
 ///
 /// When the configuration or the list is refused, when there is no plan, or when a URL holds the key.
-pub fn outline<P: Provider>(config: &Value, asked: &Value, listed: &str) -> Value {
+pub fn outline<P: Provider>(defaults: &str, config: &Value, asked: &Value, listed: &str) -> Value {
+    let mut merged: Map<String, Value> = serde_json::from_str(defaults).expect("the defaults are an object");
+    merged.extend(config.as_object().cloned().unwrap_or_default());
     let host = TestHost::new();
-    let provider: P = host.provider(&config.to_string()).expect("the configuration is good");
+    let provider: P = host.provider(&Value::from(merged).to_string()).expect("the configuration is good");
     let plan = provider.plan().expect("the provider has a plan");
     plan.validate().expect("the plan can be followed");
 

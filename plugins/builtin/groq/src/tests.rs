@@ -6,9 +6,7 @@ use serde_json::json;
 use super::*;
 
 fn check(config: &Value, asked: &Value, expected: &Value) {
-    let mut merged: Value = serde_json::from_str(DEFAULTS).unwrap();
-    merged.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
-    let outline = outline::<Http<OpenAi<Groq>>>(&merged, asked, include_str!("models.json"));
+    let outline = outline::<Http<OpenAi<Groq>>>(DEFAULTS, config, asked, include_str!("models.json"));
     for (part, expected) in expected.as_object().unwrap() {
         assert_eq!(&outline[part], expected, "{part}");
     }
