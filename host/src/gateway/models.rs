@@ -19,7 +19,8 @@ pub struct ListedModel {
 pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
     let chains = &snapshot.rules.routing.chains;
     let chain = |name: &String| ListedModel { id: name.clone(), provider: CHAIN_OWNER.to_owned() };
-    let mut listed: Vec<ListedModel> = chains.keys().map(chain).collect();
+    let mut listed: Vec<ListedModel> =
+        chains.iter().filter(|(_, models)| !models.is_empty()).map(|(name, _)| chain(name)).collect();
     for provider in snapshot.by_priority() {
         let (name, first) = (provider.name(), listed.len());
         for model in provider.known_models() {

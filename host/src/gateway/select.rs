@@ -188,7 +188,7 @@ pub(super) fn select(snapshot: &Snapshot, target: Target<'_>) -> Result<Queue, S
     let routing = &snapshot.rules.routing;
     let strategy = target.strategy.unwrap_or(routing.default_strategy);
     let chain = target.model.filter(|_| target.provider.is_none());
-    if let Some(chain) = chain.and_then(|model| routing.chains.get(model)) {
+    if let Some(chain) = chain.and_then(|model| routing.chains.get(model)).filter(|chain| !chain.is_empty()) {
         return chained(snapshot, strategy, chain);
     }
     let (line, found) = line(snapshot, target, strategy)?;

@@ -214,11 +214,16 @@ fn a_chain_stands_in_for_a_model() {
     let chain = ["backup/gpt-4o", "gone/x", "meta/llama"].map(str::to_owned).to_vec();
     rules.routing.chains.insert("fast".to_owned(), chain);
     rules.routing.chains.insert("lost".to_owned(), vec!["gone/x".to_owned()]);
+    rules.routing.chains.insert("empty".to_owned(), Vec::new());
     let all = Snapshot::new(1, without_unlisted(&everybody()), rules);
     let chained = names(&all, "", "fast", &[]).unwrap();
     assert_eq!(chained, ["backup=gpt-4o", "openrouter=meta/llama"]);
     assert!(
         matches!(names(&all, "", "lost", &[]), Err(SelectError::UnknownModel { name, .. }) if name == "gone/x")
+    );
+    // One of nothing is none.
+    assert!(
+        matches!(names(&all, "", "empty", &[]), Err(SelectError::UnknownModel { name, .. }) if name == "empty")
     );
     // A provider's own model of that name is no chain.
     assert!(names(&all, "openai", "fast", &[]).is_err());
