@@ -33,6 +33,8 @@ mod switches;
 mod runtime;
 // Which provider answers, and why.
 mod routing;
+// What answers cost.
+mod costs;
 // 6. Providers that are served by a plan.
 mod plan;
 // The vendors that come with the host.

@@ -109,6 +109,8 @@ pub enum Strategy {
     Weighted,
     /// The quicker of two first.
     LeastLatency,
+    /// By what the request would cost.
+    LowestCost,
 }
 
 impl Strategy {
@@ -119,6 +121,7 @@ impl Strategy {
             Self::RoundRobin => "round_robin",
             Self::Weighted => "weighted",
             Self::LeastLatency => "least_latency",
+            Self::LowestCost => "lowest_cost",
         }
     }
 
@@ -128,7 +131,8 @@ impl Strategy {
     }
 
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::PriorityFirst, Self::RoundRobin, Self::Weighted, Self::LeastLatency];
+    pub const ALL: [Self; 5] =
+        [Self::PriorityFirst, Self::RoundRobin, Self::Weighted, Self::LeastLatency, Self::LowestCost];
 }
 
 /// The circuit breaker.

@@ -27,6 +27,7 @@ mod changes;
 // 6. Settings as the rest of the host uses them.
 mod entry;
 mod host;
+mod prices;
 mod provider;
 
 #[cfg(test)]
@@ -42,6 +43,10 @@ pub use host::{
 };
 pub use layers::{CommandLineLayer, Layers, RuntimeLayer, runtime_problems};
 pub use origin::{EffectiveValue, Origin};
+pub(crate) use prices::as_number;
+#[cfg(test)]
+pub(crate) use prices::prices_of;
+pub use prices::{PriceSource, Priced, Prices};
 pub use problem::{ConfigProblem, ConfigProblems};
 pub use provider::ProviderSettings;
 pub use schema::schema;

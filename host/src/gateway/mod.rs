@@ -8,6 +8,7 @@ pub(crate) mod near;
 mod request;
 // 2. Which providers may serve it, in which order.
 mod dice;
+mod estimate;
 mod order;
 mod select;
 // What there is to ask for.
@@ -19,10 +20,13 @@ mod texts;
 // 4. The answer, whole or on its way.
 mod answer;
 mod stream;
+mod usage;
 
-pub use answer::{Answer, Facts, RawAnswer, Usage, text_of, words};
+pub use answer::{Answer, Facts, RawAnswer, text_of, words};
+pub use estimate::{Estimate, Estimated};
 pub use models::{ListedModel, find_model, list_models};
-pub use request::{BeyondChat, ChatRequest, EmbedRequest, RequestError, TextRequest};
+pub use request::{BeyondChat, ChatRequest, EmbedRequest, EstimateRequest, RequestError, TextRequest};
 pub use select::{Passed, Reason, SelectError, find_provider};
 pub use serve::{Failed, Gateway, GatewayError, Served};
 pub use stream::CommittedAnswer;
+pub use usage::Usage;

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::estimate::expected;
 use super::near::near;
 use super::order::Order;
 use super::request::BeyondChat;
 use crate::config::Strategy;
 use crate::plugins::Feature;
-use crate::providers::{Provider, Refusal, Snapshot, Surface};
+use crate::providers::{Members, Provider, Refusal, Snapshot, Surface, Tokens};
 
 /// What a request names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Target<'a> {
     /// The provider it asks for.
     pub provider: Option<&'a str>,
@@ -23,6 +24,8 @@ pub(super) struct Target<'a> {
     pub model: Option<&'a str>,
     /// How to choose among several; none for the configured way.
     pub strategy: Option<Strategy>,
+    /// What it asks, for those who choose by what that costs.
+    pub body: Option<&'a Members>,
 }
 
 /// What a request needs of whoever serves it.
@@ -105,12 +108,18 @@ impl Passed {
 
 impl fmt::Display for Passed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.reason {
-            Reason::Lacks(feature) => write!(f, "{}: does not support {}", self.provider, feature.word()),
-            Reason::ChatOnly(BeyondChat { name, problem }) => {
-                write!(f, "{}: has chat only, where {name} {problem}", self.provider)
+        write!(f, "{}: {}", self.provider, self.reason)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lacks(feature) => write!(f, "does not support {}", feature.word()),
+            Self::ChatOnly(BeyondChat { name, problem }) => {
+                write!(f, "has chat only, where {name} {problem}")
             }
-            Reason::Refused(refusal) => write!(f, "{}: {refusal}", self.provider),
+            Self::Refused(refusal) => refusal.fmt(f),
         }
     }
 }
@@ -161,6 +170,8 @@ pub(super) enum Found {
 pub(super) struct Queue {
     pub found: Found,
     lines: VecDeque<Line>,
+    /// What the request may take, where it is chosen by that.
+    expected: Tokens,
 }
 
 /// Who serves one model.
@@ -187,16 +198,21 @@ pub(super) fn select(snapshot: &Snapshot, target: Target<'_>) -> Result<Queue, S
     }
     let routing = &snapshot.rules.routing;
     let strategy = target.strategy.unwrap_or(routing.default_strategy);
+    let expected = match strategy {
+        Strategy::LowestCost => target.body.map(expected).unwrap_or_default(),
+        _ => Tokens::default(),
+    };
     let chain = target.model.filter(|_| target.provider.is_none());
     if let Some(chain) = chain.and_then(|model| routing.chains.get(model)).filter(|chain| !chain.is_empty()) {
-        return chained(snapshot, strategy, chain);
+        let lines = chained(snapshot, strategy, chain)?;
+        return Ok(Queue { found: Found::ByChain, lines, expected });
     }
     let (line, found) = line(snapshot, target, strategy)?;
-    Ok(Queue { found, lines: VecDeque::from([line]) })
+    Ok(Queue { found, lines: VecDeque::from([line]), expected })
 }
 
 /// One line for each model of a chain. What cannot be served by anybody just now is left out, unless that is all.
-fn chained(snapshot: &Snapshot, strategy: Strategy, chain: &[String]) -> Result<Queue, SelectError> {
+fn chained(snapshot: &Snapshot, strategy: Strategy, chain: &[String]) -> Result<VecDeque<Line>, SelectError> {
     let mut lines = VecDeque::with_capacity(chain.len());
     let mut first_error = None;
     for model in chain {
@@ -208,7 +224,7 @@ fn chained(snapshot: &Snapshot, strategy: Strategy, chain: &[String]) -> Result<
     }
     match first_error {
         Some(error) if lines.is_empty() => Err(error),
-        _ => Ok(Queue { found: Found::ByChain, lines }),
+        _ => Ok(lines),
     }
 }
 
@@ -243,13 +259,18 @@ impl Queue {
         dice: &mut impl FnMut() -> u64,
     ) -> Option<Next> {
         loop {
+            let expected = self.expected;
             let line = self.lines.front_mut()?;
             let model = line.model.as_deref();
             let candidate = |provider: Arc<Provider>| {
                 let model = model.or(provider.settings.model.as_deref()).map(str::to_owned);
                 Candidate { provider, model }
             };
-            match line.order.next(|provider| unfit(provider, needs, now), now, dice) {
+            let cost = |provider: &Provider| {
+                let model = model.or(provider.settings.model.as_deref())?;
+                provider.priced(provider.names_of(model))?.prices.cost(&expected)
+            };
+            match line.order.next(|provider| unfit(provider, needs, now), cost, now, dice) {
                 Some((provider, None)) => return Some(Next::Candidate(candidate(provider))),
                 Some((provider, Some(reason))) => return Some(Next::Passed(candidate(provider), reason)),
                 None => drop(self.lines.pop_front()),

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use patchbay_plugin_api::ProviderError;
 
-use super::answer::{self, RawAnswer};
+use super::answer::{self, Account, RawAnswer};
 use super::request::{BeyondChat, TextRequest};
-use super::select::{Candidate, Needs, Target};
+use super::select::{Candidate, Needs};
 use super::serve::{Answered, Ask, Gateway, GatewayError};
 use super::stream::{Begun, CommittedAnswer};
+use super::usage::Usage;
 use crate::providers::{Admission, CallContext, Members, Surface};
 
 /// A whole answer, and whose shape it has.
 struct WholeText<'r>(&'r TextRequest);
 
 impl Ask for WholeText<'_> {
-    type Answer = (Bytes, Surface);
+    type Answer = (Bytes, Option<Usage>, Surface);
 
     async fn ask(
         &self,
@@ -30,8 +31,8 @@ impl Ask for WholeText<'_> {
                 // It is read to be translated, so there must be something to read.
                 answer::words_of(&raw)?;
             }
-            let model = answer::model_of_choices(&raw)?;
-            Ok(((raw, surface), model))
+            let Account { model, usage } = answer::account_of_choices(&raw)?;
+            Ok(((raw, usage, surface), model))
         };
         admission.complete(surface, &body, call, read).await
     }
@@ -73,8 +74,8 @@ impl Gateway {
         request_id: &Arc<str>,
     ) -> Result<(RawAnswer, Surface), GatewayError> {
         let asked = self.first_of(request.target(), request.needs(), request_id, WholeText(request));
-        let ((raw, surface), served) = asked.await?;
-        Ok((RawAnswer { served, raw }, surface))
+        let ((raw, usage, surface), served) = asked.await?;
+        Ok((RawAnswer { served, raw, usage }, surface))
     }
 
     /// An answer that has begun, and the shape of its chunks. Dropping the future, or the answer, cancels.
@@ -90,10 +91,6 @@ impl Gateway {
 }
 
 impl TextRequest {
-    fn target(&self) -> Target<'_> {
-        Target { model: self.model.as_deref(), ..Target::default() }
-    }
-
     fn needs(&self) -> Needs<'static> {
         Needs { features: &Self::NEEDS, beyond_chat: self.beyond_chat() }
     }

@@ -18,6 +18,7 @@ use super::layers::RequestId;
 use super::recipient::Recipient;
 use super::state::AppState;
 use crate::gateway::{Answer, ChatRequest, CommittedAnswer, Served, Usage};
+use crate::providers::Cost;
 
 /// The answer as it is generated.
 pub(super) async fn stream(
@@ -65,8 +66,10 @@ pub(super) async fn complete(
     let request = ChatRequest::parse(&body)?;
     let answer = state.gateway.complete(&request, &request_id).await?;
     let names = used(&answer.served);
-    let mut response = Json(Completed::of(&answer, request.include_raw)).into_response();
+    let cost = answer.facts.usage.and_then(|usage| answer.served.cost(&usage));
+    let mut response = Json(Completed::of(&answer, cost, request.include_raw)).into_response();
     response.headers_mut().extend(names);
+    put_cost(response.headers_mut(), cost);
     Ok(response)
 }
 
@@ -78,7 +81,7 @@ struct Completed<'a> {
     model: &'a str,
     usage: Option<Usage>,
     finish_reason: Option<&'a str>,
-    cost_usd: Option<f64>,
+    cost_usd: Option<Cost>,
     latency_ms: u64,
     metadata: Metadata<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +95,7 @@ struct Metadata<'a> {
 }
 
 impl<'a> Completed<'a> {
-    fn of(answer: &'a Answer, include_raw: bool) -> Self {
+    fn of(answer: &'a Answer, cost_usd: Option<Cost>, include_raw: bool) -> Self {
         let facts = &answer.facts;
         Self {
             response: &answer.text,
@@ -101,7 +104,7 @@ impl<'a> Completed<'a> {
             model: &answer.served.model,
             usage: facts.usage,
             finish_reason: facts.finish_reason.as_deref(),
-            cost_usd: None,
+            cost_usd,
             latency_ms: answer.latency.as_millis().try_into().unwrap_or(u64::MAX),
             metadata: Metadata { response_id: facts.id.as_deref(), created: facts.created.and_then(created) },
             raw: include_raw.then(|| serde_json::from_slice(&answer.raw).ok()).flatten(),
@@ -120,6 +123,13 @@ fn wants_events(headers: &HeaderMap) -> bool {
     accepted.flat_map(|value| value.split(',')).any(|kind| {
         kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
     })
+}
+
+/// What a whole answer cost, where that is known. Of a stream it is only known when the headers are long gone.
+pub(super) fn put_cost(headers: &mut HeaderMap, cost: Option<Cost>) {
+    if let Some(value) = cost.and_then(|cost| HeaderValue::try_from(cost.to_string()).ok()) {
+        headers.insert("x-patchbay-cost-usd", value);
+    }
 }
 
 /// Who answered and why, in headers. A name that cannot stand in a header is left out rather than failing the answer.

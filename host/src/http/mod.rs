@@ -17,6 +17,7 @@ mod recipient;
 mod stall;
 // The handlers, by audience.
 mod chat;
+mod cost;
 mod edit;
 mod health;
 mod openai;
@@ -43,6 +44,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/embeddings", post(openai::embeddings))
         .route("/v1/models", get(openai::models))
         .route("/v1/models/{*id}", get(openai::model))
+        .route("/api/cost/estimate", post(cost::estimate))
         .route("/api/health", get(health::overview))
         .route("/api/providers", get(providers::list))
         .route_layer(from_fn_with_state(state.clone(), access::application));

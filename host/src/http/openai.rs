@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use super::body::WholeBody;
-use super::chat::{streamed, used};
+use super::chat::{put_cost, streamed, used};
 use super::error::{ApiError, not_found};
 use super::frames::Form;
 use super::layers::RequestId;
@@ -62,7 +62,9 @@ pub(super) async fn model(
 
 pub(super) fn whole(answer: RawAnswer) -> Response {
     let names = used(&answer.served);
+    let cost = answer.usage.and_then(|usage| answer.served.cost(&usage));
     let mut response = Response::new(answer.raw.into());
+    put_cost(response.headers_mut(), cost);
     response.headers_mut().extend(names);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
