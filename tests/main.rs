@@ -47,6 +47,8 @@ mod load;
 mod health;
 // Which of its keys one is asked with.
 mod keys;
+// Whether they are accepted.
+mod credentials;
 // What is said in OpenAI's dialect on both sides passes unchanged, whatever it is.
 mod transparent;
 // The way to upstreams: connections, encryption, proxies.

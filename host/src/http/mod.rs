@@ -18,6 +18,7 @@ mod stall;
 // The handlers, by audience.
 mod chat;
 mod cost;
+mod credentials;
 mod edit;
 mod health;
 mod openai;
@@ -56,6 +57,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/providers/{name}", get(edit::one).patch(edit::patch).delete(edit::remove))
         .route("/api/providers/{name}/models", get(providers::models))
         .route("/api/providers/{name}/health", post(providers::check))
+        .route("/api/providers/{name}/credentials/validate", post(credentials::validate))
         .route("/api/plugins", get(plugins::list))
         .route("/api/plugins/{id}", get(plugins::one))
         .route("/api/plugins/{id}/reload", post(plugins::reload))

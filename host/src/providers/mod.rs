@@ -16,6 +16,8 @@ mod admission;
 mod call;
 // Asking how it is, when nobody asks it anything else.
 mod health;
+// Asking whether it accepts its keys.
+mod credentials;
 // The answer, on its way.
 mod alarm;
 mod answer;
@@ -34,6 +36,7 @@ pub use call::{CallContext, Surface};
 pub use chunk::Chunk;
 pub use condition::Condition;
 pub use cost::{Cost, Tokens};
+pub use credentials::Verdict;
 pub use health::{Checked, keep_checking};
 pub use keys::KeyRing;
 pub use members::Members;
