@@ -49,6 +49,8 @@ mod health;
 mod keys;
 // Whether they are accepted.
 mod credentials;
+// The keys that the host gives out itself.
+mod virtual_keys;
 // What is said in OpenAI's dialect on both sides passes unchanged, whatever it is.
 mod transparent;
 // The way to upstreams: connections, encryption, proxies.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::answer::words;
+use super::asker::Asker;
 use super::request::EstimateRequest;
 use super::select::{Needs, Next, Reason, SelectError, select};
 use crate::config::Priced;
@@ -40,12 +41,13 @@ pub struct Estimated {
 
 impl Gateway {
     /// What a request would cost at everybody who may serve it.
-    pub fn estimate(&self, request: &EstimateRequest) -> Result<Estimate, SelectError> {
+    pub fn estimate(&self, request: &EstimateRequest, asker: &Asker) -> Result<Estimate, SelectError> {
         let snapshot = self.registry.snapshot();
         let mut queue = select(&snapshot, request.target())?;
         let (mut candidates, mut passed) = (Vec::new(), Vec::new());
+        let needs = Needs::of(&[]).within(asker.permits());
         let now = Instant::now();
-        while let Some(next) = queue.next(Needs::of(&[]), now, &mut || self.dice.roll()) {
+        while let Some(next) = queue.next(needs, now, &mut || self.dice.roll()) {
             match next {
                 Next::Candidate(it) => candidates.push(estimated(request, it.provider, it.model, None)),
                 Next::Passed(it, reason) => {

@@ -2,7 +2,8 @@
 //!
 //! Nothing here knows that providers are libraries, and nothing here chooses a status or writes HTTP.
 
-// 1. What is asked.
+// 1. Who asks, and what.
+mod asker;
 mod messages;
 pub(crate) mod near;
 mod request;
@@ -23,6 +24,7 @@ mod stream;
 mod usage;
 
 pub use answer::{Answer, Facts, RawAnswer, text_of, words};
+pub use asker::Asker;
 pub use estimate::{Estimate, Estimated};
 pub use models::{ListedModel, find_model, list_models};
 pub use request::{BeyondChat, ChatRequest, EmbedRequest, EstimateRequest, RequestError, TextRequest};

@@ -1,6 +1,7 @@
 //! The models that can be asked for, by the names that requests may use.
 
 use super::select::{SelectError, unknown_model};
+use crate::access::Permits;
 use crate::providers::Snapshot;
 
 /// Who answers to the name of a chain: whoever of it can.
@@ -16,14 +17,16 @@ pub struct ListedModel {
 }
 
 /// All names, by the providers' priority. A model stands there alone only where it means one provider, or a chain.
-pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
+/// Those that may not be asked for are left out.
+pub fn list_models(snapshot: &Snapshot, permits: Option<&Permits>) -> Vec<ListedModel> {
     let chains = &snapshot.rules.routing.chains;
     let chain = |name: &String| ListedModel { id: name.clone(), provider: CHAIN_OWNER.to_owned() };
     let mut listed: Vec<ListedModel> =
         chains.iter().filter(|(_, models)| !models.is_empty()).map(|(name, _)| chain(name)).collect();
     for provider in snapshot.by_priority() {
         let (name, first) = (provider.name(), listed.len());
-        for model in provider.known_models() {
+        let permitted = |model: &&str| permits.is_none_or(|permits| permits.allow(name, Some(model)));
+        for model in provider.known_models().filter(permitted) {
             let pinned = ListedModel { id: format!("{name}/{model}"), provider: name.to_owned() };
             // The default may be in the list too.
             if listed[first..].contains(&pinned) {
@@ -39,8 +42,12 @@ pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
 }
 
 /// The model of this name. The error has the names that may have been meant.
-pub fn find_model(snapshot: &Snapshot, id: &str) -> Result<ListedModel, SelectError> {
-    let found = list_models(snapshot).into_iter().find(|listed| listed.id == id);
+pub fn find_model(
+    snapshot: &Snapshot,
+    id: &str,
+    permits: Option<&Permits>,
+) -> Result<ListedModel, SelectError> {
+    let found = list_models(snapshot, permits).into_iter().find(|listed| listed.id == id);
     found.ok_or_else(|| unknown_model(snapshot, id))
 }
 
@@ -78,15 +85,15 @@ mod tests {
             ("b", 2, &["both", "vendor/z"]),
             ("mock", 999, &["m"]),
         ]);
-        let ids: Vec<String> = list_models(&snapshot).into_iter().map(|listed| listed.id).collect();
+        let ids: Vec<String> = list_models(&snapshot, None).into_iter().map(|listed| listed.id).collect();
         assert_eq!(ids, ["a/x", "x", "a/both", "a/b/y", "b/both", "b/vendor/z", "vendor/z", "mock/m"]);
-        assert_eq!(find_model(&snapshot, "vendor/z").unwrap().provider, "b");
-        assert!(matches!(find_model(&snapshot, "both"), Err(SelectError::UnknownModel { .. })));
+        assert_eq!(find_model(&snapshot, "vendor/z", None).unwrap().provider, "b");
+        assert!(matches!(find_model(&snapshot, "both", None), Err(SelectError::UnknownModel { .. })));
     }
 
     #[test]
     fn the_mock_stands_alone_where_it_is_alone() {
-        let ids = list_models(&snapshot(&[("mock", 999, &["m"])]));
+        let ids = list_models(&snapshot(&[("mock", 999, &["m"])]), None);
         assert_eq!(ids.iter().map(|listed| listed.id.as_str()).collect::<Vec<_>>(), ["mock/m", "m"]);
     }
 }

@@ -11,6 +11,7 @@ use super::estimate::expected;
 use super::near::near;
 use super::order::Order;
 use super::request::BeyondChat;
+use crate::access::Permits;
 use crate::config::Strategy;
 use crate::plugins::Feature;
 use crate::providers::{Members, Provider, Refusal, Snapshot, Surface, Tokens};
@@ -35,12 +36,19 @@ pub(super) struct Needs<'a> {
     pub features: &'a [Feature],
     /// What the request says that can only be asked where texts are completed.
     pub beyond_chat: Option<BeyondChat>,
+    /// Whom and what it may ask; none for everybody and everything.
+    pub permits: Option<&'a Permits>,
 }
 
 impl<'a> Needs<'a> {
     /// These features and nothing else.
     pub(super) fn of(features: &'a [Feature]) -> Self {
-        Self { features, beyond_chat: None }
+        Self { features, beyond_chat: None, permits: None }
+    }
+
+    /// No more than somebody is permitted.
+    pub(super) fn within(self, permits: Option<&'a Permits>) -> Self {
+        Self { permits, ..self }
     }
 }
 
@@ -71,6 +79,8 @@ pub enum Reason {
     ChatOnly(BeyondChat),
     /// It takes no request just now.
     Refused(Refusal),
+    /// Whoever asks may not ask it, or not for this model.
+    NotPermitted,
 }
 
 impl Passed {
@@ -88,8 +98,13 @@ impl Passed {
     pub fn beyond_chat(&self) -> Option<BeyondChat> {
         match self.reason {
             Reason::ChatOnly(beyond) => Some(beyond),
-            Reason::Lacks(_) | Reason::Refused(_) => None,
+            Reason::Lacks(_) | Reason::Refused(_) | Reason::NotPermitted => None,
         }
+    }
+
+    /// Whether the key that asks may not ask it.
+    pub fn is_not_permitted(&self) -> bool {
+        matches!(self.reason, Reason::NotPermitted)
     }
 
     /// Whether it may be otherwise in a while.
@@ -101,7 +116,7 @@ impl Passed {
     pub fn wait(&self) -> Option<Duration> {
         match self.reason {
             Reason::Refused(refusal) => refusal.wait(),
-            Reason::Lacks(_) | Reason::ChatOnly(_) => None,
+            Reason::Lacks(_) | Reason::ChatOnly(_) | Reason::NotPermitted => None,
         }
     }
 }
@@ -120,6 +135,7 @@ impl fmt::Display for Reason {
                 write!(f, "has chat only, where {name} {problem}")
             }
             Self::Refused(refusal) => refusal.fmt(f),
+            Self::NotPermitted => f.write_str("the key that asks may not ask this here"),
         }
     }
 }
@@ -270,7 +286,11 @@ impl Queue {
                 let model = model.or(provider.settings.model.as_deref())?;
                 provider.priced(provider.names_of(model))?.prices.cost(&expected)
             };
-            match line.order.next(|provider| unfit(provider, needs, now), cost, now, dice) {
+            let judge = |provider: &Provider| {
+                let asked = model.or(provider.settings.model.as_deref());
+                unfit(provider, asked, needs, now)
+            };
+            match line.order.next(judge, cost, now, dice) {
                 Some((provider, None)) => return Some(Next::Candidate(candidate(provider))),
                 Some((provider, Some(reason))) => return Some(Next::Passed(candidate(provider), reason)),
                 None => drop(self.lines.pop_front()),
@@ -279,7 +299,10 @@ impl Queue {
     }
 }
 
-fn unfit(provider: &Provider, needs: Needs<'_>, now: Instant) -> Option<Reason> {
+fn unfit(provider: &Provider, model: Option<&str>, needs: Needs<'_>, now: Instant) -> Option<Reason> {
+    if needs.permits.is_some_and(|permits| !permits.allow(provider.name(), model)) {
+        return Some(Reason::NotPermitted);
+    }
     if let Some(lacks) = needs.features.iter().find(|need| !provider.features.has(**need)) {
         return Some(Reason::Lacks(*lacks));
     }

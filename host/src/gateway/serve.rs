@@ -7,6 +7,7 @@ use patchbay_plugin_api::ProviderError;
 use tokio::time::Instant;
 
 use super::answer::{self, Account, Answer, Facts, RawAnswer};
+use super::asker::Asker;
 use super::attempt::Attempts;
 use super::dice::Dice;
 use super::request::{ChatRequest, EmbedRequest};
@@ -179,13 +180,9 @@ impl Gateway {
     }
 
     /// A whole answer. Dropping the future cancels.
-    pub async fn complete(
-        &self,
-        request: &ChatRequest,
-        request_id: &Arc<str>,
-    ) -> Result<Answer, GatewayError> {
+    pub async fn complete(&self, request: &ChatRequest, asker: &Asker) -> Result<Answer, GatewayError> {
         let began = Instant::now();
-        let asked = self.first_of(request.target(), Needs::of(&request.needs), request_id, Words(request));
+        let asked = self.first_of(request.target(), Needs::of(&request.needs), asker, Words(request));
         let (Read { text, role, facts, raw }, served) = asked.await?;
         Ok(Answer { served, latency: began.elapsed(), text, role, facts, raw })
     }
@@ -194,21 +191,17 @@ impl Gateway {
     pub async fn complete_raw(
         &self,
         request: &ChatRequest,
-        request_id: &Arc<str>,
+        asker: &Asker,
     ) -> Result<RawAnswer, GatewayError> {
-        let asked = self.first_of(request.target(), Needs::of(&request.needs), request_id, Whole(request));
+        let asked = self.first_of(request.target(), Needs::of(&request.needs), asker, Whole(request));
         let ((raw, usage), served) = asked.await?;
         Ok(RawAnswer { served, raw, usage })
     }
 
     /// Vectors. Dropping the future cancels.
-    pub async fn embed(
-        &self,
-        request: &EmbedRequest,
-        request_id: &Arc<str>,
-    ) -> Result<RawAnswer, GatewayError> {
+    pub async fn embed(&self, request: &EmbedRequest, asker: &Asker) -> Result<RawAnswer, GatewayError> {
         let needs = Needs::of(&EmbedRequest::NEEDS);
-        let asked = self.first_of(request.target(), needs, request_id, Vectors(request));
+        let asked = self.first_of(request.target(), needs, asker, Vectors(request));
         let ((raw, usage), served) = asked.await?;
         Ok(RawAnswer { served, raw, usage })
     }
@@ -217,10 +210,9 @@ impl Gateway {
     pub async fn stream(
         &self,
         request: &ChatRequest,
-        request_id: &Arc<str>,
+        asker: &Asker,
     ) -> Result<CommittedAnswer, GatewayError> {
-        let asked =
-            self.first_of(request.target(), Needs::of(&request.needs), request_id, Beginning(request));
+        let asked = self.first_of(request.target(), Needs::of(&request.needs), asker, Beginning(request));
         let (begun, served) = asked.await?;
         Ok(begun.of(served))
     }
@@ -230,16 +222,23 @@ impl Gateway {
         &self,
         target: Target<'_>,
         needs: Needs<'_>,
-        request_id: &Arc<str>,
+        asker: &Asker,
         operation: A,
     ) -> Result<(A::Answer, Served), GatewayError> {
         let began = Instant::now();
-        let call = CallContext { http: self.http.clone(), request_id: Arc::clone(request_id) };
+        let call = CallContext { http: self.http.clone(), request_id: Arc::clone(&asker.request_id) };
         let mut attempts = {
             // The snapshot is let go at once: the candidates keep alive what they need.
             let snapshot = self.registry.snapshot();
             let queue = select(&snapshot, target)?;
-            Attempts::new(call, needs, queue, self.dice.clone(), &snapshot.rules.routing, began)
+            Attempts::new(
+                call,
+                needs.within(asker.permits()),
+                queue,
+                self.dice.clone(),
+                &snapshot.rules.routing,
+                began,
+            )
         };
         while let Some((tried, admission)) = attempts.next().await {
             let asked = operation.ask(&tried.candidate, admission, &attempts.call);

@@ -1,11 +1,10 @@
 //! Texts that are gone on with: by those who have an endpoint for it as asked, by all others as chat.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use patchbay_plugin_api::ProviderError;
 
 use super::answer::{self, Account, RawAnswer};
+use super::asker::Asker;
 use super::request::{BeyondChat, TextRequest};
 use super::select::{Candidate, Needs};
 use super::serve::{Answered, Ask, Gateway, GatewayError};
@@ -71,9 +70,9 @@ impl Gateway {
     pub async fn complete_text(
         &self,
         request: &TextRequest,
-        request_id: &Arc<str>,
+        asker: &Asker,
     ) -> Result<(RawAnswer, Surface), GatewayError> {
-        let asked = self.first_of(request.target(), request.needs(), request_id, WholeText(request));
+        let asked = self.first_of(request.target(), request.needs(), asker, WholeText(request));
         let ((raw, usage, surface), served) = asked.await?;
         Ok((RawAnswer { served, raw, usage }, surface))
     }
@@ -82,9 +81,9 @@ impl Gateway {
     pub async fn stream_text(
         &self,
         request: &TextRequest,
-        request_id: &Arc<str>,
+        asker: &Asker,
     ) -> Result<(CommittedAnswer, Surface), GatewayError> {
-        let asked = self.first_of(request.target(), request.needs(), request_id, BeginningOfText(request));
+        let asked = self.first_of(request.target(), request.needs(), asker, BeginningOfText(request));
         let ((begun, surface), served) = asked.await?;
         Ok((begun.of(served), surface))
     }
@@ -92,6 +91,6 @@ impl Gateway {
 
 impl TextRequest {
     fn needs(&self) -> Needs<'static> {
-        Needs { features: &Self::NEEDS, beyond_chat: self.beyond_chat() }
+        Needs { beyond_chat: self.beyond_chat(), ..Needs::of(&Self::NEEDS) }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -14,10 +14,9 @@ use serde_json::value::RawValue;
 use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
 use super::frames::{Form, Frames};
-use super::layers::RequestId;
-use super::recipient::Recipient;
+use super::recipient::{AskedBy, Recipient};
 use super::state::AppState;
-use crate::gateway::{Answer, ChatRequest, CommittedAnswer, Served, Usage};
+use crate::gateway::{Answer, Asker, ChatRequest, CommittedAnswer, Served, Usage};
 use crate::providers::Cost;
 
 /// The answer as it is generated.
@@ -30,7 +29,7 @@ pub(super) async fn stream(
     let request = ChatRequest::parse(&body)?;
     drop(body);
     let form = if wants_events(&headers) { Form::Events } else { Form::Text };
-    let answer = state.gateway.stream(&request, &recipient.request_id).await?;
+    let answer = state.gateway.stream(&request, &recipient.asker).await?;
     streamed(answer, form, recipient).await
 }
 
@@ -41,7 +40,7 @@ pub(super) async fn streamed(
     recipient: Recipient,
 ) -> Result<Response, ApiError> {
     let names = used(&answer.served);
-    let Recipient { request_id, connection, version, keep_alive } = recipient;
+    let Recipient { asker: Asker { request_id, .. }, connection, version, keep_alive } = recipient;
     let frames = Frames::new(answer, form, request_id, keep_alive);
     let body = if version < Version::HTTP_11 {
         // Without chunks, the end of the connection is the end of the answer: a cut one would look whole.
@@ -60,11 +59,11 @@ pub(super) async fn streamed(
 /// The whole answer, with all that is known of it.
 pub(super) async fn complete(
     State(state): State<AppState>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
+    AskedBy(asker): AskedBy,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let request = ChatRequest::parse(&body)?;
-    let answer = state.gateway.complete(&request, &request_id).await?;
+    let answer = state.gateway.complete(&request, &asker).await?;
     let names = used(&answer.served);
     let cost = answer.facts.usage.and_then(|usage| answer.served.cost(&usage));
     let mut response = Json(Completed::of(&answer, cost, request.include_raw)).into_response();

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::body::WholeBody;
 use super::error::ApiError;
+use super::recipient::AskedBy;
 use super::state::AppState;
 use crate::config::{PriceSource, Prices};
 use crate::gateway::{EstimateRequest, Estimated};
@@ -15,10 +16,11 @@ use crate::providers::Cost;
 /// What a request would cost at whoever would be asked first, and at all who may serve it.
 pub(super) async fn estimate(
     State(state): State<AppState>,
+    AskedBy(asker): AskedBy,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let request = EstimateRequest::parse(&body)?;
-    let estimate = state.gateway.estimate(&request)?;
+    let estimate = state.gateway.estimate(&request, &asker)?;
     let candidates: Vec<Candidate<'_>> = estimate.candidates.iter().map(Candidate::of).collect();
     let first = candidates.first();
     let body = Body {

@@ -21,6 +21,7 @@ mod cost;
 mod credentials;
 mod edit;
 mod health;
+mod keys;
 mod openai;
 mod plugins;
 mod providers;
@@ -32,7 +33,7 @@ pub use state::{AppState, Readiness};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 /// Everything the host answers over HTTP. What is the same for every request is done around it, by `layers::answer`.
 pub fn router(state: AppState) -> Router {
@@ -58,6 +59,8 @@ pub fn router(state: AppState) -> Router {
         .route("/api/providers/{name}/models", get(providers::models))
         .route("/api/providers/{name}/health", post(providers::check))
         .route("/api/providers/{name}/credentials/validate", post(credentials::validate))
+        .route("/api/keys", get(keys::list).post(keys::create))
+        .route("/api/keys/{id}", delete(keys::revoke))
         .route("/api/plugins", get(plugins::list))
         .route("/api/plugins/{id}", get(plugins::one))
         .route("/api/plugins/{id}/reload", post(plugins::reload))

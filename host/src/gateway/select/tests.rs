@@ -62,7 +62,7 @@ fn what_chat_cannot_say_is_for_those_who_complete_texts() {
     let snapshot = testing::snapshot(vec![with_texts("chat", 1, false), with_texts("texts", 2, true)]);
     let beyond = BeyondChat { name: "echo", problem: "must be false" };
     for (beyond_chat, expected) in [(None, "chat"), (Some(beyond), "texts")] {
-        let needs = Needs { features: &[Feature::ChatCompletion], beyond_chat };
+        let needs = Needs { beyond_chat, ..Needs::of(&[Feature::ChatCompletion]) };
         let mut queue = select(&snapshot, Target::default()).unwrap();
         let asked = loop {
             match queue.next(needs, Instant::now(), &mut || 0).unwrap() {
