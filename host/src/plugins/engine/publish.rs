@@ -105,7 +105,11 @@ impl Engine {
         for provider in &providers {
             provider.standing.breaker.configure(&config.routing.breaker);
         }
-        let rules = Rules { routing: config.routing.clone(), health: config.health.clone() };
+        let rules = Rules {
+            routing: config.routing.clone(),
+            health: config.health.clone(),
+            limits: config.limits.clone(),
+        };
         let snapshot = Snapshot::new(self.published, providers, rules).with_disabled(disabled, waiting);
         let old = self.registry.publish(snapshot);
         for (address, generation) in before {
