@@ -281,6 +281,11 @@ pub(super) static ENTRY: Section = closed(&[
     section("config", &CONFIG, "For host and plugin; keys that the host does not know go to the plugin."),
 ]);
 
+/// Whether the host itself reads this key of an entry's `config`, and knows what it means.
+pub(crate) fn is_host_key(name: &str) -> bool {
+    CONFIG.key(name).is_some()
+}
+
 pub(super) static CONFIG: Section = Section {
     open: true,
     nulls: true,

@@ -33,6 +33,7 @@ mod provider;
 mod tests;
 
 pub use changes::{Change, ChangeFile, ChangeFileError, Changes};
+pub(crate) use describe::is_host_key;
 pub use entry::{Enabled, Isolation, ProviderEntry};
 pub use environment::Environment;
 pub use files::ConfigFiles;

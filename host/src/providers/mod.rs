@@ -11,6 +11,8 @@ mod latency;
 mod provider;
 // A request it was asked to serve.
 mod admission;
+// The models its vendor lists.
+mod catalogue;
 // Asking it, within its time limits.
 mod call;
 // Asking how it is, when nobody asks it anything else.
@@ -30,6 +32,7 @@ pub use alarm::Alarm;
 pub use answer::AnswerStream;
 pub use breaker::BreakerState;
 pub use call::{CallContext, Surface};
+pub use catalogue::{Catalogue, Difference, ModelList, Statistics};
 pub use chunk::Chunk;
 pub use condition::Condition;
 pub use health::{Checked, keep_checking};

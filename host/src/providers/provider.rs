@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::admission::Admission;
 use super::breaker::{Breaker, BreakerState};
 use super::budget::RetryBudget;
+use super::catalogue::Catalogue;
 use super::condition::{Condition, LastCondition};
 use super::keys::{KeyRing, Rest};
 use super::latency::Latency;
@@ -44,6 +45,8 @@ pub struct Provider {
     pub prepared: PreparedCalls,
     /// What happened so far.
     pub counters: Arc<Counters>,
+    /// The models that its vendor lists.
+    pub catalogue: Arc<Catalogue>,
     /// Its keys.
     pub keys: KeyRing,
     /// How it does.
