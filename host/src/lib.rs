@@ -26,6 +26,9 @@ pub mod telemetry;
 // 10. For plugin authors: build, stage, build again.
 pub mod dev;
 
+// 11. What is kept on disk.
+mod durable;
+
 // Stand-ins for tests of several modules.
 #[cfg(test)]
 mod testing;

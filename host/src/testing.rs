@@ -289,7 +289,7 @@ pub(crate) fn provider_with(
             version: semver::Version::new(1, 0, 0),
             generation: 1,
         },
-        catalogue: Catalogue::following(None, &settings),
+        catalogue: Catalogue::following(None, &settings, None),
         settings: Arc::new(settings),
         features,
         plan,

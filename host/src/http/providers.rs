@@ -39,8 +39,9 @@ pub(super) async fn models(
 ) -> Result<Response, ApiError> {
     // Only the provider is kept while it answers, not the whole set that it is in.
     let provider = Arc::clone(find_provider(&state.registry.snapshot(), &name)?);
-    let models = provider.models(&request_id).await;
-    let models = models.map_err(|error| ApiError::of_provider(provider.name(), &error))?;
+    let list = provider.refresh_models(&state.registry, &request_id).await;
+    let list = list.map_err(|error| ApiError::of_provider(provider.name(), &error))?;
+    let models: Vec<_> = list.models().iter().map(|model| &**model).collect();
     Ok(Json(json!({ "models": models })).into_response())
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::admission::Admission;
 use super::breaker::{Breaker, BreakerState};
 use super::budget::RetryBudget;
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, ModelList};
 use super::condition::{Condition, LastCondition};
 use super::keys::{KeyRing, Rest};
 use super::latency::Latency;
@@ -154,7 +154,14 @@ impl Provider {
         self.settings.models.iter().chain(&self.settings.model).chain(aliases).map(String::as_str)
     }
 
-    /// Whether it may serve a model: one it is known to serve, or any if nobody said which.
+    /// What its vendor lists, where the configuration leaves it to that. A list of nothing says nothing.
+    pub fn listed(&self) -> Option<Arc<ModelList>> {
+        let list = self.catalogue.list().filter(|_| self.settings.models.is_empty())?;
+        Some(list).filter(|list| !list.models().is_empty())
+    }
+
+    /// Whether it may serve a model: one it is known to serve, or any if it was not configured which. A vendor may
+    /// serve more than it lists.
     pub fn may_serve(&self, model: &str) -> bool {
         self.settings.models.is_empty() || self.known_models().any(|known| known == model)
     }

@@ -1,8 +1,8 @@
 //! The snapshot that requests read: built whole, published with one pointer swap, never edited.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -60,7 +60,7 @@ pub struct Waiting {
 /// All providers at one moment, indexed by what requests ask for: who serves one is found without asking everybody.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Counts the publications.
+    /// Counts the sets of providers; one that only lists other models has the number of the one before.
     pub number: u64,
     /// What is decided by.
     pub rules: Arc<Rules>,
@@ -81,17 +81,34 @@ impl Snapshot {
         });
         let by_name =
             providers.iter().map(|provider| (provider.name().to_owned(), Arc::clone(provider))).collect();
-        let real: Vec<_> = providers.iter().filter(|provider| !is_mock(provider)).cloned().collect();
-        let offered = if real.is_empty() { providers.clone() } else { real };
-        let unlisted = offered.iter().filter(|provider| provider.settings.models.is_empty()).cloned();
+        Self::built(number, by_name, providers, Arc::new(rules))
+    }
+
+    /// The same providers, by what they list now.
+    fn relisted(&self) -> Self {
+        let anew =
+            Self::built(self.number, self.by_name.clone(), self.by_priority.clone(), Arc::clone(&self.rules));
+        Self { offered: Arc::clone(&self.offered), ..anew }
+            .with_disabled(self.disabled.clone(), self.waiting.clone())
+    }
+
+    fn built(
+        number: u64,
+        by_name: HashMap<String, Arc<Provider>>,
+        by_priority: Vec<Arc<Provider>>,
+        rules: Arc<Rules>,
+    ) -> Self {
+        let real: Vec<_> = by_priority.iter().filter(|provider| !is_mock(provider)).cloned().collect();
+        let offered = if real.is_empty() { by_priority.clone() } else { real };
+        let unlisted = offered.iter().filter(|provider| is_unlisted(provider)).cloned();
         Self {
             number,
-            rules: Arc::new(rules),
+            rules,
             by_name,
             unlisted: Pool::of(unlisted.collect()),
             by_model: by_model(&offered),
             offered: Pool::of(offered),
-            by_priority: providers,
+            by_priority,
             disabled: Vec::new(),
             waiting: Vec::new(),
         }
@@ -135,7 +152,7 @@ impl Snapshot {
         self.by_model.get(model)
     }
 
-    /// Those of them of whom nobody said which models they serve.
+    /// Those of them of whom nobody said which models they serve, neither the configuration nor their vendors.
     pub fn unlisted(&self) -> &Arc<Pool> {
         &self.unlisted
     }
@@ -145,30 +162,51 @@ fn is_mock(provider: &Provider) -> bool {
     (provider.plugin.id.as_str(), provider.settings.priority) == MOCK
 }
 
+/// Whether nobody said which models it serves. The mock plays any model, whatever it lists.
+fn is_unlisted(provider: &Provider) -> bool {
+    provider.settings.models.is_empty() && (is_mock(provider) || provider.listed().is_none())
+}
+
 fn by_model(providers: &[Arc<Provider>]) -> HashMap<String, Arc<Pool>> {
-    let mut serving: HashMap<&str, Vec<Arc<Provider>>> = HashMap::new();
-    for provider in providers {
-        for model in provider.known_models() {
+    let listed: Vec<_> = providers.iter().map(|provider| provider.listed()).collect();
+    let mut serving: HashMap<&str, Vec<&Arc<Provider>>> = HashMap::new();
+    for (provider, listed) in providers.iter().zip(&listed) {
+        let listed = listed.iter().flat_map(|list| list.ids());
+        for model in provider.known_models().chain(listed) {
             let members = serving.entry(model).or_default();
             // The default may be in the list too.
             if members.last().is_none_or(|last| !Arc::ptr_eq(last, provider)) {
-                members.push(Arc::clone(provider));
+                members.push(provider);
             }
         }
     }
-    serving.into_iter().map(|(model, members)| (model.to_owned(), Pool::of(members))).collect()
+    // Most models are served by one provider; there are thousands, and those of one share a pool.
+    let mut alone: HashMap<&str, Arc<Pool>> = HashMap::new();
+    let mut pools = HashMap::with_capacity(serving.len());
+    for (model, members) in serving {
+        let pool = match members[..] {
+            [only] => {
+                Arc::clone(alone.entry(only.name()).or_insert_with(|| Pool::of(vec![Arc::clone(only)])))
+            }
+            _ => Pool::of(members.into_iter().cloned().collect()),
+        };
+        pools.insert(model.to_owned(), pool);
+    }
+    pools
 }
 
 /// Where requests find the current snapshot. Reading never waits.
 #[derive(Debug)]
 pub struct Registry {
     current: ArcSwap<Snapshot>,
+    /// One set is built and published after the other: none may be built from what another one replaces.
+    publishing: Mutex<()>,
     published: watch::Sender<u64>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { current: ArcSwap::default(), published: watch::Sender::new(0) }
+        Self { current: ArcSwap::default(), publishing: Mutex::default(), published: watch::Sender::new(0) }
     }
 }
 
@@ -178,12 +216,21 @@ impl Registry {
         self.current.load()
     }
 
-    /// Puts a new set in place and gives the old one back.
-    pub fn publish(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+    /// Builds a new set, puts it in place, and gives the old one back.
+    pub fn publish(&self, build: impl FnOnce() -> Snapshot) -> Arc<Snapshot> {
+        let _alone = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = build();
         let number = snapshot.number;
         let old = self.current.swap(Arc::new(snapshot));
         self.published.send_replace(number);
         old
+    }
+
+    /// Publishes the providers of now again, because they list other models.
+    pub(super) fn relist(&self) {
+        let _alone = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let anew = self.current.load().relisted();
+        self.current.store(Arc::new(anew));
     }
 
     /// Tells of every new set.

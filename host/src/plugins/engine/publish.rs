@@ -106,8 +106,17 @@ impl Engine {
             provider.standing.breaker.configure(&config.routing.breaker);
         }
         let rules = Rules { routing: config.routing.clone(), health: config.health.clone() };
-        let snapshot = Snapshot::new(self.published, providers, rules).with_disabled(disabled, waiting);
-        let old = self.registry.publish(snapshot);
+        let failed = run.providers.failed.iter().map(|failed| &failed.name);
+        let named: BTreeSet<String> = providers
+            .iter()
+            .map(|it| it.name().to_owned())
+            .chain(disabled.iter().chain(failed).cloned())
+            .collect();
+        let number = self.published;
+        let old = self
+            .registry
+            .publish(|| Snapshot::new(number, providers, rules).with_disabled(disabled, waiting));
+        self.shelf.keep_only(named.iter().map(String::as_str));
         for (address, generation) in before {
             if !after.contains_key(&address) {
                 generation.record.replaced(self.loader.grace());
@@ -123,7 +132,7 @@ impl Engine {
         let mut made = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             let patience = self.loader.patience();
-            made.push(instances::make(wanted, plugins, current, &self.client, patience).await);
+            made.push(instances::make(wanted, plugins, current, &self.client, &self.shelf, patience).await);
         }
         made
     }

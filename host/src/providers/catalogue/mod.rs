@@ -4,14 +4,22 @@
 mod list;
 // Whose list it is.
 mod source;
+// Asking for it.
+mod ask;
+// What is said, without the nonsense.
+mod read;
+// Lists on disk.
+mod shelf;
 
 pub use list::{Difference, ModelList, Statistics};
+pub use shelf::Shelf;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use patchbay_plugin_api::Model;
 
+use self::ask::Question;
 use self::source::Source;
 use crate::config::ProviderSettings;
 
@@ -21,16 +29,32 @@ use crate::config::ProviderSettings;
 pub struct Catalogue {
     source: Source,
     list: ArcSwapOption<ModelList>,
+    question: Question,
+    /// One answer after the other is taken over.
+    taking: Mutex<()>,
+    /// Where the list is kept, under the provider's name.
+    place: Option<(Arc<Shelf>, String)>,
 }
 
 impl Catalogue {
-    /// The one of before, where it is of the same vendor; else one of which nothing is known.
-    pub(crate) fn following(before: Option<&Arc<Self>>, settings: &ProviderSettings) -> Arc<Self> {
+    /// The one of before, where it is of the same vendor; else one that knows what was kept of it.
+    pub(crate) fn following(
+        before: Option<&Arc<Self>>,
+        settings: &ProviderSettings,
+        shelf: Option<&Arc<Shelf>>,
+    ) -> Arc<Self> {
         let source = Source::of(settings);
-        match before {
-            Some(before) if before.source == source => Arc::clone(before),
-            _ => Arc::new(Self { source, list: ArcSwapOption::empty() }),
+        if let Some(before) = before.filter(|before| before.source == source) {
+            return Arc::clone(before);
         }
+        let kept = shelf.and_then(|shelf| shelf.read(&settings.name, &source));
+        Arc::new(Self {
+            source,
+            list: ArcSwapOption::from_pointee(kept),
+            question: Question::default(),
+            taking: Mutex::default(),
+            place: shelf.map(|shelf| (Arc::clone(shelf), settings.name.clone())),
+        })
     }
 
     /// What is listed; none where nobody knows.
