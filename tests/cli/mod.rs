@@ -102,7 +102,11 @@ async fn the_models_of_a_provider_have_a_route() {
     let options = options.entry("gone", json!({ "plugin": "openai-compatible", "config": nowhere }));
     let host = Host::start(options).await;
     let models = host.get("/api/providers/mock/models").await.json();
-    let expected = json!({ "id": "mock-1", "type": "chat", "capabilities": ["streaming", "embeddings"] });
+    let expected = json!({
+        "id": "mock-1", "name": "mock-1", "type": "chat", "context_length": 4096,
+        "capabilities": ["chat_completion", "streaming", "embeddings"],
+        "owner": null, "created": null, "pricing": null,
+    });
     assert_eq!(models["models"][0], expected);
     let (status, code, details) = host.get("/api/providers/mocks/models").await.error();
     assert_eq!((status, code.as_str()), (404, "provider_not_found"));

@@ -27,11 +27,13 @@ pub(super) struct RemoteArgs {
     url: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Remote {
     base: Url,
     client: Client,
     token: Option<SecretString>,
+    /// Whether somebody else tells that something goes on.
+    is_quiet: bool,
 }
 
 /// How the host words an error.
@@ -59,7 +61,17 @@ impl Remote {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| Failure::failed(chain(&error)))?;
-        Ok(Remote { base, client, token: environment("ADMIN_TOKEN").map(SecretString::from) })
+        Ok(Remote {
+            base,
+            client,
+            token: environment("ADMIN_TOKEN").map(SecretString::from),
+            is_quiet: false,
+        })
+    }
+
+    /// The same, where somebody else tells that something goes on.
+    pub(super) fn quiet(&self) -> Remote {
+        Remote { is_quiet: true, ..self.clone() }
     }
 
     /// The body of a successful answer to a request without a body.
@@ -159,7 +171,11 @@ impl Remote {
             let answer = request.send().await?;
             Ok((answer.status(), answer.bytes().await?.into()))
         };
-        progress::shown("waiting for the host", answered).await.map_err(|error| self.no_answer(&error))
+        let answer = match self.is_quiet {
+            true => answered.await,
+            false => progress::shown("waiting for the host", answered).await,
+        };
+        answer.map_err(|error| self.no_answer(&error))
     }
 
     fn no_answer(&self, error: &reqwest::Error) -> Failure {

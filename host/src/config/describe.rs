@@ -144,6 +144,7 @@ pub(super) static ROOT: Section = closed(&[
     ),
     section("routing", &ROUTING, "Which provider serves a request, and what happens when one fails."),
     section("health", &HEALTH, "How providers are checked while nobody asks them. Times are in seconds."),
+    section("models", &MODELS, "How the vendors' lists of models are kept up."),
     section("limits", &LIMITS, "How much is served. Not acted on yet."),
     section("loader", &LOADER, "How libraries are loaded and watched over. Times are in seconds."),
     Key { name: "plugins", shape: Shape::Providers(&ENTRY), default: None, about: "The providers, by name." },
@@ -224,6 +225,16 @@ static HEALTH: Section = closed(&[
     key("interval", Shape::Seconds, "30", "Between two checks of a provider that served nothing in between."),
     key("timeout", Shape::Seconds, "10", "A check may take this long."),
     key("concurrency", COUNT, "8", "Checks at one time."),
+]);
+
+static MODELS: Section = closed(&[
+    key(
+        "refresh",
+        Shape::Flag,
+        "true",
+        "Whether vendors are asked in the background, at start and when a list is a day old.",
+    ),
+    key("concurrency", COUNT, "4", "So many vendors are asked at one time."),
 ]);
 
 static LIMITS: Section = closed(&[

@@ -27,6 +27,7 @@ mod changes;
 // 6. Settings as the rest of the host uses them.
 mod entry;
 mod host;
+mod models;
 mod provider;
 
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use host::{
     ServerSettings, Strategy,
 };
 pub use layers::{CommandLineLayer, Layers, RuntimeLayer, runtime_problems};
+pub use models::ModelSettings;
 pub use origin::{EffectiveValue, Origin};
 pub use problem::{ConfigProblem, ConfigProblems};
 pub use provider::ProviderSettings;

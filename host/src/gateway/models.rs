@@ -1,5 +1,7 @@
 //! The models that can be asked for, by the names that requests may use.
 
+use std::collections::HashSet;
+
 use super::select::{SelectError, unknown_model};
 use crate::providers::Snapshot;
 
@@ -13,25 +15,28 @@ pub struct ListedModel {
     pub id: String,
     /// The provider's name.
     pub provider: String,
+    /// When it came, in seconds since 1970, where the provider's vendor says so.
+    pub created: Option<u64>,
 }
 
 /// All names, by the providers' priority. A model stands there alone only where it means one provider, or a chain.
 pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
     let chains = &snapshot.rules.routing.chains;
-    let chain = |name: &String| ListedModel { id: name.clone(), provider: CHAIN_OWNER.to_owned() };
+    let chain =
+        |name: &String| ListedModel { id: name.clone(), provider: CHAIN_OWNER.to_owned(), created: None };
     let mut listed: Vec<ListedModel> =
         chains.iter().filter(|(_, models)| !models.is_empty()).map(|(name, _)| chain(name)).collect();
     for provider in snapshot.by_priority() {
-        let (name, first) = (provider.name(), listed.len());
-        for model in provider.known_models() {
-            let pinned = ListedModel { id: format!("{name}/{model}"), provider: name.to_owned() };
-            // The default may be in the list too.
-            if listed[first..].contains(&pinned) {
-                continue;
-            }
-            listed.push(pinned);
+        let (name, list) = (provider.name(), provider.listed());
+        let ids = list.iter().flat_map(|list| list.ids());
+        let mut seen = HashSet::new();
+        // The default may be in the list too.
+        for model in provider.known_models().chain(ids).filter(|model| seen.insert(*model)) {
+            let created = provider.catalogue.find(model).and_then(|model| model.created);
+            let of = |id: String| ListedModel { id, provider: name.to_owned(), created };
+            listed.push(of(format!("{name}/{model}")));
             if !chains.contains_key(model) && only_server(snapshot, model) == Some(name) {
-                listed.push(ListedModel { id: model.to_owned(), provider: name.to_owned() });
+                listed.push(of(model.to_owned()));
             }
         }
     }
@@ -55,6 +60,8 @@ fn only_server<'s>(snapshot: &'s Snapshot, model: &str) -> Option<&'s str> {
 
 #[cfg(test)]
 mod tests {
+    use patchbay_plugin_api::Model;
+
     use super::*;
     use crate::testing;
 
@@ -82,6 +89,21 @@ mod tests {
         assert_eq!(ids, ["a/x", "x", "a/both", "a/b/y", "b/both", "b/vendor/z", "vendor/z", "mock/m"]);
         assert_eq!(find_model(&snapshot, "vendor/z").unwrap().provider, "b");
         assert!(matches!(find_model(&snapshot, "both"), Err(SelectError::UnknownModel { .. })));
+    }
+
+    #[test]
+    fn what_vendors_list_can_be_asked_for() {
+        let set = snapshot(&[("a", 1, &[]), ("b", 2, &[]), ("c", 3, &["only"])]);
+        let mut dated = Model::new("vendor/new");
+        dated.created = Some(1_700_000_000);
+        set.get("a").unwrap().catalogue.hold([Model::new("both"), dated]);
+        set.get("b").unwrap().catalogue.hold([Model::new("both")]);
+        // Where the configuration says which models there are, the vendor is not listened to.
+        set.get("c").unwrap().catalogue.hold([Model::new("only"), Model::new("more")]);
+        let listed = list_models(&testing::snapshot(set.by_priority().to_vec()));
+        let ids: Vec<&str> = listed.iter().map(|listed| listed.id.as_str()).collect();
+        assert_eq!(ids, ["a/both", "a/vendor/new", "vendor/new", "b/both", "c/only", "only"]);
+        assert_eq!((listed[0].created, listed[2].created), (None, Some(1_700_000_000)));
     }
 
     #[test]

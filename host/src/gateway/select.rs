@@ -300,7 +300,9 @@ fn named(model: &str) -> Option<&str> {
 }
 
 pub(super) fn unknown_model(snapshot: &Snapshot, name: &str) -> SelectError {
-    let names = snapshot.by_priority().iter().flat_map(|provider| provider.known_models());
+    let lists: Vec<_> = snapshot.by_priority().iter().filter_map(|provider| provider.listed()).collect();
+    let known = snapshot.by_priority().iter().flat_map(|provider| provider.known_models());
+    let names = known.chain(lists.iter().flat_map(|list| list.ids()));
     SelectError::UnknownModel { name: name.to_owned(), near: near(name, names) }
 }
 

@@ -19,6 +19,7 @@ mod stall;
 mod chat;
 mod edit;
 mod health;
+mod models;
 mod openai;
 mod plugins;
 mod providers;
@@ -52,7 +53,8 @@ pub fn router(state: AppState) -> Router {
         .route("/api/providers/reload", post(plugins::reload_all))
         .route("/api/providers", post(edit::create))
         .route("/api/providers/{name}", get(edit::one).patch(edit::patch).delete(edit::remove))
-        .route("/api/providers/{name}/models", get(providers::models))
+        .route("/api/providers/{name}/models", get(models::list))
+        .route("/api/providers/{name}/models/sync", post(models::sync))
         .route("/api/providers/{name}/health", post(providers::check))
         .route("/api/plugins", get(plugins::list))
         .route("/api/plugins/{id}", get(plugins::one))

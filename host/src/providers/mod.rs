@@ -32,7 +32,7 @@ pub use alarm::Alarm;
 pub use answer::AnswerStream;
 pub use breaker::BreakerState;
 pub use call::{CallContext, Surface};
-pub use catalogue::{Catalogue, Difference, ModelList, Shelf, Statistics};
+pub use catalogue::{Catalogue, Difference, ModelList, Shelf, Statistics, keep_listed};
 pub use chunk::Chunk;
 pub use condition::Condition;
 pub use health::{Checked, keep_checking};

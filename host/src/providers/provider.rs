@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use patchbay_plugin_api::Plan;
+use patchbay_plugin_api::{Model, Plan};
 use tokio::time::Instant;
 
 use super::admission::Admission;
@@ -158,6 +158,18 @@ impl Provider {
     pub fn listed(&self) -> Option<Arc<ModelList>> {
         let list = self.catalogue.list().filter(|_| self.settings.models.is_empty())?;
         Some(list).filter(|list| !list.models().is_empty())
+    }
+
+    /// What it offers: the configured models, each with what its vendor says of it, or else all that the vendor lists.
+    /// None where nobody knows.
+    pub fn offered_models(&self) -> Option<Vec<Arc<Model>>> {
+        let list = self.catalogue.list();
+        if self.settings.models.is_empty() {
+            return list.map(|list| list.models().to_vec());
+        }
+        let known = |id: &String| list.as_ref().and_then(|list| list.find(id).cloned());
+        let ids = self.settings.models.iter();
+        Some(ids.map(|id| known(id).unwrap_or_else(|| Arc::new(Model::new(id)))).collect())
     }
 
     /// Whether it may serve a model: one it is known to serve, or any if it was not configured which. A vendor may

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::Provider;
-use crate::config::{HealthSettings, RoutingSettings};
+use crate::config::{HealthSettings, ModelSettings, RoutingSettings};
 
 /// The mock's plugin and its priority: together they mean "never in place of a real one".
 const MOCK: (&str, i32) = ("mock", 999);
@@ -20,6 +20,8 @@ pub struct Rules {
     pub routing: RoutingSettings,
     /// How providers are checked while nobody asks them.
     pub health: HealthSettings,
+    /// How the vendors' lists of models are kept up.
+    pub models: ModelSettings,
 }
 
 /// Providers that serve the same, by priority.

@@ -105,7 +105,11 @@ impl Engine {
         for provider in &providers {
             provider.standing.breaker.configure(&config.routing.breaker);
         }
-        let rules = Rules { routing: config.routing.clone(), health: config.health.clone() };
+        let rules = Rules {
+            routing: config.routing.clone(),
+            health: config.health.clone(),
+            models: config.models.clone(),
+        };
         let failed = run.providers.failed.iter().map(|failed| &failed.name);
         let named: BTreeSet<String> = providers
             .iter()

@@ -10,7 +10,7 @@ use tracing::{debug, error, warn};
 
 use super::list::{Difference, ModelList};
 use super::{Catalogue, read};
-use crate::plugins::Operation;
+use crate::plugins::{Feature, Operation};
 use crate::providers::call::within;
 use crate::providers::{Provider, Registry};
 
@@ -36,6 +36,11 @@ impl Question {
 }
 
 impl Provider {
+    /// Whether its plugin can be asked for models.
+    pub fn can_list_models(&self) -> bool {
+        self.features.has(Feature::ModelList)
+    }
+
     /// Asks the vendor for its models, and puts them in the place of those that were known. Where that fails, those
     /// stay.
     pub async fn refresh_models(self: &Arc<Self>, registry: &Arc<Registry>, request_id: &str) -> Answer {

@@ -6,11 +6,14 @@ mod list;
 mod source;
 // Asking for it.
 mod ask;
+// Asking before anybody wants to know.
+mod keep;
 // What is said, without the nonsense.
 mod read;
 // Lists on disk.
 mod shelf;
 
+pub use keep::keep_listed;
 pub use list::{Difference, ModelList, Statistics};
 pub use shelf::Shelf;
 
@@ -55,6 +58,13 @@ impl Catalogue {
             taking: Mutex::default(),
             place: shelf.map(|shelf| (Arc::clone(shelf), settings.name.clone())),
         })
+    }
+
+    /// Lists these models, for tests of other modules.
+    #[cfg(test)]
+    pub(crate) fn hold(&self, models: impl IntoIterator<Item = Model>) {
+        let list = ModelList::new(models.into_iter().collect(), std::time::SystemTime::now());
+        self.list.store(Some(Arc::new(list)));
     }
 
     /// What is listed; none where nobody knows.
