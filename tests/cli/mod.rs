@@ -113,6 +113,17 @@ async fn the_models_of_a_provider_have_a_route() {
     assert!(details.contains("near names: mock"), "{details}");
     assert_eq!(host.get("/api/providers/gone/models").await.status, 502);
     check(&run(&host, &["models"], "").await, 1, &["mock-1", "gone: the host answered 502"]);
+    // Plain lines: there is no terminal for a bar.
+    let synced = run(&host, &["models", "--sync"], "").await;
+    check(
+        &synced,
+        1,
+        &["mock: skipped: cache_valid", "gone: error: cannot connect to", "mock-1  chat  4096"],
+    );
+    let refreshed = run(&host, &["models", "mock", "--refresh", "--json"], "").await;
+    check(&refreshed, 0, &[r#""id":"mock-2""#, r#""failed":[]"#]);
+    let one = run(&host, &["models", "mock", "--sync", "--json"], "").await;
+    check(&one, 0, &[r#""synced":[{"provider":"mock","status":"skipped""#]);
     host.stop().await;
 }
 

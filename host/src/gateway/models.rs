@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::select::{SelectError, unknown_model};
-use crate::providers::Snapshot;
+use crate::providers::{Provider, Snapshot};
 
 /// Who answers to the name of a chain: whoever of it can.
 const CHAIN_OWNER: &str = "patchbay";
@@ -22,8 +22,6 @@ pub struct ListedModel {
 /// All names, by the providers' priority. A model stands there alone only where it means one provider, or a chain.
 pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
     let chains = &snapshot.rules.routing.chains;
-    let chain =
-        |name: &String| ListedModel { id: name.clone(), provider: CHAIN_OWNER.to_owned(), created: None };
     let mut listed: Vec<ListedModel> =
         chains.iter().filter(|(_, models)| !models.is_empty()).map(|(name, _)| chain(name)).collect();
     for provider in snapshot.by_priority() {
@@ -32,11 +30,9 @@ pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
         let mut seen = HashSet::new();
         // The default may be in the list too.
         for model in provider.known_models().chain(ids).filter(|model| seen.insert(*model)) {
-            let created = provider.catalogue.find(model).and_then(|model| model.created);
-            let of = |id: String| ListedModel { id, provider: name.to_owned(), created };
-            listed.push(of(format!("{name}/{model}")));
+            listed.push(of_provider(provider, model, format!("{name}/{model}")));
             if !chains.contains_key(model) && only_server(snapshot, model) == Some(name) {
-                listed.push(of(model.to_owned()));
+                listed.push(of_provider(provider, model, model.to_owned()));
             }
         }
     }
@@ -45,8 +41,25 @@ pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
 
 /// The model of this name. The error has the names that may have been meant.
 pub fn find_model(snapshot: &Snapshot, id: &str) -> Result<ListedModel, SelectError> {
-    let found = list_models(snapshot).into_iter().find(|listed| listed.id == id);
-    found.ok_or_else(|| unknown_model(snapshot, id))
+    if snapshot.rules.routing.chains.get(id).is_some_and(|models| !models.is_empty()) {
+        return Ok(chain(id));
+    }
+    let pinned = id.split_once('/').and_then(|(first, model)| Some((snapshot.get(first)?, model)));
+    let found = match pinned {
+        Some((provider, model)) => provider.lists(model).then_some((provider, model)),
+        None => only_server(snapshot, id).and_then(|name| Some((snapshot.get(name)?, id))),
+    };
+    let (provider, model) = found.ok_or_else(|| unknown_model(snapshot, id))?;
+    Ok(of_provider(provider, model, id.to_owned()))
+}
+
+fn chain(name: &str) -> ListedModel {
+    ListedModel { id: name.to_owned(), provider: CHAIN_OWNER.to_owned(), created: None }
+}
+
+fn of_provider(provider: &Provider, model: &str, id: String) -> ListedModel {
+    let created = provider.catalogue.find(model).and_then(|model| model.created);
+    ListedModel { id, provider: provider.name().to_owned(), created }
 }
 
 /// The one provider that a request for this model goes to.
@@ -100,10 +113,17 @@ mod tests {
         set.get("b").unwrap().catalogue.hold([Model::new("both")]);
         // Where the configuration says which models there are, the vendor is not listened to.
         set.get("c").unwrap().catalogue.hold([Model::new("only"), Model::new("more")]);
-        let listed = list_models(&testing::snapshot(set.by_priority().to_vec()));
+        let set = testing::snapshot(set.by_priority().to_vec());
+        let listed = list_models(&set);
         let ids: Vec<&str> = listed.iter().map(|listed| listed.id.as_str()).collect();
         assert_eq!(ids, ["a/both", "a/vendor/new", "vendor/new", "b/both", "c/only", "only"]);
         assert_eq!((listed[0].created, listed[2].created), (None, Some(1_700_000_000)));
+        for listed in &listed {
+            assert_eq!(find_model(&set, &listed.id).as_ref(), Ok(listed));
+        }
+        for unknown in ["both", "a/only", "c/more", "new", "b"] {
+            assert!(find_model(&set, unknown).is_err(), "{unknown}");
+        }
     }
 
     #[test]

@@ -160,6 +160,12 @@ impl Provider {
         Some(list).filter(|list| !list.models().is_empty())
     }
 
+    /// Whether this model is known to be one of its own.
+    pub fn lists(&self, model: &str) -> bool {
+        self.known_models().any(|known| known == model)
+            || self.listed().is_some_and(|list| list.find(model).is_some())
+    }
+
     /// What it offers: the configured models, each with what its vendor says of it, or else all that the vendor lists.
     /// None where nobody knows.
     pub fn offered_models(&self) -> Option<Vec<Arc<Model>>> {

@@ -25,7 +25,7 @@ const MODEL_LIST: &str = "model_list";
 #[command(after_help = "\
 Examples:
   patchbay models
-  patchbay models groq --refresh
+  patchbay models mock --refresh
   patchbay models --sync
   patchbay models mock --json
 

@@ -1,7 +1,7 @@
 //! Asking a vendor for its models: whoever wants to know at the same time shares one question and its answer.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
@@ -14,8 +14,15 @@ use crate::plugins::{Feature, Operation};
 use crate::providers::call::within;
 use crate::providers::{Provider, Registry};
 
+/// A vendor's answer. Clocks are set, so the moments at which answers came are told apart by another one.
+#[derive(Clone, Debug)]
+pub(super) struct Came {
+    list: Arc<ModelList>,
+    at: Instant,
+}
+
 /// What a question comes to.
-type Answer = Result<Arc<ModelList>, ProviderError>;
+type Answer = Result<Came, ProviderError>;
 
 /// The question that is under way, for as long as somebody waits for its answer.
 #[derive(Debug, Default)]
@@ -43,12 +50,16 @@ impl Provider {
 
     /// Asks the vendor for its models, and puts them in the place of those that were known. Where that fails, those
     /// stay.
-    pub async fn refresh_models(self: &Arc<Self>, registry: &Arc<Registry>, request_id: &str) -> Answer {
-        let list = self.ask_for_models(request_id).await?;
-        let (catalogue, registry, taken) =
-            (Arc::clone(&self.catalogue), Arc::clone(registry), Arc::clone(&list));
+    pub async fn refresh_models(
+        self: &Arc<Self>,
+        registry: &Arc<Registry>,
+        request_id: &str,
+    ) -> Result<Arc<ModelList>, ProviderError> {
+        let came = self.ask_for_models(request_id).await?;
+        let (catalogue, registry, list) =
+            (Arc::clone(&self.catalogue), Arc::clone(registry), Arc::clone(&came.list));
         // The disk may take its time, and building a snapshot of many models does.
-        let taking = tokio::task::spawn_blocking(move || catalogue.take(&taken, &registry));
+        let taking = tokio::task::spawn_blocking(move || catalogue.take(&came, &registry));
         if let Err(problem) = taking.await {
             error!(provider = self.name(), %problem, "the list of models was not taken over");
         }
@@ -60,16 +71,21 @@ impl Provider {
         self: &Arc<Self>,
         request_id: &str,
     ) -> Result<(Arc<ModelList>, Difference), ProviderError> {
-        let list = self.ask_for_models(request_id).await?;
+        let Came { list, .. } = self.ask_for_models(request_id).await?;
         let difference = list.since(self.catalogue.list().as_deref());
         Ok((list, difference))
     }
 
     async fn ask_for_models(self: &Arc<Self>, request_id: &str) -> Answer {
+        let mut is_first = false;
         let asked = self.catalogue.question.join(|| {
+            is_first = true;
             let (provider, request_id) = (Arc::clone(self), request_id.to_owned());
             async move { provider.ask_vendor(&request_id).await }.boxed()
         });
+        if !is_first {
+            debug!(provider = self.name(), request_id, "waits for the models that somebody else asked for");
+        }
         asked.await
     }
 
@@ -86,19 +102,20 @@ impl Provider {
             return Err(ProviderError::unreadable(message));
         }
         debug!(provider = self.name(), models = models.len(), "models listed");
-        Ok(Arc::new(ModelList::new(models, SystemTime::now())))
+        Ok(Came { list: Arc::new(ModelList::new(models, SystemTime::now())), at: Instant::now() })
     }
 }
 
 impl Catalogue {
     /// Keeps a list and shows it to everybody: first on disk, then in memory, then to those who choose by it.
-    fn take(&self, list: &Arc<ModelList>, registry: &Registry) {
-        let _in_turn = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.list.load_full();
+    fn take(&self, came: &Came, registry: &Registry) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         // Another one who waited for the same answer was here first, or for a later one.
-        if before.as_ref().is_some_and(|before| before.cached_at() >= list.cached_at()) {
+        if taken.is_some_and(|taken| taken >= came.at) {
             return;
         }
+        *taken = Some(came.at);
+        let (before, list) = (self.list.load_full(), &came.list);
         if let Some((shelf, provider)) = &self.place
             && let Err(error) = shelf.write(provider, &self.source, list)
         {
@@ -114,24 +131,23 @@ impl Catalogue {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use patchbay_plugin_api::Model;
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::providers::Rules;
+    use crate::providers::{Rules, Snapshot};
     use crate::testing;
 
-    fn list(ids: &[&str], seconds: u64) -> Arc<ModelList> {
+    fn came(ids: &[&str]) -> Came {
         let models = ids.iter().map(|id| Model::new(*id)).collect();
-        Arc::new(ModelList::new(models, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+        Came { list: Arc::new(ModelList::new(models, SystemTime::now())), at: Instant::now() }
     }
 
     #[tokio::test]
     async fn who_asks_at_the_same_time_shares_the_answer() {
         let (question, asked) = (Question::default(), AtomicUsize::new(0));
-        let (answer, vendor) = oneshot::channel::<Arc<ModelList>>();
+        let (answer, vendor) = oneshot::channel::<Came>();
         let mut vendor = Some(vendor);
         let mut ask = || {
             asked.fetch_add(1, Ordering::Relaxed);
@@ -147,10 +163,11 @@ mod tests {
         let (one, two, three) = (question.join(&mut ask), question.join(&mut ask), question.join(&mut ask));
         // Whoever goes away leaves the answer to the others.
         drop(one);
-        let sent = list(&["m"], 1);
-        answer.send(Arc::clone(&sent)).unwrap();
-        let (two, three) = tokio::join!(two, three);
-        assert!(Arc::ptr_eq(&two.unwrap(), &sent) && Arc::ptr_eq(&three.unwrap(), &sent));
+        let sent = came(&["m"]);
+        answer.send(sent.clone()).unwrap();
+        for shared in <[_; 2]>::from(tokio::join!(two, three)) {
+            assert!(Arc::ptr_eq(&shared.unwrap().list, &sent.list));
+        }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         // What is known by now is asked anew.
         assert!(question.join(&mut ask).await.is_err());
@@ -170,7 +187,7 @@ mod tests {
         });
         drop(asked);
         assert!(is_dropped.await.is_err(), "the question has gone with the last who asked it");
-        let anew = question.join(|| async { Ok(list(&["m"], 1)) }.boxed());
+        let anew = question.join(|| async { Ok(came(&["m"])) }.boxed());
         assert!(anew.await.is_ok());
     }
 
@@ -178,12 +195,13 @@ mod tests {
     fn an_older_answer_does_not_replace_a_later_one() {
         let provider = testing::provider(testing::settings("p"), None);
         let (catalogue, registry) = (Arc::clone(&provider.catalogue), Registry::default());
-        registry.publish(|| crate::providers::Snapshot::new(1, vec![provider], Rules::default()));
-        catalogue.take(&list(&["later"], 2), &registry);
-        catalogue.take(&list(&["earlier"], 1), &registry);
+        registry.publish(|| Snapshot::new(1, vec![provider], Rules::default()));
+        let earlier = came(&["earlier"]);
+        catalogue.take(&came(&["later"]), &registry);
+        catalogue.take(&earlier, &registry);
         assert!(catalogue.find("later").is_some() && catalogue.find("earlier").is_none());
         assert!(registry.snapshot().serving("later").is_some(), "requests find it");
-        catalogue.take(&list(&["last"], 3), &registry);
+        catalogue.take(&came(&["last"]), &registry);
         let snapshot = registry.snapshot();
         assert!(snapshot.serving("later").is_none() && snapshot.serving("last").is_some());
         assert_eq!(snapshot.number, 1, "nothing was configured anew");

@@ -18,6 +18,7 @@ pub use list::{Difference, ModelList, Statistics};
 pub use shelf::Shelf;
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use patchbay_plugin_api::Model;
@@ -33,8 +34,8 @@ pub struct Catalogue {
     source: Source,
     list: ArcSwapOption<ModelList>,
     question: Question,
-    /// One answer after the other is taken over.
-    taking: Mutex<()>,
+    /// When the last answer came that was taken over, one after the other.
+    taken: Mutex<Option<Instant>>,
     /// Where the list is kept, under the provider's name.
     place: Option<(Arc<Shelf>, String)>,
 }
@@ -55,7 +56,7 @@ impl Catalogue {
             source,
             list: ArcSwapOption::from_pointee(kept),
             question: Question::default(),
-            taking: Mutex::default(),
+            taken: Mutex::default(),
             place: shelf.map(|shelf| (Arc::clone(shelf), settings.name.clone())),
         })
     }

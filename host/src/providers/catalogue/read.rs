@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    fn read(listed: Value) -> Result<Vec<Model>, String> {
+    fn read(listed: &Value) -> Result<Vec<Model>, String> {
         let keys = [SecretString::from("sk-test-000111222")];
         answer(json!({ "models": listed }).to_string().as_bytes(), &keys).map_err(|error| {
             assert_eq!(error.kind, ErrorKind::UnreadableAnswer);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(listed: Value, why: &str) {
+    fn refused(listed: &Value, why: &str) {
         let error = read(listed).unwrap_err();
         let expected = format!("the provider's list of models cannot be used: {why}");
         assert!(error.starts_with(&expected), "{error}");
@@ -166,15 +166,15 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        refused(json!(7), "invalid type: integer `7`, expected a list of up to 10000 models");
-        refused(json!([7]), "invalid type: integer `7`");
-        refused(json!([{ "name": "x" }]), "missing field `id`");
-        refused(json!([{ "id": " " }]), "a model has no id");
-        refused(json!([{ "id": "a\nb" }]), "an id has control characters in it: \"a\\nb\"");
-        refused(json!([{ "id": "x".repeat(257) }]), "an id has more than 256 characters: \"xxx");
-        refused(json!([{ "id": "m", "context_length": -1 }]), "invalid value: integer `-1`");
+        refused(&json!(7), "invalid type: integer `7`, expected a list of up to 10000 models");
+        refused(&json!([7]), "invalid type: integer `7`");
+        refused(&json!([{ "name": "x" }]), "missing field `id`");
+        refused(&json!([{ "id": " " }]), "a model has no id");
+        refused(&json!([{ "id": "a\nb" }]), "an id has control characters in it: \"a\\nb\"");
+        refused(&json!([{ "id": "x".repeat(257) }]), "an id has more than 256 characters: \"xxx");
+        refused(&json!([{ "id": "m", "context_length": -1 }]), "invalid value: integer `-1`");
         refused(
-            json!([{ "id": "m" }, { "id": "m", "type": "image" }]),
+            &json!([{ "id": "m" }, { "id": "m", "type": "image" }]),
             "\"m\" is there twice, and not the same",
         );
         for answered in [&b"<html>"[..], b"", b"{}", b"{\"models\":[\xff]}"] {
@@ -185,8 +185,8 @@ mod tests {
     #[test]
     fn a_list_without_end_is_not_read_to_its_end() {
         let models: Vec<Value> = (0..=MOST_MODELS).map(|n| json!({ "id": n.to_string() })).collect();
-        assert_eq!(read(json!(models[1..])).unwrap().len(), MOST_MODELS);
-        refused(json!(models), "more than 10000 models");
+        assert_eq!(read(&json!(models[1..])).unwrap().len(), MOST_MODELS);
+        refused(&json!(models), "more than 10000 models");
         let error = answer(&vec![b' '; MOST_BYTES + 1], &[]).unwrap_err();
         assert!(error.message.ends_with("it has more than 16777216 bytes"), "{error}");
     }
@@ -197,7 +197,7 @@ mod tests {
         let words: Vec<String> = (0..100).map(|n| format!("can-{n}")).collect();
         let listed = json!([{ "id": "m", "name": long, "owner": "a\u{1b}[2J", "type": long, "capabilities": words,
                               "context_length": 0, "pricing": { "prompt": -1.0, "completion": 1.0 } }]);
-        let model = read(listed).unwrap().remove(0);
+        let model = read(&listed).unwrap().remove(0);
         assert_eq!(model.name.map(|name| name.len()), Some(199));
         assert_eq!((model.owner.as_deref(), model.kind.len()), (Some("a [2J"), 64));
         assert_eq!((model.context_length, model.pricing), (None, None));
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn each_model_is_there_once_with_all_that_it_can_do() {
-        let models = read(json!([
+        let models = read(&json!([
             { "id": "m", "name": "M", "capabilities": ["vision", "telepathy", "streaming", "vision"] },
             { "id": "m", "capabilities": ["streaming", "vision", "telepathy"] },
             { "id": "e", "type": "embedding" },
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_repeated_is_not_shown() {
-        let models = read(json!([{ "id": "m", "owner": "sk-test-000111222" }])).unwrap();
+        let models = read(&json!([{ "id": "m", "owner": "sk-test-000111222" }])).unwrap();
         assert_eq!(models[0].owner.as_deref(), Some("***"));
     }
 }
