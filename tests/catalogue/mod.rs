@@ -4,13 +4,16 @@
 mod vendor;
 // How a list comes, stays and goes.
 mod keeping;
+// Having it asked for.
+mod syncing;
 // Who answers by it.
 mod routing;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::harness::{Host, HostOptions, SECRET, libraries};
 use vendor::Vendor;
@@ -54,4 +57,9 @@ async fn patched(host: &Host, change: Value) {
     let request = host.request(Method::PATCH, "/api/providers/up").header("content-type", "application/json");
     let changed = host.answer("/api/providers/up", request.body(change.to_string())).await;
     assert_eq!(changed.status, 200, "{}", changed.body);
+}
+
+/// The file with the list of a provider.
+fn kept(data: &TempDir, provider: &str) -> PathBuf {
+    data.path().join("models").join(format!("{provider}.json"))
 }

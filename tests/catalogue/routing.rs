@@ -126,3 +126,22 @@ async fn nobody_is_asked_where_nobody_is_to_be_asked() {
     assert_eq!(vendor.asked(), 0);
     host.stop().await;
 }
+
+#[tokio::test]
+async fn no_more_vendors_are_asked_at_one_time_than_may_be() {
+    let vendors = [Vendor::listing(&["m-1"]).await, Vendor::listing(&["m-2"]).await];
+    vendors.iter().for_each(|vendor| vendor.is_silent(true));
+    let options = options(&[("one", &vendors[0]), ("two", &vendors[1])]);
+    let host = Host::start(options.section("models", json!({ "concurrency": 1 }))).await;
+    vendors[0].is_asked(1).await;
+    // Whoever is asked holds up nobody else.
+    for _ in 0..10 {
+        assert_eq!(answered_by(&host, "one/m").await.as_deref(), Ok("one"));
+    }
+    assert_eq!(vendors[1].asked(), 0);
+    vendors[0].is_silent(false);
+    vendors[1].is_asked(1).await;
+    vendors[1].is_silent(false);
+    are_listed(&host, &["m-1", "m-2"]).await;
+    host.stop().await;
+}

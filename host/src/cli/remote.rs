@@ -1,6 +1,5 @@
 //! Talking to a host that is running.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -219,20 +218,6 @@ fn with_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
     request.header(CONTENT_TYPE, "application/json").body(body.to_string())
 }
 
-/// A name as one part of a path, whatever is in it.
-pub(super) fn segment(name: &str) -> String {
-    let mut text = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
-            text.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail. Dots too: `..` would be another path.
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
-}
-
 fn base(url: &str) -> Result<Url, Failure> {
     let bad = |reason: &str| Failure::bad_input(format!("{url} is not the address of a host: {reason}"));
     let base = Url::parse(url).map_err(|error| bad(&error.to_string()))?;
@@ -283,15 +268,6 @@ mod tests {
             ("http://localhost.example.com", false),
         ] {
             assert_eq!(is_loopback(&base(url).unwrap()), expected, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_name_is_one_part_of_a_path() {
-        for (name, expected) in
-            [("mock-1", "mock-1"), ("a/b c", "a%2Fb%20c"), ("..", "%2E%2E"), ("é", "%C3%A9")]
-        {
-            assert_eq!(segment(name), expected);
         }
     }
 

@@ -223,8 +223,9 @@ fn line(snapshot: &Snapshot, target: Target<'_>, strategy: Strategy) -> Result<(
     }
     let pool = match model {
         None => snapshot.offered(),
-        // Whoever lists the model is asked; without anyone who does, those who never said what they serve.
-        Some(model) => match snapshot.serving(model) {
+        // Whoever lists the model is asked; without anyone who does, whoever lists another version of it, and then
+        // those who never said what they serve.
+        Some(model) => match snapshot.serving(model).or_else(|| snapshot.listing_kin(model)) {
             Some(pool) => pool,
             None if snapshot.unlisted().members().is_empty() => return Err(unknown_model(snapshot, model)),
             None => snapshot.unlisted(),

@@ -1,6 +1,7 @@
 //! The configured providers: instances of plugins, and the immutable snapshot that requests read.
 
 // The snapshot that requests read.
+mod index;
 mod registry;
 // One provider, and how it does.
 mod breaker;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::Provider;
+use super::index::Index;
 use crate::config::{HealthSettings, ModelSettings, RoutingSettings};
 
 /// The mock's plugin and its priority: together they mean "never in place of a real one".
@@ -43,7 +44,7 @@ impl Pool {
         self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn of(members: Vec<Arc<Provider>>) -> Arc<Self> {
+    pub(super) fn of(members: Vec<Arc<Provider>>) -> Arc<Self> {
         Arc::new(Self { members, turn: AtomicUsize::new(0) })
     }
 }
@@ -70,7 +71,7 @@ pub struct Snapshot {
     by_priority: Vec<Arc<Provider>>,
     offered: Arc<Pool>,
     unlisted: Arc<Pool>,
-    by_model: HashMap<String, Arc<Pool>>,
+    index: Index,
     disabled: Vec<String>,
     waiting: Vec<Waiting>,
 }
@@ -108,7 +109,7 @@ impl Snapshot {
             rules,
             by_name,
             unlisted: Pool::of(unlisted.collect()),
-            by_model: by_model(&offered),
+            index: Index::of(&offered),
             offered: Pool::of(offered),
             by_priority,
             disabled: Vec::new(),
@@ -151,7 +152,12 @@ impl Snapshot {
 
     /// Those of them that are known to serve a model.
     pub fn serving(&self, model: &str) -> Option<&Arc<Pool>> {
-        self.by_model.get(model)
+        self.index.serving(model)
+    }
+
+    /// Those of them whose vendors list another version of it.
+    pub fn listing_kin(&self, model: &str) -> Option<&Arc<Pool>> {
+        self.index.listing_kin(model)
     }
 
     /// Those of them of whom nobody said which models they serve, neither the configuration nor their vendors.
@@ -167,34 +173,6 @@ fn is_mock(provider: &Provider) -> bool {
 /// Whether nobody said which models it serves. The mock plays any model, whatever it lists.
 fn is_unlisted(provider: &Provider) -> bool {
     provider.settings.models.is_empty() && (is_mock(provider) || provider.listed().is_none())
-}
-
-fn by_model(providers: &[Arc<Provider>]) -> HashMap<String, Arc<Pool>> {
-    let listed: Vec<_> = providers.iter().map(|provider| provider.listed()).collect();
-    let mut serving: HashMap<&str, Vec<&Arc<Provider>>> = HashMap::new();
-    for (provider, listed) in providers.iter().zip(&listed) {
-        let listed = listed.iter().flat_map(|list| list.ids());
-        for model in provider.known_models().chain(listed) {
-            let members = serving.entry(model).or_default();
-            // The default may be in the list too.
-            if members.last().is_none_or(|last| !Arc::ptr_eq(last, provider)) {
-                members.push(provider);
-            }
-        }
-    }
-    // Most models are served by one provider; there are thousands, and those of one share a pool.
-    let mut alone: HashMap<&str, Arc<Pool>> = HashMap::new();
-    let mut pools = HashMap::with_capacity(serving.len());
-    for (model, members) in serving {
-        let pool = match members[..] {
-            [only] => {
-                Arc::clone(alone.entry(only.name()).or_insert_with(|| Pool::of(vec![Arc::clone(only)])))
-            }
-            _ => Pool::of(members.into_iter().cloned().collect()),
-        };
-        pools.insert(model.to_owned(), pool);
-    }
-    pools
 }
 
 /// Where requests find the current snapshot. Reading never waits.

@@ -11,8 +11,9 @@ mod sync;
 use self::sync::Synced;
 use super::Failure;
 use super::output::{self, Paint};
-use super::remote::{Remote, RemoteArgs, segment};
+use super::remote::{Remote, RemoteArgs};
 use super::table::{Table, or_dash};
+use crate::segment::segment;
 
 /// So many providers are asked at a time.
 const AT_ONCE: usize = 8;

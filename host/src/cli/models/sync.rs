@@ -8,7 +8,8 @@ use super::AT_ONCE;
 use crate::cli::Failure;
 use crate::cli::output;
 use crate::cli::progress::Progress;
-use crate::cli::remote::{Remote, segment};
+use crate::cli::remote::Remote;
+use crate::segment::segment;
 
 /// What became of one provider's list.
 #[derive(Debug, Serialize)]

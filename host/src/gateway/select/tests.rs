@@ -131,7 +131,7 @@ fn whoever_lists_a_model_comes_before_those_of_whom_nobody_knows() {
         vec![
             provider("configured", 30, &["both"], &[]),
             listing("groq", 20, &["both", "meta/llama"]),
-            listing("mistral", 10, &["small"]),
+            listing("mistral", 10, &["small", "large-20260101"]),
             // One that lists nothing says nothing.
             listing("silent", 1, &[]),
         ]
@@ -141,6 +141,9 @@ fn whoever_lists_a_model_comes_before_those_of_whom_nobody_knows() {
         ("both", "groq=both configured=both"),
         ("small", "mistral=small"),
         ("meta/llama", "groq=meta/llama"),
+        ("large", "mistral=large"),
+        ("large-latest", "mistral=large-latest"),
+        ("meta/llama:fast", "groq=meta/llama:fast"),
         ("mystery", "silent=mystery unknown=mystery"),
         // A vendor may serve more than it lists.
         ("mistral/mystery", "mistral=mystery"),

@@ -2,6 +2,8 @@
 
 // A list, and how long it holds.
 mod list;
+// Which names are of one model.
+mod family;
 // Whose list it is.
 mod source;
 // Asking for it.
@@ -13,6 +15,7 @@ mod read;
 // Lists on disk.
 mod shelf;
 
+pub(super) use family::family;
 pub use keep::keep_listed;
 pub use list::{Difference, ModelList, Statistics};
 pub use shelf::Shelf;

@@ -18,6 +18,7 @@ use super::list::ModelList;
 use super::read::{self, FewModels, MOST_BYTES};
 use super::source::Source;
 use crate::durable;
+use crate::segment::segment;
 
 /// What a file says of itself that is laid out as the ones below are.
 const VERSION: u32 = 1;
@@ -122,19 +123,12 @@ impl Shelf {
 
     /// A provider of the configuration may have any name; that of a file has letters, digits, `-` and `_`.
     fn path(&self, provider: &str) -> PathBuf {
-        let mut name = String::new();
-        for byte in provider.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
-                name.push(char::from(byte));
-            } else {
-                // Writing to a string does not fail.
-                let _ = write!(name, "%{byte:02X}");
-            }
-        }
+        let mut name = segment(provider);
         if name.len() > NAME_BYTES {
             name.truncate(NAME_BYTES);
             name.push('%');
             for byte in &Sha256::digest(provider)[..16] {
+                // Writing to a string does not fail.
                 let _ = write!(name, "{byte:02x}");
             }
         }
