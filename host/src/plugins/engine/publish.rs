@@ -110,17 +110,15 @@ impl Engine {
             health: config.health.clone(),
             models: config.models.clone(),
         };
-        let failed = run.providers.failed.iter().map(|failed| &failed.name);
-        let named: BTreeSet<String> = providers
-            .iter()
-            .map(|it| it.name().to_owned())
-            .chain(disabled.iter().chain(failed).cloned())
-            .collect();
+        // Lists stay for those, too, who are only not there for now.
+        let mut listed: Vec<String> = providers.iter().map(|provider| provider.name().to_owned()).collect();
+        listed.extend(run.providers.failed.iter().map(|failed| failed.name.clone()));
+        listed.extend_from_slice(&disabled);
         let number = self.published;
         let old = self
             .registry
             .publish(|| Snapshot::new(number, providers, rules).with_disabled(disabled, waiting));
-        self.shelf.keep_only(named.iter().map(String::as_str));
+        self.shelf.keep_only(listed.iter().map(String::as_str));
         for (address, generation) in before {
             if !after.contains_key(&address) {
                 generation.record.replaced(self.loader.grace());

@@ -115,6 +115,10 @@ impl Catalogue {
             return;
         }
         *taken = Some(came.at);
+        // The provider may lead elsewhere by now, and its file be another catalogue's.
+        if !registry.snapshot().by_priority().iter().any(|it| std::ptr::eq(&*it.catalogue, self)) {
+            return;
+        }
         let (before, list) = (self.list.load_full(), &came.list);
         if let Some((shelf, provider)) = &self.place
             && let Err(error) = shelf.write(provider, &self.source, list)
@@ -205,5 +209,9 @@ mod tests {
         let snapshot = registry.snapshot();
         assert!(snapshot.serving("later").is_none() && snapshot.serving("last").is_some());
         assert_eq!(snapshot.number, 1, "nothing was configured anew");
+        // What comes when nobody uses it any more is not kept.
+        registry.publish(Snapshot::default);
+        catalogue.take(&came(&["too-late"]), &registry);
+        assert!(catalogue.find("too-late").is_none());
     }
 }

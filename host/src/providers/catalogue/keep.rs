@@ -120,7 +120,8 @@ fn note(outcome: Outcome, asked: &mut HashMap<String, Asked>, now: Instant) {
     // It may have been replaced meanwhile.
     let Some(known) = asked.get_mut(&name).filter(|known| known.address == address) else { return };
     let Some(failure) = failure else {
-        asked.remove(&name);
+        // The list holds for a day. Should it not have been taken over, that is no reason to ask without pause.
+        (known.failures, known.not_before) = (0, now + FIRST_PAUSE);
         return;
     };
     let pause = pause(known.failures, failure.retry_after);
