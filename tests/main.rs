@@ -33,6 +33,8 @@ mod switches;
 mod runtime;
 // Which provider answers, and why.
 mod routing;
+// What answers cost.
+mod costs;
 // 6. Providers that are served by a plan.
 mod plan;
 // The vendors that come with the host.
@@ -47,6 +49,10 @@ mod load;
 mod health;
 // Which of its keys one is asked with.
 mod keys;
+// Whether they are accepted.
+mod credentials;
+// The keys that the host gives out itself.
+mod virtual_keys;
 // What is said in OpenAI's dialect on both sides passes unchanged, whatever it is.
 mod transparent;
 // The way to upstreams: connections, encryption, proxies.

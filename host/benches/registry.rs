@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use patchbay::gateway::{ChatRequest, Gateway};
+use patchbay::gateway::{Asker, ChatRequest, Gateway};
 
 use house::{House, configure, runtime};
 use scenario::host::Place;
@@ -42,7 +42,7 @@ fn lookup(criterion: &mut Criterion) {
         });
 
         let gateway = Gateway::new(Arc::clone(&house.registry), house.client.clone());
-        let id: Arc<str> = "b".into();
+        let asker = Asker::from("b");
         for (name, named) in [
             ("request/provider named", format!(r#","provider":"{last}""#)),
             ("request/model named", format!(r#","model":"m{}""#, count - 1)),
@@ -53,7 +53,7 @@ fn lookup(criterion: &mut Criterion) {
             criterion.bench_function(&format!("{name}/{count}"), |bencher| {
                 bencher
                     .to_async(&runtime)
-                    .iter(async || black_box(gateway.complete(&request, &id).await.unwrap()));
+                    .iter(async || black_box(gateway.complete(&request, &asker).await.unwrap()));
             });
         }
         drop(gateway);

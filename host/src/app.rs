@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
+use crate::access::{self, KeyBook};
 use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
@@ -24,6 +25,7 @@ use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
+use crate::store::{SqliteStore, StoreError};
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
@@ -73,6 +75,12 @@ pub enum StartError {
     /// The loader.
     #[error("the loader could not be started")]
     Manager(#[from] ManagerError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What virtual keys are recognised with.
+    #[error("the host's own secret in {} cannot be used: look at its permissions, or put it back from a backup", .0.display())]
+    KeySecret(PathBuf, #[source] io::Error),
     /// The port.
     #[error("cannot listen on {0}")]
     Bind(String, #[source] io::Error),
@@ -138,6 +146,7 @@ pub struct App {
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
+    store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
 }
@@ -150,6 +159,11 @@ impl App {
         http::start_check(settings).map_err(|error| StartError::Configuration(error.to_string()))?;
         let lock = lock(&data_dir)?;
 
+        let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
+        let secret =
+            access::secret_in(&data_dir).map_err(|error| StartError::KeySecret(data_dir.clone(), error))?;
+        let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), secret).await?);
+
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
@@ -161,7 +175,7 @@ impl App {
         })?;
         let readiness = Readiness::default();
         let state =
-            AppState::new(settings, Arc::clone(&registry), client, manager.clone(), readiness.clone());
+            AppState::new(settings, Arc::clone(&registry), client, manager.clone(), keys, readiness.clone());
         let address = format!("{}:{}", settings.host, settings.port);
         let server = Server::bind((unbracketed(&settings.host), settings.port))
             .await
@@ -186,6 +200,7 @@ impl App {
             _watching: watching,
             checking,
             listing,
+            store,
             _lock: lock,
         })
     }
@@ -246,7 +261,8 @@ impl App {
 
     /// Takes no more requests, waits for those under way, and unloads.
     pub async fn drain(self) -> DrainOutcome {
-        let Self { manager, registry, readiness, shutdown, server, checking, listing, .. } = self;
+        let Self { manager, registry, readiness, shutdown, server, checking, listing, store, _lock, .. } =
+            self;
         readiness.draining();
         drop((checking, listing));
         shutdown.cancel();
@@ -256,6 +272,7 @@ impl App {
         });
         let left = manager.unload(&registry, UNLOAD_PATIENCE).await;
         info!(still_mapped = left, "plugins unloaded");
+        store.close().await;
         match outcome {
             Outcome::Drained => DrainOutcome::Finished,
             Outcome::Cut(requests) => DrainOutcome::Cut { requests },

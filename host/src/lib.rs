@@ -12,6 +12,8 @@ pub mod app;
 pub mod config;
 // 4. Routes, statuses, headers: the only place that knows HTTP's server side.
 pub mod http;
+// Who may ask, and for what.
+pub mod access;
 // 5. One request's life: candidates, attempts, answer.
 pub mod gateway;
 // 6. The configured providers, and the immutable snapshot that requests read.
@@ -19,6 +21,8 @@ pub mod providers;
 // 7. The only place that knows that providers are libraries, and therefore the only one that may be unsafe.
 #[allow(unsafe_code)]
 pub mod plugins;
+// What has to be there after a restart: keys of the host's own.
+pub mod store;
 // 8. What the host lends to plugins.
 pub mod services;
 // 9. What the host says about itself.

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::config::{BreakerSettings, ProviderSettings};
+use crate::config::{BreakerSettings, Priced, ProviderSettings};
 use crate::plugins::{Features, Instance};
 use crate::providers::{
     Catalogue, Counters, KeyRing, PluginRef, PreparedCalls, Provider, Rules, Snapshot, Standing,
@@ -247,9 +247,15 @@ pub(crate) fn settings(name: &str) -> ProviderSettings {
         max_concurrent: None,
         allow_http: false,
         extra_headers: BTreeMap::new(),
+        pricing: BTreeMap::new(),
         plugin_config: serde_json::Map::new(),
         origins: Arc::default(),
     }
+}
+
+/// Prices as an operator writes them.
+pub(crate) fn pricing(pricing: &serde_json::Value) -> BTreeMap<String, Priced> {
+    crate::config::prices_of(&json!({ "pricing": pricing })).unwrap()
 }
 
 /// A plan that sends everything to one URL.

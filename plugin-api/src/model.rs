@@ -33,13 +33,23 @@ pub struct Model {
     pub pricing: Option<Pricing>,
 }
 
-/// Prices in US dollars per million tokens.
+/// Prices in US dollars per million tokens. Where one of those that may be left out is, the tokens cost what all others
+/// of their side cost.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Pricing {
     /// For tokens read.
     pub prompt: f64,
+    /// For those of them that were read before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_prompt: Option<f64>,
+    /// For those of them that are kept for the next time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<f64>,
     /// For tokens written.
     pub completion: f64,
+    /// For those of them that were thoughts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<f64>,
 }
 
 /// Whether a provider can take requests. That it cannot at all is an error, not a health.
@@ -98,24 +108,35 @@ impl Model {
 }
 
 impl Pricing {
-    /// Reads two prices, numbers or texts, that are for `tokens` tokens each; vendors count by one or by a million.
-    /// None where one is missing or no price, as where it depends on the request.
+    /// Prices for tokens read and written.
+    pub fn new(prompt: f64, completion: f64) -> Self {
+        Self { prompt, cached_prompt: None, cache_write: None, completion, reasoning: None }
+    }
+
+    /// Reads prices, numbers or texts, that are for `tokens` tokens each; vendors count by one or by a million. None
+    /// where one of the two is missing or no price, as where it depends on the request.
     ///
     /// ```
     /// # use patchbay_plugin_api::Pricing;
-    /// let listed = serde_json::json!({"prompt": "0.0000025", "completion": "0.00001"});
-    /// let pricing = Pricing::read(&listed, "prompt", "completion", 1.0);
-    /// assert_eq!(pricing, Some(Pricing { prompt: 2.5, completion: 10.0 }));
+    /// let listed = serde_json::json!({"prompt": "0.0000025", "completion": "0.00001", "cache_read": "0.00000125"});
+    /// let pricing = Pricing::read(&listed, "prompt", "completion", 1.0).unwrap();
+    /// assert_eq!(pricing, Pricing::new(2.5, 10.0));
+    ///
+    /// let cached_prompt = Pricing::read_one(&listed, "cache_read", 1.0);
+    /// assert_eq!(Pricing { cached_prompt, ..pricing }.cached_prompt, Some(1.25));
     /// ```
     pub fn read(listed: &Value, prompt: &str, completion: &str, tokens: f64) -> Option<Self> {
-        let price = |name: &str| {
-            let value = listed.get(name)?;
-            let price = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
-            // To a billionth of a dollar: what is below it comes of the arithmetic.
-            let million = (price * (1e6 / tokens) * 1e9).round() / 1e9;
-            (million.is_finite() && million >= 0.0).then_some(million)
-        };
-        Some(Self { prompt: price(prompt)?, completion: price(completion)? })
+        let price = |name| Self::read_one(listed, name, tokens);
+        Some(Self::new(price(prompt)?, price(completion)?))
+    }
+
+    /// Reads one price as [`read`](Self::read) does.
+    pub fn read_one(listed: &Value, name: &str, tokens: f64) -> Option<f64> {
+        let value = listed.get(name)?;
+        let price = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+        // To a billionth of a dollar: what is below it comes of the arithmetic.
+        let million = (price * (1e6 / tokens) * 1e9).round() / 1e9;
+        (million.is_finite() && million >= 0.0).then_some(million)
     }
 }
 
@@ -160,7 +181,7 @@ mod tests {
             (json!({"in": "inf", "out": "NaN"}), 1.0, None),
             (json!(null), 1.0, None),
         ] {
-            let expected = expected.map(|(prompt, completion)| Pricing { prompt, completion });
+            let expected = expected.map(|(prompt, completion)| Pricing::new(prompt, completion));
             assert_eq!(read(listed.clone(), tokens), expected, "{listed}");
         }
     }

@@ -110,7 +110,7 @@ const SECURE: [(&str, &str); 5] = [
 ];
 
 /// All that an answer may say of itself. A new one is added here on purpose, not by accident.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "allow",
     "connection",
     "content-length",
@@ -123,6 +123,7 @@ const KNOWN: [&str; 20] = [
     "vary",
     "www-authenticate",
     "x-patchbay-attempts",
+    "x-patchbay-cost-usd",
     "x-patchbay-model",
     "x-patchbay-provider",
     "x-patchbay-route",

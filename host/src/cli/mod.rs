@@ -19,6 +19,7 @@ mod config;
 mod demo;
 mod dev;
 mod health;
+mod keys;
 mod models;
 mod plugin;
 mod provider;
@@ -57,6 +58,7 @@ enum Command {
     Chat(chat::Chat),
     Models(models::Models),
     Health(health::Health),
+    Keys(keys::Keys),
     Demo(demo::Demo),
     Config(config::ConfigCommand),
     Completions(completions::Completions),
@@ -97,6 +99,7 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
         Command::Chat(command) => Box::pin(chat::run(command)).await,
         Command::Models(command) => Box::pin(models::run(command)).await,
         Command::Health(command) => Box::pin(health::run(command)).await,
+        Command::Keys(command) => Box::pin(keys::run(command)).await,
         Command::Demo(command) => Box::pin(demo::run(command)).await,
         Command::Config(command) => config::run(command, environment),
         Command::Completions(command) => Ok(completions::run(&command)),

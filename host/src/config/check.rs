@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::describe::{Key, Section, Shape};
 use super::pointer::join;
+use super::prices;
 use super::problem::ConfigProblem;
 use crate::gateway::near::near;
 
@@ -163,7 +164,7 @@ pub(super) fn is(shape: &Shape, value: &Value) -> bool {
         Shape::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         Shape::Enabled => value.is_boolean() || value == "auto",
         Shape::IpAddress => value.as_str().is_some_and(|text| text.parse::<IpAddr>().is_ok()),
-        Shape::Price => is_price(value),
+        Shape::Price => prices::price(value).is_some(),
         Shape::List(shape) => value.as_array().is_some_and(|items| items.iter().all(|item| is(shape, item))),
         Shape::Map(shape) => {
             value.as_object().is_some_and(|members| members.values().all(|value| is(shape, value)))
@@ -188,21 +189,6 @@ pub(super) const LONGEST_TIME: Duration = Duration::from_secs(315_360_000);
 pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let seconds = f64::deserialize(deserializer)?;
     duration(seconds).ok_or_else(|| D::Error::custom(format_args!("{seconds} is not a time in seconds")))
-}
-
-/// A text is as exact as it is written; a number is as far as a computer's are.
-fn is_price(value: &Value) -> bool {
-    match value {
-        Value::Number(number) => number.as_f64().is_some_and(|price| price >= 0.0),
-        Value::String(text) => {
-            let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            match text.split_once('.') {
-                Some((whole, part)) => digits(whole) && digits(part),
-                None => digits(text),
-            }
-        }
-        _ => false,
-    }
 }
 
 /// `enabled` decides whether templates are filled in at all, and is none itself.

@@ -111,12 +111,18 @@ impl Shape {
 }
 
 /// The names of the ways to choose a provider.
-pub(super) const STRATEGIES: &[&str] = &["priority_first", "round_robin", "weighted", "least_latency"];
+pub(super) const STRATEGIES: &[&str] =
+    &["priority_first", "round_robin", "weighted", "least_latency", "lowest_cost"];
 
 const COUNT: Shape = Shape::Whole { least: 1, most: u32::MAX as i64 };
 
 const fn key(name: &'static str, shape: Shape, default: &'static str, about: &'static str) -> Key {
     Key { name, shape, default: Some(default), about }
+}
+
+/// Nothing is no price: what has none has no cost.
+const fn price(name: &'static str, about: &'static str) -> Key {
+    Key { name, shape: Shape::Price, default: None, about }
 }
 
 /// A section's default are those of its keys.
@@ -338,13 +344,21 @@ pub(super) static CONFIG: Section = Section {
         ),
         key("extra_headers", Shape::Map(&Shape::Text), "{}", "Sent with every request upstream."),
         key("models", Shape::List(&Shape::Text), "[]", "The models it serves, where it is not to be asked."),
-        key("pricing", Shape::Map(&Shape::Section(&PRICE)), "{}", "What its models cost. Not acted on yet."),
+        key(
+            "pricing",
+            Shape::Map(&Shape::Section(&PRICE)),
+            "{}",
+            "What its models cost, by model. What is not said here the plugin may say, or the vendor's list of models.",
+        ),
     ],
 };
 
 static PRICE: Section = closed(&[
-    Key { name: "prompt", shape: Shape::Price, default: None, about: "US dollars for what is sent." },
-    Key { name: "completion", shape: Shape::Price, default: None, about: "US dollars for what comes back." },
+    price("prompt", "US dollars for what is sent."),
+    price("cached_prompt", "For what of it the vendor had read before; as all of it when left out."),
+    price("cache_write", "For what of it the vendor keeps for the next time; as all of it when left out."),
+    price("completion", "US dollars for what comes back."),
+    price("reasoning", "For what of it are thoughts; as all of it when left out."),
     key(
         "per",
         Shape::Whole { least: 1, most: 1_000_000 },

@@ -9,6 +9,7 @@ use super::describe::{ENTRY, Shape};
 use super::layered::{Layered, defaults_of};
 use super::origin::{EffectiveValue, Origin};
 use super::pointer::join;
+use super::prices;
 use super::problem::ConfigProblem;
 
 /// See the module.
@@ -114,15 +115,16 @@ impl ProviderEntry {
     pub fn effective(&self, name: &str, plugin: Option<(&str, &Map<String, Value>)>) -> Vec<EffectiveValue> {
         let mut layered = Layered::new();
         layered.lay(defaults_of(&ENTRY, ""));
-        let priority_of_plugin = plugin.and_then(|(_, defaults)| defaults.get("priority"));
         layered.set("/priority", Value::from(50), Origin::HostDefault);
         if let Some((plugin, defaults)) = plugin {
+            let mut defaults = defaults.clone();
+            prices::give_way(&mut defaults, &self.config());
             let origin = Origin::PluginDefault { plugin: plugin.to_owned() };
-            if let Some(priority) = priority_of_plugin {
-                layered.set("/priority", priority.clone(), origin.clone());
+            if let Some(priority) = defaults.remove("priority") {
+                layered.set("/priority", priority, origin.clone());
             }
-            for (key, value) in defaults.iter().filter(|(key, _)| *key != "priority") {
-                layered.set(&join("/config", key), value.clone(), origin.clone());
+            for (key, value) in defaults {
+                layered.set(&join("/config", &key), value, origin.clone());
             }
         }
         layered.lay_entry(&self.layered.without_nulls(), "");

@@ -112,6 +112,8 @@ pub enum Strategy {
     Weighted,
     /// The quicker of two first.
     LeastLatency,
+    /// By what the request would cost.
+    LowestCost,
 }
 
 impl Strategy {
@@ -122,6 +124,7 @@ impl Strategy {
             Self::RoundRobin => "round_robin",
             Self::Weighted => "weighted",
             Self::LeastLatency => "least_latency",
+            Self::LowestCost => "lowest_cost",
         }
     }
 
@@ -131,7 +134,8 @@ impl Strategy {
     }
 
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::PriorityFirst, Self::RoundRobin, Self::Weighted, Self::LeastLatency];
+    pub const ALL: [Self; 5] =
+        [Self::PriorityFirst, Self::RoundRobin, Self::Weighted, Self::LeastLatency, Self::LowestCost];
 }
 
 /// The circuit breaker.

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::check::duration;
 use super::entry::ProviderEntry;
 use super::origin::EffectiveValue;
+use super::prices::{self, Priced};
 
 /// See the module.
 #[derive(Clone)]
@@ -55,6 +56,8 @@ pub struct ProviderSettings {
     pub allow_http: bool,
     /// Headers added to every request upstream.
     pub extra_headers: BTreeMap<String, String>,
+    /// What models cost, by what the operator and the plugin say.
+    pub pricing: BTreeMap<String, Priced>,
     /// The whole `config` object for the plugin, defaults merged, without any key.
     pub plugin_config: Map<String, Value>,
     /// Every value in force, and where each comes from. Only for showing: it may change while the provider stays.
@@ -110,8 +113,18 @@ impl ProviderSettings {
         defaults: &Map<String, Value>,
         sees_secrets: bool,
     ) -> Result<Self, String> {
+        let said: Map<String, Value> =
+            entry.config().into_iter().filter(|(_, value)| !value.is_null()).collect();
+        let pricing = prices::of_config(&said, defaults)
+            .map_err(|error| format!("the configuration of \"{name}\" cannot be used: {error}"))?;
         let mut config = defaults.clone();
-        config.extend(entry.config().into_iter().filter(|(_, value)| !value.is_null()));
+        prices::give_way(&mut config, &said);
+        for (key, value) in said {
+            match (config.get_mut(&key), value) {
+                (Some(Value::Object(plugins)), Value::Object(operators)) => plugins.extend(operators),
+                (_, value) => drop(config.insert(key, value)),
+            }
+        }
         let host = HostKeys::deserialize(Value::Object(config.clone()))
             .map_err(|error| format!("the configuration of \"{name}\" cannot be used: {error}"))?;
         let mut plugin_config = config;
@@ -145,6 +158,7 @@ impl ProviderSettings {
             max_concurrent: host.max_concurrent,
             allow_http: host.allow_http,
             extra_headers: host.extra_headers,
+            pricing,
             plugin_config,
             origins: Arc::new(ArcSwap::from_pointee(entry.effective(name, Some((plugin, defaults))))),
         })
@@ -190,6 +204,7 @@ impl ProviderSettings {
             max_concurrent,
             allow_http,
             extra_headers,
+            pricing,
             plugin_config,
             origins: _,
         } = self;
@@ -204,6 +219,7 @@ impl ProviderSettings {
                 max_concurrent,
                 allow_http,
                 extra_headers,
+                pricing,
                 plugin_config,
             ),
         )

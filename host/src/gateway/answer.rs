@@ -7,22 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use patchbay_plugin_api::ProviderError;
+use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Served;
-
-/// Token counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Usage {
-    /// Of the question.
-    pub prompt_tokens: u64,
-    /// Of the answer.
-    pub completion_tokens: u64,
-    /// Of both.
-    pub total_tokens: u64,
-}
+use super::usage::{Usage, number, usage};
 
 /// What is known about an answer, beside its words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,26 +53,39 @@ pub struct RawAnswer {
     pub served: Served,
     /// The JSON.
     pub raw: Bytes,
+    /// What it took.
+    pub usage: Option<Usage>,
 }
 
-/// The model that a list of vectors names. An error where there is no list.
-pub(super) fn model_of_vectors(raw: &[u8]) -> Result<Option<String>, ProviderError> {
+/// What an answer that is passed on says of itself: the model that gave it, and what it took.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) model: Option<String>,
+    pub(super) usage: Option<Usage>,
+}
+
+/// What a list of vectors says of itself. An error where there is no list.
+pub(super) fn account_of_vectors(raw: &[u8]) -> Result<Account, ProviderError> {
     #[derive(Deserialize)]
     struct Shape<'a> {
         #[serde(borrow)]
         model: Option<&'a RawValue>,
+        #[serde(borrow)]
+        usage: Option<&'a RawValue>,
         data: Option<First<IgnoredAny>>,
     }
     let shape: Shape<'_> = read(raw)?;
     shape.data.ok_or_else(|| ProviderError::unreadable("the provider's answer holds no embeddings"))?;
-    Ok(shape.model.take_text())
+    Ok(Account { model: shape.model.take_text(), usage: shape.usage.and_then(usage) })
 }
 
-/// The model that a whole answer names. An error where it answers nothing.
-pub(super) fn model_of_choices(raw: &[u8]) -> Result<Option<String>, ProviderError> {
+/// What a whole answer says of itself. An error where it answers nothing.
+pub(super) fn account_of_choices(raw: &[u8]) -> Result<Account, ProviderError> {
     let shape: Shape<'_, IgnoredAny> = read(raw)?;
     match shape.choices {
-        Some(First(Some(_))) => Ok(shape.model.take_text()),
+        Some(First(Some(_))) => {
+            Ok(Account { model: shape.model.take_text(), usage: shape.usage.and_then(usage) })
+        }
         _ => Err(ProviderError::unreadable("the provider's answer holds no choices")),
     }
 }
@@ -143,37 +146,6 @@ pub fn words(content: &RawValue) -> Cow<'_, str> {
         Some(_) => serde_json::from_str::<String>(json).unwrap_or_default().into(),
         None => Cow::Borrowed(""),
     }
-}
-
-fn number(json: &RawValue) -> Option<u64> {
-    // Some upstreams count in floating point.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "`as` saturates, which will do"
-    )]
-    serde_json::from_str::<f64>(json.get()).ok().map(|number| number as u64)
-}
-
-fn usage(json: &RawValue) -> Option<Usage> {
-    #[derive(Deserialize)]
-    struct Counts<'a> {
-        #[serde(borrow)]
-        prompt_tokens: Option<&'a RawValue>,
-        #[serde(borrow)]
-        completion_tokens: Option<&'a RawValue>,
-        #[serde(borrow)]
-        total_tokens: Option<&'a RawValue>,
-    }
-    let counts: Counts<'_> = serde_json::from_str(json.get()).ok()?;
-    let prompt_tokens = counts.prompt_tokens.and_then(number).unwrap_or(0);
-    let completion_tokens = counts.completion_tokens.and_then(number).unwrap_or(0);
-    let sum = prompt_tokens.saturating_add(completion_tokens);
-    Some(Usage {
-        prompt_tokens,
-        completion_tokens,
-        total_tokens: counts.total_tokens.and_then(number).unwrap_or(sum),
-    })
 }
 
 /// An answer or chunk; `C` is what is wanted of its first choice.
@@ -284,7 +256,10 @@ mod tests {
         facts.add(br#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2.0}}"#);
         facts.add(br#"{"usage":null}"#);
         assert_eq!(facts.finish_reason.as_deref(), Some("stop"));
-        assert_eq!(facts.usage, Some(Usage { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }));
+        assert_eq!(
+            facts.usage,
+            Some(Usage { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5, ..Usage::default() })
+        );
         assert_eq!(facts.id.as_deref(), Some("c1"));
     }
 
@@ -299,13 +274,14 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_passed_on_is_one() {
-        let model = |raw| model_of_choices(raw).map_err(|error| error.message);
+        let model = |raw| account_of_choices(raw).map(|account| account.model).map_err(|error| error.message);
         assert_eq!(model(br#"{"choices":[{"x":1}],"model":"m"}"#), Ok(Some("m".to_owned())));
         assert_eq!(model(br#"{"choices":[{}],"model":7}"#), Ok(None));
         for raw in [r#"{"choices":[]}"#, r#"{"model":"m"}"#, "[]", ""] {
             assert!(model(raw.as_bytes()).is_err(), "{raw}");
         }
-        assert_eq!(model_of_vectors(br#"{"data":[],"model":"m"}"#).unwrap().as_deref(), Some("m"));
-        assert!(model_of_vectors(br#"{"model":"m"}"#).is_err());
+        let vectors = account_of_vectors(br#"{"data":[],"model":"m","usage":{"prompt_tokens":4}}"#).unwrap();
+        assert_eq!((vectors.model.as_deref(), vectors.usage.unwrap().total_tokens), (Some("m"), 4));
+        assert!(account_of_vectors(br#"{"model":"m"}"#).is_err());
     }
 }

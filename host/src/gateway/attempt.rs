@@ -247,8 +247,8 @@ impl<'r> Attempts<'r> {
     pub(super) fn served(&self, tried: Tried, model: Option<String>) -> Served {
         let route = self.route(&tried);
         let Candidate { provider, model: asked } = tried.candidate;
-        let model = model.or(asked).unwrap_or_default();
-        Served { provider, model, attempts: self.failed.len() + 1, route }
+        let model = model.or_else(|| asked.clone()).unwrap_or_default();
+        Served { provider, model, asked, attempts: self.failed.len() + 1, route }
     }
 
     /// The decision in one line.

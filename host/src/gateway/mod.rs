@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows that providers are libraries, and nothing here chooses a status or writes HTTP.
 
-// 1. What is asked.
+// 1. Who asks, and what.
+mod asker;
 mod messages;
 pub(crate) mod near;
 mod request;
 // 2. Which providers may serve it, in which order.
 mod dice;
+mod estimate;
 mod order;
 mod select;
 // What there is to ask for.
@@ -19,10 +21,14 @@ mod texts;
 // 4. The answer, whole or on its way.
 mod answer;
 mod stream;
+mod usage;
 
-pub use answer::{Answer, Facts, RawAnswer, Usage, text_of, words};
+pub use answer::{Answer, Facts, RawAnswer, text_of, words};
+pub use asker::Asker;
+pub use estimate::{Estimate, Estimated};
 pub use models::{ListedModel, find_model, list_models};
-pub use request::{BeyondChat, ChatRequest, EmbedRequest, RequestError, TextRequest};
+pub use request::{BeyondChat, ChatRequest, EmbedRequest, EstimateRequest, RequestError, TextRequest};
 pub use select::{Passed, Reason, SelectError, find_provider};
 pub use serve::{Failed, Gateway, GatewayError, Served};
 pub use stream::CommittedAnswer;
+pub use usage::Usage;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::select::{SelectError, unknown_model};
+use crate::access::Permits;
 use crate::providers::{Provider, Snapshot};
 
 /// Who answers to the name of a chain: whoever of it can.
@@ -20,7 +21,8 @@ pub struct ListedModel {
 }
 
 /// All names, by the providers' priority. A model stands there alone only where it means one provider, or a chain.
-pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
+/// Those that may not be asked for are left out.
+pub fn list_models(snapshot: &Snapshot, permits: Option<&Permits>) -> Vec<ListedModel> {
     let chains = &snapshot.rules.routing.chains;
     let mut listed: Vec<ListedModel> =
         chains.iter().filter(|(_, models)| !models.is_empty()).map(|(name, _)| chain(name)).collect();
@@ -29,7 +31,8 @@ pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
         let ids = list.iter().flat_map(|list| list.ids());
         let mut seen = HashSet::new();
         // The default may be in the list too.
-        for model in provider.known_models().chain(ids).filter(|model| seen.insert(*model)) {
+        let models = provider.known_models().chain(ids).filter(|model| seen.insert(*model));
+        for model in models.filter(|model| may_ask(permits, name, model)) {
             listed.push(of_provider(provider, model, format!("{name}/{model}")));
             if !chains.contains_key(model) && only_server(snapshot, model) == Some(name) {
                 listed.push(of_provider(provider, model, model.to_owned()));
@@ -40,7 +43,11 @@ pub fn list_models(snapshot: &Snapshot) -> Vec<ListedModel> {
 }
 
 /// The model of this name. The error has the names that may have been meant.
-pub fn find_model(snapshot: &Snapshot, id: &str) -> Result<ListedModel, SelectError> {
+pub fn find_model(
+    snapshot: &Snapshot,
+    id: &str,
+    permits: Option<&Permits>,
+) -> Result<ListedModel, SelectError> {
     if snapshot.rules.routing.chains.get(id).is_some_and(|models| !models.is_empty()) {
         return Ok(chain(id));
     }
@@ -49,8 +56,13 @@ pub fn find_model(snapshot: &Snapshot, id: &str) -> Result<ListedModel, SelectEr
         Some((provider, model)) => provider.lists(model).then_some((provider, model)),
         None => only_server(snapshot, id).and_then(|name| Some((snapshot.get(name)?, id))),
     };
+    let found = found.filter(|(provider, model)| may_ask(permits, provider.name(), model));
     let (provider, model) = found.ok_or_else(|| unknown_model(snapshot, id))?;
     Ok(of_provider(provider, model, id.to_owned()))
+}
+
+fn may_ask(permits: Option<&Permits>, provider: &str, model: &str) -> bool {
+    permits.is_none_or(|permits| permits.allow(provider, Some(model)))
 }
 
 fn chain(name: &str) -> ListedModel {
@@ -98,10 +110,10 @@ mod tests {
             ("b", 2, &["both", "vendor/z"]),
             ("mock", 999, &["m"]),
         ]);
-        let ids: Vec<String> = list_models(&snapshot).into_iter().map(|listed| listed.id).collect();
+        let ids: Vec<String> = list_models(&snapshot, None).into_iter().map(|listed| listed.id).collect();
         assert_eq!(ids, ["a/x", "x", "a/both", "a/b/y", "b/both", "b/vendor/z", "vendor/z", "mock/m"]);
-        assert_eq!(find_model(&snapshot, "vendor/z").unwrap().provider, "b");
-        assert!(matches!(find_model(&snapshot, "both"), Err(SelectError::UnknownModel { .. })));
+        assert_eq!(find_model(&snapshot, "vendor/z", None).unwrap().provider, "b");
+        assert!(matches!(find_model(&snapshot, "both", None), Err(SelectError::UnknownModel { .. })));
     }
 
     #[test]
@@ -114,21 +126,21 @@ mod tests {
         // Where the configuration says which models there are, the vendor is not listened to.
         set.get("c").unwrap().catalogue.hold([Model::new("only"), Model::new("more")]);
         let set = testing::snapshot(set.by_priority().to_vec());
-        let listed = list_models(&set);
+        let listed = list_models(&set, None);
         let ids: Vec<&str> = listed.iter().map(|listed| listed.id.as_str()).collect();
         assert_eq!(ids, ["a/both", "a/vendor/new", "vendor/new", "b/both", "c/only", "only"]);
         assert_eq!((listed[0].created, listed[2].created), (None, Some(1_700_000_000)));
         for listed in &listed {
-            assert_eq!(find_model(&set, &listed.id).as_ref(), Ok(listed));
+            assert_eq!(find_model(&set, &listed.id, None).as_ref(), Ok(listed));
         }
         for unknown in ["both", "a/only", "c/more", "new", "b"] {
-            assert!(find_model(&set, unknown).is_err(), "{unknown}");
+            assert!(find_model(&set, unknown, None).is_err(), "{unknown}");
         }
     }
 
     #[test]
     fn the_mock_stands_alone_where_it_is_alone() {
-        let ids = list_models(&snapshot(&[("mock", 999, &["m"])]));
+        let ids = list_models(&snapshot(&[("mock", 999, &["m"])]), None);
         assert_eq!(ids.iter().map(|listed| listed.id.as_str()).collect::<Vec<_>>(), ["mock/m", "m"]);
     }
 }

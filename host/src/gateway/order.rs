@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::select::Reason;
 use crate::config::Strategy;
-use crate::providers::{Pool, Provider};
+use crate::providers::{Cost, Pool, Provider};
 
 /// Who is left to be asked.
 #[derive(Debug)]
@@ -35,6 +35,7 @@ impl Order {
     pub(super) fn next(
         &mut self,
         judge: impl Fn(&Provider) -> Option<Reason>,
+        cost: impl Fn(&Provider) -> Option<Cost>,
         now: Instant,
         dice: &mut impl FnMut() -> u64,
     ) -> Option<(Arc<Provider>, Option<Reason>)> {
@@ -64,6 +65,13 @@ impl Order {
                         let turn = pool.next_turn() % fit.len();
                         fit.rotate_left(turn);
                     }
+                    if *strategy == Strategy::LowestCost {
+                        // What is not known may be anything. Among equals the order is that of priority.
+                        fit.sort_by_cached_key(|place| {
+                            let cost = cost(&members[*place]);
+                            (cost.is_none(), cost)
+                        });
+                    }
                     fit
                 });
                 if let Some((place, reason)) = unfit.pop() {
@@ -75,7 +83,7 @@ impl Order {
                 let chosen = match strategy {
                     Strategy::Weighted => weighted(members, left, dice),
                     Strategy::LeastLatency => quicker_of_two(members, left, now, dice),
-                    Strategy::RoundRobin | Strategy::PriorityFirst => 0,
+                    Strategy::RoundRobin | Strategy::LowestCost | Strategy::PriorityFirst => 0,
                 };
                 Some((Arc::clone(&members[left.remove(chosen)]), None))
             }

@@ -7,10 +7,14 @@ use serde_json::value::RawValue;
 
 // What there was before chat.
 mod texts;
+// Only what it would cost.
+mod estimate;
 
+pub use estimate::EstimateRequest;
 pub use texts::{BeyondChat, TextRequest};
 
 use super::messages;
+use super::select::Target;
 use crate::config::{ProviderSettings, Strategy};
 use crate::plugins::Feature;
 use crate::providers::Members;
@@ -113,6 +117,16 @@ impl ChatRequest {
         })
     }
 
+    /// Whom it asks for.
+    pub(super) fn target(&self) -> Target<'_> {
+        Target {
+            provider: self.provider.as_deref(),
+            model: self.model.as_deref(),
+            strategy: self.strategy,
+            body: Some(&self.members),
+        }
+    }
+
     /// The body for one provider: its model and, for `/api/*`, the defaults where the request does not say.
     pub fn body_for(&self, settings: &ProviderSettings, model: Option<&str>) -> Members {
         let mut members = with_model(&self.members, model);
@@ -148,6 +162,11 @@ impl EmbedRequest {
             return Err(RequestError::Missing("input"));
         }
         Ok(Self { model: model(&members)?, members })
+    }
+
+    /// Whom it asks for.
+    pub(super) fn target(&self) -> Target<'_> {
+        Target { model: self.model.as_deref(), body: Some(&self.members), ..Target::default() }
     }
 
     /// The body for one provider: with its model.

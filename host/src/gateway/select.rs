@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::estimate::expected;
 use super::near::near;
 use super::order::Order;
 use super::request::BeyondChat;
+use crate::access::Permits;
 use crate::config::Strategy;
 use crate::plugins::Feature;
-use crate::providers::{Provider, Refusal, Snapshot, Surface};
+use crate::providers::{Members, Provider, Refusal, Snapshot, Surface, Tokens};
 
 /// What a request names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Target<'a> {
     /// The provider it asks for.
     pub provider: Option<&'a str>,
@@ -23,6 +25,8 @@ pub(super) struct Target<'a> {
     pub model: Option<&'a str>,
     /// How to choose among several; none for the configured way.
     pub strategy: Option<Strategy>,
+    /// What it asks, for those who choose by what that costs.
+    pub body: Option<&'a Members>,
 }
 
 /// What a request needs of whoever serves it.
@@ -32,12 +36,19 @@ pub(super) struct Needs<'a> {
     pub features: &'a [Feature],
     /// What the request says that can only be asked where texts are completed.
     pub beyond_chat: Option<BeyondChat>,
+    /// Whom and what it may ask; none for everybody and everything.
+    pub permits: Option<&'a Permits>,
 }
 
 impl<'a> Needs<'a> {
     /// These features and nothing else.
     pub(super) fn of(features: &'a [Feature]) -> Self {
-        Self { features, beyond_chat: None }
+        Self { features, beyond_chat: None, permits: None }
+    }
+
+    /// No more than somebody is permitted.
+    pub(super) fn within(self, permits: Option<&'a Permits>) -> Self {
+        Self { permits, ..self }
     }
 }
 
@@ -68,6 +79,8 @@ pub enum Reason {
     ChatOnly(BeyondChat),
     /// It takes no request just now.
     Refused(Refusal),
+    /// Whoever asks may not ask it, or not for this model.
+    NotPermitted,
 }
 
 impl Passed {
@@ -85,8 +98,13 @@ impl Passed {
     pub fn beyond_chat(&self) -> Option<BeyondChat> {
         match self.reason {
             Reason::ChatOnly(beyond) => Some(beyond),
-            Reason::Lacks(_) | Reason::Refused(_) => None,
+            Reason::Lacks(_) | Reason::Refused(_) | Reason::NotPermitted => None,
         }
+    }
+
+    /// Whether the key that asks may not ask it.
+    pub fn is_not_permitted(&self) -> bool {
+        matches!(self.reason, Reason::NotPermitted)
     }
 
     /// Whether it may be otherwise in a while.
@@ -98,19 +116,26 @@ impl Passed {
     pub fn wait(&self) -> Option<Duration> {
         match self.reason {
             Reason::Refused(refusal) => refusal.wait(),
-            Reason::Lacks(_) | Reason::ChatOnly(_) => None,
+            Reason::Lacks(_) | Reason::ChatOnly(_) | Reason::NotPermitted => None,
         }
     }
 }
 
 impl fmt::Display for Passed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.reason {
-            Reason::Lacks(feature) => write!(f, "{}: does not support {}", self.provider, feature.word()),
-            Reason::ChatOnly(BeyondChat { name, problem }) => {
-                write!(f, "{}: has chat only, where {name} {problem}", self.provider)
+        write!(f, "{}: {}", self.provider, self.reason)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lacks(feature) => write!(f, "does not support {}", feature.word()),
+            Self::ChatOnly(BeyondChat { name, problem }) => {
+                write!(f, "has chat only, where {name} {problem}")
             }
-            Reason::Refused(refusal) => write!(f, "{}: {refusal}", self.provider),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::NotPermitted => f.write_str("the key that asks may not ask this here"),
         }
     }
 }
@@ -161,6 +186,8 @@ pub(super) enum Found {
 pub(super) struct Queue {
     pub found: Found,
     lines: VecDeque<Line>,
+    /// What the request may take, where it is chosen by that.
+    expected: Tokens,
 }
 
 /// Who serves one model.
@@ -187,16 +214,21 @@ pub(super) fn select(snapshot: &Snapshot, target: Target<'_>) -> Result<Queue, S
     }
     let routing = &snapshot.rules.routing;
     let strategy = target.strategy.unwrap_or(routing.default_strategy);
+    let expected = match strategy {
+        Strategy::LowestCost => target.body.map(expected).unwrap_or_default(),
+        _ => Tokens::default(),
+    };
     let chain = target.model.filter(|_| target.provider.is_none());
     if let Some(chain) = chain.and_then(|model| routing.chains.get(model)).filter(|chain| !chain.is_empty()) {
-        return chained(snapshot, strategy, chain);
+        let lines = chained(snapshot, strategy, chain)?;
+        return Ok(Queue { found: Found::ByChain, lines, expected });
     }
     let (line, found) = line(snapshot, target, strategy)?;
-    Ok(Queue { found, lines: VecDeque::from([line]) })
+    Ok(Queue { found, lines: VecDeque::from([line]), expected })
 }
 
 /// One line for each model of a chain. What cannot be served by anybody just now is left out, unless that is all.
-fn chained(snapshot: &Snapshot, strategy: Strategy, chain: &[String]) -> Result<Queue, SelectError> {
+fn chained(snapshot: &Snapshot, strategy: Strategy, chain: &[String]) -> Result<VecDeque<Line>, SelectError> {
     let mut lines = VecDeque::with_capacity(chain.len());
     let mut first_error = None;
     for model in chain {
@@ -208,7 +240,7 @@ fn chained(snapshot: &Snapshot, strategy: Strategy, chain: &[String]) -> Result<
     }
     match first_error {
         Some(error) if lines.is_empty() => Err(error),
-        _ => Ok(Queue { found: Found::ByChain, lines }),
+        _ => Ok(lines),
     }
 }
 
@@ -244,13 +276,22 @@ impl Queue {
         dice: &mut impl FnMut() -> u64,
     ) -> Option<Next> {
         loop {
+            let expected = self.expected;
             let line = self.lines.front_mut()?;
             let model = line.model.as_deref();
             let candidate = |provider: Arc<Provider>| {
                 let model = model.or(provider.settings.model.as_deref()).map(str::to_owned);
                 Candidate { provider, model }
             };
-            match line.order.next(|provider| unfit(provider, needs, now), now, dice) {
+            let cost = |provider: &Provider| {
+                let model = model.or(provider.settings.model.as_deref())?;
+                provider.priced(provider.names_of(model))?.prices.cost(&expected)
+            };
+            let judge = |provider: &Provider| {
+                let asked = model.or(provider.settings.model.as_deref());
+                unfit(provider, asked, needs, now)
+            };
+            match line.order.next(judge, cost, now, dice) {
                 Some((provider, None)) => return Some(Next::Candidate(candidate(provider))),
                 Some((provider, Some(reason))) => return Some(Next::Passed(candidate(provider), reason)),
                 None => drop(self.lines.pop_front()),
@@ -259,7 +300,10 @@ impl Queue {
     }
 }
 
-fn unfit(provider: &Provider, needs: Needs<'_>, now: Instant) -> Option<Reason> {
+fn unfit(provider: &Provider, model: Option<&str>, needs: Needs<'_>, now: Instant) -> Option<Reason> {
+    if needs.permits.is_some_and(|permits| !permits.allow(provider.name(), model)) {
+        return Some(Reason::NotPermitted);
+    }
     if let Some(lacks) = needs.features.iter().find(|need| !provider.features.has(**need)) {
         return Some(Reason::Lacks(*lacks));
     }

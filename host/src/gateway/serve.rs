@@ -6,21 +6,23 @@ use bytes::Bytes;
 use patchbay_plugin_api::ProviderError;
 use tokio::time::Instant;
 
-use super::answer::{self, Answer, Facts, RawAnswer};
+use super::answer::{self, Account, Answer, Facts, RawAnswer};
+use super::asker::Asker;
 use super::attempt::Attempts;
 use super::dice::Dice;
 use super::request::{ChatRequest, EmbedRequest};
 use super::select::{Candidate, Needs, SelectError, Target, select};
 use super::stream::{Begun, CommittedAnswer};
-use crate::providers::{Admission, CallContext, Provider, Registry, Surface};
+use super::usage::Usage;
+use crate::providers::{Admission, CallContext, Cost, Provider, Registry, Surface};
 use crate::services::http::HttpClient;
 
 /// Serves requests from whatever providers there are at that moment. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Gateway {
-    registry: Arc<Registry>,
+    pub(super) registry: Arc<Registry>,
     http: HttpClient,
-    dice: Dice,
+    pub(super) dice: Dice,
 }
 
 /// Who served a request, and why.
@@ -30,10 +32,22 @@ pub struct Served {
     pub provider: Arc<Provider>,
     /// The model really used, as far as known.
     pub model: String,
+    /// The model that it was asked for; none for the plugin's own default.
+    pub asked: Option<String>,
     /// How many tries it took.
     pub attempts: usize,
     /// The decision in one line.
     pub route: String,
+}
+
+impl Served {
+    /// What an answer cost, as far as its tokens have prices.
+    pub fn cost(&self, usage: &Usage) -> Option<Cost> {
+        let provider = &self.provider;
+        let asked = self.asked.iter().flat_map(|asked| provider.names_of(asked));
+        let priced = provider.priced(asked.chain([self.model.as_str()]))?;
+        priced.prices.cost(&usage.tokens())
+    }
 }
 
 /// A provider that was asked in vain.
@@ -107,11 +121,19 @@ impl Ask for Words<'_> {
 struct Whole<'r>(&'r ChatRequest);
 
 impl Ask for Whole<'_> {
-    type Answer = Bytes;
+    type Answer = (Bytes, Option<Usage>);
 
-    async fn ask(&self, candidate: &Candidate, admission: Admission, call: &CallContext) -> Answered<Bytes> {
+    async fn ask(
+        &self,
+        candidate: &Candidate,
+        admission: Admission,
+        call: &CallContext,
+    ) -> Answered<Self::Answer> {
         let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
-        let read = |raw: Bytes| answer::model_of_choices(&raw).map(|model| (raw, model));
+        let read = |raw: Bytes| {
+            let Account { model, usage } = answer::account_of_choices(&raw)?;
+            Ok(((raw, usage), model))
+        };
         admission.complete(Surface::Chat, &body, call, read).await
     }
 }
@@ -120,11 +142,19 @@ impl Ask for Whole<'_> {
 struct Vectors<'r>(&'r EmbedRequest);
 
 impl Ask for Vectors<'_> {
-    type Answer = Bytes;
+    type Answer = (Bytes, Option<Usage>);
 
-    async fn ask(&self, candidate: &Candidate, admission: Admission, call: &CallContext) -> Answered<Bytes> {
+    async fn ask(
+        &self,
+        candidate: &Candidate,
+        admission: Admission,
+        call: &CallContext,
+    ) -> Answered<Self::Answer> {
         let body = self.0.body_for(candidate.model.as_deref());
-        let read = |raw: Bytes| answer::model_of_vectors(&raw).map(|model| (raw, model));
+        let read = |raw: Bytes| {
+            let Account { model, usage } = answer::account_of_vectors(&raw)?;
+            Ok(((raw, usage), model))
+        };
         admission.complete(Surface::Embeddings, &body, call, read).await
     }
 }
@@ -150,13 +180,9 @@ impl Gateway {
     }
 
     /// A whole answer. Dropping the future cancels.
-    pub async fn complete(
-        &self,
-        request: &ChatRequest,
-        request_id: &Arc<str>,
-    ) -> Result<Answer, GatewayError> {
+    pub async fn complete(&self, request: &ChatRequest, asker: &Asker) -> Result<Answer, GatewayError> {
         let began = Instant::now();
-        let asked = self.first_of(request.target(), Needs::of(&request.needs), request_id, Words(request));
+        let asked = self.first_of(request.target(), Needs::of(&request.needs), asker, Words(request));
         let (Read { text, role, facts, raw }, served) = asked.await?;
         Ok(Answer { served, latency: began.elapsed(), text, role, facts, raw })
     }
@@ -165,34 +191,28 @@ impl Gateway {
     pub async fn complete_raw(
         &self,
         request: &ChatRequest,
-        request_id: &Arc<str>,
+        asker: &Asker,
     ) -> Result<RawAnswer, GatewayError> {
-        let asked = self.first_of(request.target(), Needs::of(&request.needs), request_id, Whole(request));
-        let (raw, served) = asked.await?;
-        Ok(RawAnswer { served, raw })
+        let asked = self.first_of(request.target(), Needs::of(&request.needs), asker, Whole(request));
+        let ((raw, usage), served) = asked.await?;
+        Ok(RawAnswer { served, raw, usage })
     }
 
     /// Vectors. Dropping the future cancels.
-    pub async fn embed(
-        &self,
-        request: &EmbedRequest,
-        request_id: &Arc<str>,
-    ) -> Result<RawAnswer, GatewayError> {
-        let target = Target { model: request.model.as_deref(), ..Target::default() };
+    pub async fn embed(&self, request: &EmbedRequest, asker: &Asker) -> Result<RawAnswer, GatewayError> {
         let needs = Needs::of(&EmbedRequest::NEEDS);
-        let asked = self.first_of(target, needs, request_id, Vectors(request));
-        let (raw, served) = asked.await?;
-        Ok(RawAnswer { served, raw })
+        let asked = self.first_of(request.target(), needs, asker, Vectors(request));
+        let ((raw, usage), served) = asked.await?;
+        Ok(RawAnswer { served, raw, usage })
     }
 
     /// An answer that has begun. Dropping the future, or the answer, cancels.
     pub async fn stream(
         &self,
         request: &ChatRequest,
-        request_id: &Arc<str>,
+        asker: &Asker,
     ) -> Result<CommittedAnswer, GatewayError> {
-        let asked =
-            self.first_of(request.target(), Needs::of(&request.needs), request_id, Beginning(request));
+        let asked = self.first_of(request.target(), Needs::of(&request.needs), asker, Beginning(request));
         let (begun, served) = asked.await?;
         Ok(begun.of(served))
     }
@@ -202,16 +222,23 @@ impl Gateway {
         &self,
         target: Target<'_>,
         needs: Needs<'_>,
-        request_id: &Arc<str>,
+        asker: &Asker,
         operation: A,
     ) -> Result<(A::Answer, Served), GatewayError> {
         let began = Instant::now();
-        let call = CallContext { http: self.http.clone(), request_id: Arc::clone(request_id) };
+        let call = CallContext { http: self.http.clone(), request_id: Arc::clone(&asker.request_id) };
         let mut attempts = {
             // The snapshot is let go at once: the candidates keep alive what they need.
             let snapshot = self.registry.snapshot();
             let queue = select(&snapshot, target)?;
-            Attempts::new(call, needs, queue, self.dice.clone(), &snapshot.rules.routing, began)
+            Attempts::new(
+                call,
+                needs.within(asker.permits()),
+                queue,
+                self.dice.clone(),
+                &snapshot.rules.routing,
+                began,
+            )
         };
         while let Some((tried, admission)) = attempts.next().await {
             let asked = operation.ask(&tried.candidate, admission, &attempts.call);
@@ -228,12 +255,6 @@ impl Gateway {
             }
         }
         Err(attempts.exhausted())
-    }
-}
-
-impl ChatRequest {
-    fn target(&self) -> Target<'_> {
-        Target { provider: self.provider.as_deref(), model: self.model.as_deref(), strategy: self.strategy }
     }
 }
 

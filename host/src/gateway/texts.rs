@@ -1,22 +1,22 @@
 //! Texts that are gone on with: by those who have an endpoint for it as asked, by all others as chat.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use patchbay_plugin_api::ProviderError;
 
-use super::answer::{self, RawAnswer};
+use super::answer::{self, Account, RawAnswer};
+use super::asker::Asker;
 use super::request::{BeyondChat, TextRequest};
-use super::select::{Candidate, Needs, Target};
+use super::select::{Candidate, Needs};
 use super::serve::{Answered, Ask, Gateway, GatewayError};
 use super::stream::{Begun, CommittedAnswer};
+use super::usage::Usage;
 use crate::providers::{Admission, CallContext, Members, Surface};
 
 /// A whole answer, and whose shape it has.
 struct WholeText<'r>(&'r TextRequest);
 
 impl Ask for WholeText<'_> {
-    type Answer = (Bytes, Surface);
+    type Answer = (Bytes, Option<Usage>, Surface);
 
     async fn ask(
         &self,
@@ -30,8 +30,8 @@ impl Ask for WholeText<'_> {
                 // It is read to be translated, so there must be something to read.
                 answer::words_of(&raw)?;
             }
-            let model = answer::model_of_choices(&raw)?;
-            Ok(((raw, surface), model))
+            let Account { model, usage } = answer::account_of_choices(&raw)?;
+            Ok(((raw, usage, surface), model))
         };
         admission.complete(surface, &body, call, read).await
     }
@@ -70,31 +70,27 @@ impl Gateway {
     pub async fn complete_text(
         &self,
         request: &TextRequest,
-        request_id: &Arc<str>,
+        asker: &Asker,
     ) -> Result<(RawAnswer, Surface), GatewayError> {
-        let asked = self.first_of(request.target(), request.needs(), request_id, WholeText(request));
-        let ((raw, surface), served) = asked.await?;
-        Ok((RawAnswer { served, raw }, surface))
+        let asked = self.first_of(request.target(), request.needs(), asker, WholeText(request));
+        let ((raw, usage, surface), served) = asked.await?;
+        Ok((RawAnswer { served, raw, usage }, surface))
     }
 
     /// An answer that has begun, and the shape of its chunks. Dropping the future, or the answer, cancels.
     pub async fn stream_text(
         &self,
         request: &TextRequest,
-        request_id: &Arc<str>,
+        asker: &Asker,
     ) -> Result<(CommittedAnswer, Surface), GatewayError> {
-        let asked = self.first_of(request.target(), request.needs(), request_id, BeginningOfText(request));
+        let asked = self.first_of(request.target(), request.needs(), asker, BeginningOfText(request));
         let ((begun, surface), served) = asked.await?;
         Ok((begun.of(served), surface))
     }
 }
 
 impl TextRequest {
-    fn target(&self) -> Target<'_> {
-        Target { model: self.model.as_deref(), ..Target::default() }
-    }
-
     fn needs(&self) -> Needs<'static> {
-        Needs { features: &Self::NEEDS, beyond_chat: self.beyond_chat() }
+        Needs { beyond_chat: self.beyond_chat(), ..Needs::of(&Self::NEEDS) }
     }
 }

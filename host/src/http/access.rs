@@ -6,6 +6,8 @@
 //! may change anything, whoever's browser it runs in.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -20,7 +22,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::connection::Connection;
 use super::error::ApiError;
+use super::recipient::LetInBy;
 use super::state::AppState;
+use crate::access::{KeyBook, Scope, Unrecognised, VirtualKey};
 use crate::config::ServerSettings;
 
 /// The settings would let strangers in.
@@ -54,55 +58,75 @@ pub(super) struct Access {
     /// Of the admin token. Comparing digests takes the same time however much of a guess is right.
     token: Option<[u8; 32]>,
     origins: Vec<String>,
+    keys: Arc<KeyBook>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Token {
-    None,
-    Wrong,
-    Right,
+/// What a request shows to be let in.
+enum Shown {
+    Nothing,
+    Wrong(Unrecognised),
+    AdminToken,
+    Key(Arc<VirtualKey>),
 }
 
 impl Access {
-    pub(super) fn new(settings: &ServerSettings) -> Self {
+    pub(super) fn new(settings: &ServerSettings, keys: Arc<KeyBook>) -> Self {
         Self {
             loopback: is_loopback_name(&settings.host),
             open: settings.open,
             token: token_of(settings).map(|token| Sha256::digest(token.expose_secret()).into()),
             origins: settings.cors_origins.clone(),
+            keys,
         }
     }
 
     fn admin(&self, parts: &Parts, has_body: bool) -> Result<(), ApiError> {
         self.state_change(parts, has_body, false)?;
-        match self.token_in(&parts.headers) {
-            Token::Right => Ok(()),
-            Token::Wrong => Err(ApiError::unauthorized("The token is not the admin token")),
-            Token::None if self.token.is_some() => Err(ApiError::unauthorized(
+        match self.shown(&parts.headers) {
+            Shown::AdminToken => Ok(()),
+            Shown::Key(key) if key.is_for(Scope::Admin) => Ok(()),
+            Shown::Key(key) if key.is_for(Scope::Read) && parts.method.is_safe() => Ok(()),
+            Shown::Key(_) => Err(ApiError::forbidden(
+                "The key is not for this: it needs the scope admin, or read to look at things",
+            )),
+            Shown::Wrong(Unrecognised::Unknown) => {
+                Err(ApiError::unauthorized("The token is neither the admin token nor a key of this host"))
+            }
+            Shown::Wrong(Unrecognised::Expired) => Err(expired()),
+            Shown::Nothing if self.token.is_some() => Err(ApiError::unauthorized(
                 "This route needs the admin token: send the header `authorization: Bearer <ADMIN_TOKEN>`",
             )),
-            Token::None if self.loopback && is_local(parts) => Ok(()),
-            Token::None => Err(ApiError::forbidden(
+            Shown::Nothing if self.loopback && is_local(parts) => Ok(()),
+            Shown::Nothing => Err(ApiError::forbidden(
                 "Without an ADMIN_TOKEN this route answers only to requests of this machine, made to localhost and \
                  not forwarded",
             )),
         }
     }
 
-    fn application(&self, parts: &Parts, has_body: bool) -> Result<(), ApiError> {
+    /// Lets a request in; with the key that it shows, if it is one.
+    fn application(&self, parts: &Parts, has_body: bool) -> Result<Option<Arc<VirtualKey>>, ApiError> {
         self.state_change(parts, has_body, true)?;
-        if self.open || (self.loopback && is_local(parts)) || self.token_in(&parts.headers) == Token::Right {
-            return Ok(());
-        }
-        if self.token.is_none() {
-            return Err(ApiError::forbidden(
+        let keys_in_use = self.keys.is_in_use();
+        match self.shown(&parts.headers) {
+            Shown::AdminToken => Ok(None),
+            Shown::Key(key) if key.is_for(Scope::Chat) => Ok(Some(key)),
+            _ if self.open => Ok(None),
+            Shown::Key(_) => Err(ApiError::forbidden("The key is not for this: it needs the scope chat")),
+            Shown::Wrong(Unrecognised::Expired) => Err(expired()),
+            // Clients send some token by habit. Where nobody needs one it is no reason to refuse them.
+            _ if !keys_in_use && self.loopback && is_local(parts) => Ok(None),
+            Shown::Wrong(Unrecognised::Unknown) if keys_in_use => {
+                Err(ApiError::unauthorized("The token is no key of this host, or not any more"))
+            }
+            _ if self.token.is_none() && !keys_in_use => Err(ApiError::forbidden(
                 "This host answers only to requests of this machine, made to localhost and not forwarded; \
                  to let others in, set ADMIN_TOKEN or server.open",
-            ));
+            )),
+            _ => Err(ApiError::unauthorized(
+                "This route needs a token: send the header `authorization: Bearer <token>`",
+            )),
         }
-        Err(ApiError::unauthorized(
-            "This route needs a token: send the header `authorization: Bearer <token>`",
-        ))
     }
 
     /// What a browser can be made to send from anywhere is not taken for the user's will.
@@ -125,19 +149,30 @@ impl Access {
         Ok(())
     }
 
-    fn token_in(&self, headers: &HeaderMap) -> Token {
-        let Some(value) = headers.get(AUTHORIZATION) else { return Token::None };
+    fn shown(&self, headers: &HeaderMap) -> Shown {
+        let Some(value) = headers.get(AUTHORIZATION) else { return Shown::Nothing };
+        // Without anything to compare with, what a client sends by habit is neither right nor wrong.
+        if self.token.is_none() && !self.keys.is_in_use() {
+            return Shown::Nothing;
+        }
         let token = value
             .as_bytes()
             .split_at_checked(7)
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-        let Some(((_, token), expected)) = token.zip(self.token) else {
-            // Without a token to compare with, what a client sends by habit is neither right nor wrong.
-            return if self.token.is_some() { Token::Wrong } else { Token::None };
-        };
-        let given: [u8; 32] = Sha256::digest(token.trim_ascii()).into();
-        if given == expected { Token::Right } else { Token::Wrong }
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
+            .map(|(_, token)| token.trim_ascii());
+        let Some(token) = token else { return Shown::Wrong(Unrecognised::Unknown) };
+        if self.token.is_some_and(|expected| <[u8; 32]>::from(Sha256::digest(token)) == expected) {
+            return Shown::AdminToken;
+        }
+        match self.keys.recognise(token, SystemTime::now()) {
+            Ok(key) => Shown::Key(key),
+            Err(why) => Shown::Wrong(why),
+        }
     }
+}
+
+fn expired() -> ApiError {
+    ApiError::unauthorized("The key has expired: ask for a new one")
 }
 
 /// The layer in front of application routes.
@@ -146,8 +181,10 @@ pub(super) async fn application(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
-    state.access.application(&parts, !body.is_end_stream())?;
+    let (mut parts, body) = request.into_parts();
+    if let Some(key) = state.access.application(&parts, !body.is_end_stream())? {
+        parts.extensions.insert(LetInBy(key));
+    }
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -14,10 +14,10 @@ use serde_json::value::RawValue;
 use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
 use super::frames::{Form, Frames};
-use super::layers::RequestId;
-use super::recipient::Recipient;
+use super::recipient::{AskedBy, Recipient};
 use super::state::AppState;
-use crate::gateway::{Answer, ChatRequest, CommittedAnswer, Served, Usage};
+use crate::gateway::{Answer, Asker, ChatRequest, CommittedAnswer, Served, Usage};
+use crate::providers::Cost;
 
 /// The answer as it is generated.
 pub(super) async fn stream(
@@ -29,7 +29,7 @@ pub(super) async fn stream(
     let request = ChatRequest::parse(&body)?;
     drop(body);
     let form = if wants_events(&headers) { Form::Events } else { Form::Text };
-    let answer = state.gateway.stream(&request, &recipient.request_id).await?;
+    let answer = state.gateway.stream(&request, &recipient.asker).await?;
     streamed(answer, form, recipient).await
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn streamed(
     recipient: Recipient,
 ) -> Result<Response, ApiError> {
     let names = used(&answer.served);
-    let Recipient { request_id, connection, version, keep_alive } = recipient;
+    let Recipient { asker: Asker { request_id, .. }, connection, version, keep_alive } = recipient;
     let frames = Frames::new(answer, form, request_id, keep_alive);
     let body = if version < Version::HTTP_11 {
         // Without chunks, the end of the connection is the end of the answer: a cut one would look whole.
@@ -59,14 +59,16 @@ pub(super) async fn streamed(
 /// The whole answer, with all that is known of it.
 pub(super) async fn complete(
     State(state): State<AppState>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
+    AskedBy(asker): AskedBy,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let request = ChatRequest::parse(&body)?;
-    let answer = state.gateway.complete(&request, &request_id).await?;
+    let answer = state.gateway.complete(&request, &asker).await?;
     let names = used(&answer.served);
-    let mut response = Json(Completed::of(&answer, request.include_raw)).into_response();
+    let cost = answer.facts.usage.and_then(|usage| answer.served.cost(&usage));
+    let mut response = Json(Completed::of(&answer, cost, request.include_raw)).into_response();
     response.headers_mut().extend(names);
+    put_cost(response.headers_mut(), cost);
     Ok(response)
 }
 
@@ -78,7 +80,7 @@ struct Completed<'a> {
     model: &'a str,
     usage: Option<Usage>,
     finish_reason: Option<&'a str>,
-    cost_usd: Option<f64>,
+    cost_usd: Option<Cost>,
     latency_ms: u64,
     metadata: Metadata<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +94,7 @@ struct Metadata<'a> {
 }
 
 impl<'a> Completed<'a> {
-    fn of(answer: &'a Answer, include_raw: bool) -> Self {
+    fn of(answer: &'a Answer, cost_usd: Option<Cost>, include_raw: bool) -> Self {
         let facts = &answer.facts;
         Self {
             response: &answer.text,
@@ -101,7 +103,7 @@ impl<'a> Completed<'a> {
             model: &answer.served.model,
             usage: facts.usage,
             finish_reason: facts.finish_reason.as_deref(),
-            cost_usd: None,
+            cost_usd,
             latency_ms: answer.latency.as_millis().try_into().unwrap_or(u64::MAX),
             metadata: Metadata { response_id: facts.id.as_deref(), created: facts.created.and_then(created) },
             raw: include_raw.then(|| serde_json::from_slice(&answer.raw).ok()).flatten(),
@@ -120,6 +122,13 @@ fn wants_events(headers: &HeaderMap) -> bool {
     accepted.flat_map(|value| value.split(',')).any(|kind| {
         kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
     })
+}
+
+/// What a whole answer cost, where that is known. Of a stream it is only known when the headers are long gone.
+pub(super) fn put_cost(headers: &mut HeaderMap, cost: Option<Cost>) {
+    if let Some(value) = cost.and_then(|cost| HeaderValue::try_from(cost.to_string()).ok()) {
+        headers.insert("x-patchbay-cost-usd", value);
+    }
 }
 
 /// Who answered and why, in headers. A name that cannot stand in a header is left out rather than failing the answer.

@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::stall::Stalling;
 use super::texts;
 use crate::gateway::{CommittedAnswer, Usage, text_of};
-use crate::providers::{Alarm, Chunk};
+use crate::providers::{Alarm, Chunk, Cost};
 
 /// A client that takes longer to read what it was sent is not told the rest of it.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
@@ -184,7 +184,7 @@ impl Frames {
             model: &'a str,
             usage: Option<Usage>,
             finish_reason: Option<&'a str>,
-            cost_usd: Option<f64>,
+            cost_usd: Option<Cost>,
         }
         self.ended = true;
         let facts = self.answer.facts();
@@ -194,7 +194,7 @@ impl Frames {
             model: facts.model.as_deref().unwrap_or(&self.answer.served.model),
             usage: facts.usage,
             finish_reason: facts.finish_reason.as_deref(),
-            cost_usd: None,
+            cost_usd: facts.usage.and_then(|usage| self.answer.served.cost(&usage)),
         };
         put_event(&mut out, "done", &serde_json::to_vec(&done).unwrap_or_default());
         out.freeze()

@@ -17,8 +17,11 @@ mod recipient;
 mod stall;
 // The handlers, by audience.
 mod chat;
+mod cost;
+mod credentials;
 mod edit;
 mod health;
+mod keys;
 mod models;
 mod openai;
 mod plugins;
@@ -31,7 +34,7 @@ pub use state::{AppState, Readiness};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 /// Everything the host answers over HTTP. What is the same for every request is done around it, by `layers::answer`.
 pub fn router(state: AppState) -> Router {
@@ -44,6 +47,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/embeddings", post(openai::embeddings))
         .route("/v1/models", get(openai::models))
         .route("/v1/models/{*id}", get(openai::model))
+        .route("/api/cost/estimate", post(cost::estimate))
         .route("/api/health", get(health::overview))
         .route("/api/providers", get(providers::list))
         .route_layer(from_fn_with_state(state.clone(), access::application));
@@ -56,6 +60,9 @@ pub fn router(state: AppState) -> Router {
         .route("/api/providers/{name}/models", get(models::list))
         .route("/api/providers/{name}/models/sync", post(models::sync))
         .route("/api/providers/{name}/health", post(providers::check))
+        .route("/api/providers/{name}/credentials/validate", post(credentials::validate))
+        .route("/api/keys", get(keys::list).post(keys::create))
+        .route("/api/keys/{id}", delete(keys::revoke))
         .route("/api/plugins", get(plugins::list))
         .route("/api/plugins/{id}", get(plugins::one))
         .route("/api/plugins/{id}/reload", post(plugins::reload))

@@ -2,18 +2,17 @@
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use super::body::WholeBody;
-use super::chat::{streamed, used};
+use super::chat::{put_cost, streamed, used};
 use super::error::{ApiError, not_found};
 use super::frames::Form;
-use super::layers::RequestId;
-use super::recipient::Recipient;
+use super::recipient::{AskedBy, Recipient};
 use super::state::AppState;
 use crate::gateway::{ChatRequest, EmbedRequest, ListedModel, RawAnswer, find_model, list_models};
 
@@ -26,9 +25,9 @@ pub(super) async fn chat(
     let request = ChatRequest::parse_openai(&body)?;
     drop(body);
     if !request.stream {
-        return Ok(whole(state.gateway.complete_raw(&request, &recipient.request_id).await?));
+        return Ok(whole(state.gateway.complete_raw(&request, &recipient.asker).await?));
     }
-    let answer = state.gateway.stream(&request, &recipient.request_id).await?;
+    let answer = state.gateway.stream(&request, &recipient.asker).await?;
     let form = Form::Chunks { usage: request.include_usage };
     streamed(answer, form, recipient).await
 }
@@ -36,33 +35,36 @@ pub(super) async fn chat(
 /// Vectors.
 pub(super) async fn embeddings(
     State(state): State<AppState>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
+    AskedBy(asker): AskedBy,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let request = EmbedRequest::parse(&body)?;
-    Ok(whole(state.gateway.embed(&request, &request_id).await?))
+    Ok(whole(state.gateway.embed(&request, &asker).await?))
 }
 
 /// All names that requests may have in `model`.
-pub(super) async fn models(State(state): State<AppState>) -> Response {
-    let listed = list_models(&state.registry.snapshot());
+pub(super) async fn models(State(state): State<AppState>, AskedBy(asker): AskedBy) -> Response {
+    let listed = list_models(&state.registry.snapshot(), asker.permits());
     Json(List { object: "list", data: listed.iter().map(Model::of).collect() }).into_response()
 }
 
 /// One of them. Its name may have slashes in it.
 pub(super) async fn model(
     State(state): State<AppState>,
+    AskedBy(asker): AskedBy,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     // What is no text names nothing.
     let Ok(Path(id)) = path else { return Err(not_found().await) };
-    let listed = find_model(&state.registry.snapshot(), &id)?;
+    let listed = find_model(&state.registry.snapshot(), &id, asker.permits())?;
     Ok(Json(Model::of(&listed)).into_response())
 }
 
 pub(super) fn whole(answer: RawAnswer) -> Response {
     let names = used(&answer.served);
+    let cost = answer.usage.and_then(|usage| answer.served.cost(&usage));
     let mut response = Response::new(answer.raw.into());
+    put_cost(response.headers_mut(), cost);
     response.headers_mut().extend(names);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

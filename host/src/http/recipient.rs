@@ -1,4 +1,4 @@
-//! Whoever gets the answer, and what sending it to them takes.
+//! Whoever asks and gets the answer, and what sending it to them takes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,36 @@ use super::connection::Connection;
 use super::error::ApiError;
 use super::layers::RequestId;
 use super::state::AppState;
+use crate::access::VirtualKey;
+use crate::gateway::Asker;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Recipient {
-    pub(super) request_id: Arc<str>,
+    pub(super) asker: Asker,
     pub(super) connection: Connection,
     pub(super) version: Version,
     /// A stream says that it lives when nothing came for so long.
     pub(super) keep_alive: Duration,
+}
+
+/// The virtual key that a request was let in with. Comes as an extension with those that had one.
+#[derive(Clone, Debug)]
+pub(super) struct LetInBy(pub(super) Arc<VirtualKey>);
+
+/// Whoever asks.
+#[derive(Debug)]
+pub(super) struct AskedBy(pub(super) Asker);
+
+impl FromRequestParts<AppState> for AskedBy {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &AppState) -> Result<Self, ApiError> {
+        // The layers give it to every request.
+        let RequestId(request_id) = parts.extensions.get().cloned().ok_or_else(ApiError::internal)?;
+        let key = parts.extensions.get::<LetInBy>().map(|LetInBy(key)| Arc::clone(key));
+        Ok(Self(Asker { request_id, key }))
+    }
 }
 
 impl FromRequestParts<AppState> for Recipient {
@@ -28,9 +49,8 @@ impl FromRequestParts<AppState> for Recipient {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         // The listener and the layers give both to every request.
         let missing = |_| ApiError::internal();
-        let Extension(RequestId(request_id)) =
-            Extension::from_request_parts(parts, state).await.map_err(missing)?;
+        let AskedBy(asker) = AskedBy::from_request_parts(parts, state).await?;
         let Extension(connection) = Extension::from_request_parts(parts, state).await.map_err(missing)?;
-        Ok(Self { request_id, connection, version: parts.version, keep_alive: state.keep_alive })
+        Ok(Self { asker, connection, version: parts.version, keep_alive: state.keep_alive })
     }
 }

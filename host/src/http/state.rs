@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::access::Access;
+use crate::access::KeyBook;
 use crate::config::ServerSettings;
 use crate::gateway::Gateway;
 use crate::plugins::Manager;
@@ -21,6 +22,7 @@ pub struct Shared {
     pub(super) gateway: Gateway,
     pub(super) registry: Arc<Registry>,
     pub(super) manager: Manager,
+    pub(super) keys: Arc<KeyBook>,
     pub(super) access: Access,
     pub(super) max_body_bytes: usize,
     pub(super) keep_alive: Duration,
@@ -35,13 +37,15 @@ impl AppState {
         registry: Arc<Registry>,
         http: HttpClient,
         manager: Manager,
+        keys: Arc<KeyBook>,
         readiness: Readiness,
     ) -> Self {
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,
             manager,
-            access: Access::new(settings),
+            access: Access::new(settings, Arc::clone(&keys)),
+            keys,
             max_body_bytes: settings.max_body_bytes,
             keep_alive: settings.keep_alive,
             readiness,

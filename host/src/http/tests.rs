@@ -55,7 +55,14 @@ impl Host {
         };
         let readiness = Readiness::default();
         let http = HttpClient::default();
-        let state = AppState::new(&settings, registry, http, Manager::detached(), readiness.clone());
+        let state = AppState::new(
+            &settings,
+            registry,
+            http,
+            Manager::detached(),
+            crate::access::testing::book(Vec::new()),
+            readiness.clone(),
+        );
         let server = Server::bind(("127.0.0.1", 0)).await.unwrap();
         let address = server.local_addr().unwrap();
         let shutdown = CancellationToken::new();

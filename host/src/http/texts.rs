@@ -28,14 +28,14 @@ pub(super) async fn complete(
     let request = TextRequest::parse(&body)?;
     drop(body);
     if !request.stream {
-        let (mut answer, surface) = state.gateway.complete_text(&request, &recipient.request_id).await?;
+        let (mut answer, surface) = state.gateway.complete_text(&request, &recipient.asker).await?;
         if surface == Surface::Chat {
             let name = answer.served.provider.name();
             answer.raw = of_chat(&answer.raw).map_err(|error| ApiError::of_provider(name, &error))?;
         }
         return Ok(whole(answer));
     }
-    let (answer, surface) = state.gateway.stream_text(&request, &recipient.request_id).await?;
+    let (answer, surface) = state.gateway.stream_text(&request, &recipient.asker).await?;
     let usage = request.include_usage;
     let form = if surface == Surface::Chat { Form::Texts { usage } } else { Form::Chunks { usage } };
     streamed(answer, form, recipient).await

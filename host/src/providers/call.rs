@@ -168,8 +168,18 @@ impl Provider {
         operation: Operation,
         request_id: &str,
     ) -> Result<Bytes, ProviderError> {
+        self.ask_plugin_with(self.keys.usable(Instant::now()), operation, request_id).await
+    }
+
+    /// The same with one of its keys.
+    pub(super) async fn ask_plugin_with(
+        &self,
+        place: usize,
+        operation: Operation,
+        request_id: &str,
+    ) -> Result<Bytes, ProviderError> {
         let lease = self.instance.lease();
-        let key = self.keys.key(self.keys.usable(Instant::now()));
+        let key = self.keys.key(place);
         tokio::select! {
             biased;
             answer = self.instance.ask(operation, Bytes::new(), request_id, key) => answer,
@@ -179,10 +189,15 @@ impl Provider {
 
     /// An error of a plugin, whose author may have forgotten what must not be in it.
     pub(super) fn cleaned(&self, mut error: ProviderError) -> ProviderError {
-        error.message = redact::clean(&error.message, &self.settings.keys);
+        error.message = self.cleaned_text(&error.message);
         error.detail = error.detail.map(|detail| redact::clean(&detail, &self.settings.keys));
         redact::clean_words(&mut error, &self.settings.keys);
         error
+    }
+
+    /// Words of a plugin that may repeat what they are about.
+    pub(super) fn cleaned_text(&self, text: &str) -> String {
+        redact::clean(text, &self.settings.keys)
     }
 }
 

@@ -140,6 +140,14 @@ impl KeyRing {
         }
     }
 
+    /// Takes note that a key which may have been refused is accepted now.
+    pub(super) fn accepted(&self, place: usize, now: Instant) {
+        let mut state = self.lock();
+        if state.rest(place, now).is_some_and(|rest| rest.refused) {
+            state.places[place].rest = None;
+        }
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.keys.len()

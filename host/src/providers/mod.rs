@@ -7,6 +7,7 @@ mod registry;
 mod breaker;
 mod budget;
 mod condition;
+mod cost;
 mod keys;
 mod latency;
 mod provider;
@@ -18,6 +19,8 @@ mod catalogue;
 mod call;
 // Asking how it is, when nobody asks it anything else.
 mod health;
+// Asking whether it accepts its keys.
+mod credentials;
 // The answer, on its way.
 mod alarm;
 mod answer;
@@ -36,6 +39,8 @@ pub use call::{CallContext, Surface};
 pub use catalogue::{Catalogue, Difference, ModelList, Shelf, Statistics, keep_listed};
 pub use chunk::Chunk;
 pub use condition::Condition;
+pub use cost::{Cost, Tokens};
+pub use credentials::Verdict;
 pub use health::{Checked, keep_checking};
 pub use keys::KeyRing;
 pub use members::Members;

@@ -254,5 +254,12 @@ fn usage(asked: &Value) -> Value {
     if model(asked) == "thinks" {
         usage["completion_tokens_details"] = json!({ "reasoning_tokens": 2 });
     }
+    if model(asked) == "remembers" {
+        usage = json!({
+            "prompt_tokens": 1234, "completion_tokens": 567, "total_tokens": 1801,
+            "prompt_tokens_details": { "cached_tokens": 1000, "cache_write_tokens": 200 },
+            "completion_tokens_details": { "reasoning_tokens": 500 },
+        });
+    }
     usage
 }

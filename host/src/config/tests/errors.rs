@@ -124,7 +124,7 @@ fn values_of_the_wrong_kind() {
     file(
         r#"{"routing": {"default_strategy": "fastest"}}"#,
         &[
-            "plugin_config.json: /routing/default_strategy: \"default_strategy\" is \"fastest\", not \"priority_first\", \"round_robin\", \"weighted\", \"least_latency\": write one of them, such as \"priority_first\"",
+            "plugin_config.json: /routing/default_strategy: \"default_strategy\" is \"fastest\", not \"priority_first\", \"round_robin\", \"weighted\", \"least_latency\", \"lowest_cost\": write one of them, such as \"priority_first\"",
         ],
     );
     file(

@@ -87,7 +87,7 @@ fn what_is_wrong_is_said() {
         (r#""include_raw":"yes""#, "include_raw must be true or false"),
         (
             r#""strategy":"dice""#,
-            "strategy \"dice\" is not known; known: priority_first, round_robin, weighted, least_latency",
+            "strategy \"dice\" is not known; known: priority_first, round_robin, weighted, least_latency, lowest_cost",
         ),
     ] {
         assert_eq!(with(members).unwrap_err().to_string(), expected, "{members}");

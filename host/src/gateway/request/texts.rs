@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::{RequestError, flag, include_usage, model, with_model};
+use crate::gateway::select::Target;
 use crate::plugins::Feature;
 use crate::providers::{Members, Surface};
 
@@ -54,6 +55,11 @@ impl TextRequest {
     /// What keeps it from whoever has chat only.
     pub fn beyond_chat(&self) -> Option<BeyondChat> {
         self.prompt.as_ref().err().copied()
+    }
+
+    /// Whom it asks for.
+    pub(in crate::gateway) fn target(&self) -> Target<'_> {
+        Target { model: self.model.as_deref(), body: Some(&self.members), ..Target::default() }
     }
 
     /// The body for one provider, with its model: as it came, or said in chat.

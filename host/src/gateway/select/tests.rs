@@ -1,6 +1,7 @@
 use patchbay_plugin_api::{ErrorKind, Model, ProviderError};
 
 use super::*;
+use crate::config::ProviderSettings;
 use crate::plugins::Features;
 use crate::providers::Rules;
 use crate::testing;
@@ -61,7 +62,7 @@ fn what_chat_cannot_say_is_for_those_who_complete_texts() {
     let snapshot = testing::snapshot(vec![with_texts("chat", 1, false), with_texts("texts", 2, true)]);
     let beyond = BeyondChat { name: "echo", problem: "must be false" };
     for (beyond_chat, expected) in [(None, "chat"), (Some(beyond), "texts")] {
-        let needs = Needs { features: &[Feature::ChatCompletion], beyond_chat };
+        let needs = Needs { beyond_chat, ..Needs::of(&[Feature::ChatCompletion]) };
         let mut queue = select(&snapshot, Target::default()).unwrap();
         let asked = loop {
             match queue.next(needs, Instant::now(), &mut || 0).unwrap() {
@@ -79,7 +80,7 @@ fn what_chat_cannot_say_is_for_those_who_complete_texts() {
 
 fn target<'a>(provider: &'a str, model: &'a str) -> Target<'a> {
     let some = |text| Some(text).filter(|text: &&str| !text.is_empty());
-    Target { provider: some(provider), model: some(model), strategy: None }
+    Target { provider: some(provider), model: some(model), strategy: None, body: None }
 }
 
 fn names(
@@ -203,7 +204,7 @@ fn three(weights: [u32; 3]) -> Vec<Arc<Provider>> {
 }
 
 fn by(strategy: Strategy) -> Target<'static> {
-    Target { provider: None, model: Some("m"), strategy: Some(strategy) }
+    Target { provider: None, model: Some("m"), strategy: Some(strategy), body: None }
 }
 
 /// The first letters of those to be asked.
@@ -251,6 +252,32 @@ fn the_quicker_of_two_is_asked() {
     let busy: Vec<_> = (0..9).map(|_| providers[1].admit(Instant::now()).unwrap()).collect();
     assert_eq!(asked(&all, Strategy::LeastLatency, &[0, 0, 0, 0]), "acb");
     drop(busy);
+}
+
+#[test]
+fn whoever_is_cheapest_for_this_request_is_asked() {
+    let provider = |(name, pricing): (&str, serde_json::Value)| {
+        let settings = testing::settings(name);
+        let pricing = testing::pricing(&serde_json::json!({ "m": pricing }));
+        let models = vec!["m".to_owned()];
+        testing::provider(ProviderSettings { pricing, models, ..settings }, None)
+    };
+    let prices = [
+        // Dear to read and cheap to write, the other way round, unknown, and for nothing.
+        ("a", serde_json::json!({"prompt": 10, "completion": 1})),
+        ("b", serde_json::json!({"prompt": 1, "completion": 10})),
+        ("c", serde_json::json!({})),
+        ("d", serde_json::json!({"prompt": 0, "completion": 0})),
+    ];
+    let all = testing::snapshot(prices.into_iter().map(provider).collect());
+    let short = r#"{"messages":[{"content":"hi"}],"max_tokens":500}"#.to_owned();
+    let long = format!(r#"{{"messages":[{{"content":"{}"}}],"max_tokens":10}}"#, "word ".repeat(500));
+    for (body, expected) in [(short, "dabc"), (long, "dbac")] {
+        let body = Members::parse(&body.into()).unwrap();
+        let target = Target { body: Some(&body), ..by(Strategy::LowestCost) };
+        let (names, _) = outcome(&all, target, &[], &[]).unwrap();
+        assert_eq!(names.iter().map(|name| &name[..1]).collect::<String>(), expected);
+    }
 }
 
 #[test]

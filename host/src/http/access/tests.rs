@@ -34,13 +34,66 @@ fn parts(method: &str, lines: &[&str]) -> Parts {
 
 /// The statuses for application and admin routes; 200 for those let through.
 fn statuses(settings: &ServerSettings, method: &str, lines: &[&str]) -> (u16, u16) {
+    statuses_with(settings, Vec::new(), method, lines)
+}
+
+/// The same where there are keys.
+fn statuses_with(
+    settings: &ServerSettings,
+    keys: Vec<(&str, VirtualKey)>,
+    method: &str,
+    lines: &[&str],
+) -> (u16, u16) {
     use axum::response::IntoResponse as _;
-    let access = Access::new(settings);
+    let access = Access::new(settings, crate::access::testing::book(keys));
     let parts = parts(method, lines);
     let status = |outcome: Result<(), ApiError>| {
         outcome.map_or_else(|e| e.into_response().status().as_u16(), |()| 200)
     };
-    (status(access.application(&parts, false)), status(access.admin(&parts, false)))
+    (status(access.application(&parts, false).map(|_| ())), status(access.admin(&parts, false)))
+}
+
+#[test]
+fn where_keys_were_given_out_applications_need_one() {
+    let key = |id: &str, scope| VirtualKey { scopes: vec![scope], ..crate::access::testing::key(id, b"") };
+    let keys = || {
+        let over = VirtualKey { expires_at: Some(1), ..key("over", Scope::Admin) };
+        vec![
+            ("pb-chat", key("chat", Scope::Chat)),
+            ("pb-read", key("read", Scope::Read)),
+            ("pb-admin", key("admin", Scope::Admin)),
+            ("pb-over", over),
+        ]
+    };
+    let of = |settings: &ServerSettings, method: &str, token: &str| {
+        let line = format!("authorization: Bearer {token}");
+        let lines: &[&str] =
+            if token.is_empty() { &["host: localhost"] } else { &["host: localhost", &line] };
+        statuses_with(settings, keys(), method, lines)
+    };
+    let local = settings("127.0.0.1", None, false);
+    let tokened = settings("127.0.0.1", Some("secret"), false);
+    let open = settings("127.0.0.1", None, true);
+    for (settings, method, token, expected) in [
+        // Whoever gives out keys on this machine is still let in to give out more.
+        (&local, "GET", "", (401, 200)),
+        (&local, "POST", "", (401, 200)),
+        (&local, "POST", "pb-chat", (200, 403)),
+        (&local, "GET", "pb-read", (403, 200)),
+        (&local, "POST", "pb-read", (403, 403)),
+        (&local, "POST", "pb-admin", (200, 200)),
+        (&local, "POST", "pb-over", (401, 401)),
+        (&local, "POST", "pb-guess", (401, 401)),
+        (&tokened, "GET", "", (401, 401)),
+        (&tokened, "POST", "secret", (200, 200)),
+        (&tokened, "POST", "pb-chat", (200, 403)),
+        (&tokened, "POST", "pb-guess", (401, 401)),
+        (&open, "POST", "", (200, 200)),
+        (&open, "POST", "pb-guess", (200, 401)),
+        (&open, "POST", "pb-chat", (200, 403)),
+    ] {
+        assert_eq!(of(settings, method, token), expected, "{method} {token:?}, open {}", settings.open);
+    }
 }
 
 #[test]
@@ -112,7 +165,7 @@ fn foreign_pages_change_nothing() {
 
 #[test]
 fn bodies_are_json() {
-    let access = Access::new(&settings("127.0.0.1", None, false));
+    let access = Access::new(&settings("127.0.0.1", None, false), crate::access::testing::book(Vec::new()));
     for (content_type, ok) in [
         ("content-type: application/json", true),
         ("content-type: Application/JSON; charset=utf-8", true),

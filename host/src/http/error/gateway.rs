@@ -54,6 +54,9 @@ impl From<SelectError> for ApiError {
                     let error = Self::new(StatusCode::BAD_REQUEST, INVALID_FIELD.0, INVALID_FIELD.1, details);
                     return Self { param: Some(name.into()), ..error };
                 }
+                if passed.iter().any(Passed::is_not_permitted) && !passed.iter().any(Passed::is_for_now) {
+                    return Self::new(StatusCode::FORBIDDEN, "not_permitted", "Not allowed", details);
+                }
                 // What they would say if they were asked again.
                 let all_say = |what: fn(&Passed) -> bool| {
                     let mut askable = passed.iter().filter(|passed| passed.is_for_now()).peekable();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use patchbay_plugin_api::{Model, ProviderError};
+use patchbay_plugin_api::{Model, Pricing, ProviderError};
 use secrecy::SecretString;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -123,7 +123,11 @@ fn tidy(mut model: Model) -> Model {
     model.name = model.name.and_then(|name| cut(&name, NAME_CHARS));
     model.owner = model.owner.and_then(|owner| cut(&owner, NAME_CHARS));
     model.context_length = model.context_length.filter(|tokens| *tokens > 0);
-    model.pricing = model.pricing.filter(|pricing| pricing.prompt >= 0.0 && pricing.completion >= 0.0);
+    model.pricing = model.pricing.filter(|pricing| {
+        let Pricing { prompt, cached_prompt, cache_write, completion, reasoning } = *pricing;
+        let prices = [Some(prompt), cached_prompt, cache_write, Some(completion), reasoning];
+        prices.into_iter().flatten().all(|price| price >= 0.0)
+    });
     // What a type says need not be said again; here it is, so that one list has all that a model can do.
     let implied = match model.kind.as_str() {
         "chat" => Some(Feature::ChatCompletion),

@@ -37,7 +37,11 @@ impl Vendor for DeepInfra {
     fn model(mut model: Model, listed: &Value) -> Option<Model> {
         let metadata = &listed["metadata"];
         model.context_length = metadata["context_length"].as_u64().filter(|length| *length > 0);
-        model.pricing = Pricing::read(&metadata["pricing"], "input_tokens", "output_tokens", 1e6);
+        let prices = &metadata["pricing"];
+        model.pricing = Pricing::read(prices, "input_tokens", "output_tokens", 1e6).map(|pricing| Pricing {
+            cached_prompt: Pricing::read_one(prices, "cache_read_tokens", 1e6),
+            ..pricing
+        });
         let tags = metadata["tags"].as_array().into_iter().flatten().filter_map(Value::as_str);
         Some(model.with_capabilities(tags.filter_map(|tag| match tag {
             "vision" => Some("vision"),

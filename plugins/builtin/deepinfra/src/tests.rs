@@ -37,7 +37,7 @@ fn the_bound_of_tokens_has_its_older_name() {
 fn the_list_of_models_is_read() {
     let expected = json!({"listed": [
         {"id": "maker/large", "type": "chat", "capabilities": ["vision", "reasoning"], "owner": "deepinfra",
-            "context_length": 131_072, "pricing": {"prompt": 0.05, "completion": 0.45}},
+            "context_length": 131_072, "pricing": {"prompt": 0.05, "cached_prompt": 0.01, "completion": 0.45}},
         {"id": "maker/vectors", "type": "chat", "capabilities": [], "owner": "deepinfra"},
     ]});
     check(&json!({}), &json!({}), &expected);

@@ -61,7 +61,13 @@ impl Vendor for OpenRouter {
         let modality = &listed["architecture"];
         let says =
             |list: &Value, word: &str| list.as_array().is_some_and(|list| list.iter().any(|x| x == word));
-        model.pricing = Pricing::read(&listed["pricing"], "prompt", "completion", 1.0);
+        let prices = &listed["pricing"];
+        // Thoughts cost what words do; its price for them says what they cost on top, which is nothing.
+        model.pricing = Pricing::read(prices, "prompt", "completion", 1.0).map(|pricing| Pricing {
+            cached_prompt: Pricing::read_one(prices, "input_cache_read", 1.0),
+            cache_write: Pricing::read_one(prices, "input_cache_write", 1.0),
+            ..pricing
+        });
         let outputs = &modality["output_modalities"];
         if let Some(other) = outputs[0].as_str().filter(|_| !says(outputs, "text")) {
             model.kind = other.trim_end_matches('s').into();

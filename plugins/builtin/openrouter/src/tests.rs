@@ -42,7 +42,8 @@ fn an_application_is_named_only_if_it_is_configured() {
 fn the_list_of_models_is_read() {
     let expected = json!({"listed": [
         {"id": "maker/large", "name": "Maker: Large", "type": "chat", "context_length": 200_000,
-            "created": 1_750_000_000, "pricing": {"prompt": 2.5, "completion": 10.0},
+            "created": 1_750_000_000,
+            "pricing": {"prompt": 2.5, "cached_prompt": 0.25, "cache_write": 3.125, "completion": 10.0},
             "capabilities": ["streaming", "function_calling", "json_output", "reasoning", "vision"]},
         {"id": "maker/free", "name": "Maker: Free", "type": "chat", "context_length": 8192,
             "created": 1_740_000_000, "pricing": {"prompt": 0.0, "completion": 0.0},

@@ -1,0 +1,311 @@
+//! All virtual keys, as requests look them up: in memory, by a hash that nobody can make who does not know the host's
+//! own secret.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::fs::OpenOptions;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use hmac::{Hmac, Mac as _};
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use sha2::Sha256;
+
+use super::key::{NewKey, Permits, VirtualKey};
+use crate::store::{Store, StoreError};
+
+/// What every key begins with, so that one that lies about is known for what it is.
+const PREFIX: &str = "pb-";
+
+/// So many random bytes cannot be guessed.
+const SECRET_BYTES: usize = 32;
+
+/// More would be a program that makes keys.
+const MOST_KEYS: usize = 10_000;
+const LONGEST_NAME: usize = 128;
+const LONGEST_LIST: usize = 1_000;
+
+/// Ten years, in seconds.
+const LONGEST_LIFE: u64 = 315_360_000;
+
+/// Why a key could not be made or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum BookError {
+    /// What was asked for is not right.
+    #[error("{0}")]
+    Refused(String),
+    /// There is no such key.
+    #[error("no key has the id {0:?}")]
+    Unknown(String),
+    /// The keeper.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system gave no random numbers.
+    #[error("the system has no random numbers: {0}")]
+    NoRandom(String),
+}
+
+/// Why a key is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unrecognised {
+    /// There is none like this, or not any more.
+    Unknown,
+    /// Its time is over.
+    Expired,
+}
+
+/// See the module.
+pub struct KeyBook {
+    /// What hashes are made with: who only has the store cannot try out guesses.
+    secret: SecretBox<[u8; SECRET_BYTES]>,
+    known: ArcSwap<HashMap<[u8; 32], Arc<VirtualKey>>>,
+    store: Arc<dyn Store>,
+}
+
+impl fmt::Debug for KeyBook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyBook").field("known", &self.known.load().len()).finish_non_exhaustive()
+    }
+}
+
+impl KeyBook {
+    /// The keys that the store has.
+    pub async fn open(store: Arc<dyn Store>, secret: [u8; SECRET_BYTES]) -> Result<Self, StoreError> {
+        let keys = store.keys().await?;
+        let known = keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect::<HashMap<_, _>>();
+        Ok(Self { secret: SecretBox::new(Box::new(secret)), known: ArcSwap::from_pointee(known), store })
+    }
+
+    /// For tests: keys that have these tokens.
+    #[cfg(test)]
+    pub(super) fn with(store: Arc<dyn Store>, keys: Vec<(&str, VirtualKey)>) -> Self {
+        let book =
+            Self { secret: SecretBox::new(Box::new([7; SECRET_BYTES])), known: ArcSwap::default(), store };
+        let hashed = |(token, key): (&str, VirtualKey)| {
+            let hash = book.hash(token.as_bytes());
+            (hash, Arc::new(VirtualKey { hash, ..key }))
+        };
+        book.known.store(Arc::new(keys.into_iter().map(hashed).collect()));
+        book
+    }
+
+    /// Whether any key was given out: then who has none is not let in.
+    pub fn is_in_use(&self) -> bool {
+        !self.known.load().is_empty()
+    }
+
+    /// All of them, the oldest first.
+    pub fn list(&self) -> Vec<Arc<VirtualKey>> {
+        let mut keys: Vec<_> = self.known.load().values().cloned().collect();
+        keys.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        keys
+    }
+
+    /// Whose key this is.
+    pub fn recognise(&self, token: &[u8], now: SystemTime) -> Result<Arc<VirtualKey>, Unrecognised> {
+        // The whole hash is looked for, and it tells nothing of the key: there is nothing to learn from how long
+        // that takes.
+        let known = self.known.load();
+        let key = known.get(&self.hash(token)).ok_or(Unrecognised::Unknown)?;
+        if key.is_expired(millis(now)) { Err(Unrecognised::Expired) } else { Ok(Arc::clone(key)) }
+    }
+
+    /// Makes a key. It is shown here and never again.
+    pub async fn create(
+        &self,
+        wanted: NewKey,
+        now: SystemTime,
+    ) -> Result<(Arc<VirtualKey>, SecretString), BookError> {
+        check(&wanted, self.known.load().len()).map_err(BookError::Refused)?;
+        let random =
+            |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|e| BookError::NoRandom(e.to_string()));
+        let (mut secret, mut id) = ([0; SECRET_BYTES], [0; 8]);
+        random(&mut secret)?;
+        random(&mut id)?;
+        let token = format!("{PREFIX}{}", hex(&secret));
+        let created_at = millis(now);
+        let key = Arc::new(VirtualKey {
+            id: format!("key_{}", hex(&id)),
+            name: wanted.name.trim().to_owned(),
+            hint: format!("{}...{}", &token[..PREFIX.len() + 4], &token[token.len() - 4..]),
+            hash: self.hash(token.as_bytes()),
+            scopes: wanted.scopes,
+            permits: Permits { models: wanted.models, providers: wanted.providers },
+            created_at,
+            expires_at: wanted.expires_in.map(|time| created_at.saturating_add(time.saturating_mul(1000))),
+        });
+        // On disk before anybody is told of it.
+        self.store.add_key(&key).await?;
+        self.known.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.insert(key.hash, Arc::clone(&key));
+            known
+        });
+        Ok((key, token.into()))
+    }
+
+    /// Revokes a key: from now on it is not taken.
+    pub async fn revoke(&self, id: &str) -> Result<Arc<VirtualKey>, BookError> {
+        let found = self.known.load().values().find(|key| key.id == id).cloned();
+        let key = found.ok_or_else(|| BookError::Unknown(id.to_owned()))?;
+        self.store.revoke_key(id).await?;
+        self.known.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.remove(&key.hash);
+            known
+        });
+        Ok(key)
+    }
+
+    fn hash(&self, token: &[u8]) -> [u8; 32] {
+        // A key of any length will do.
+        let mut hmac =
+            Hmac::<Sha256>::new_from_slice(self.secret.expose_secret()).unwrap_or_else(|_| unreachable!());
+        hmac.update(token);
+        hmac.finalize().into_bytes().into()
+    }
+}
+
+fn check(wanted: &NewKey, count: usize) -> Result<(), String> {
+    let name = wanted.name.trim();
+    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(format!("name must be a text of 1 to {LONGEST_NAME} bytes, such as the team's"));
+    }
+    if wanted.scopes.is_empty() {
+        return Err("scopes must name at least one of chat, read and admin".to_owned());
+    }
+    if wanted.models.len().max(wanted.providers.len()) > LONGEST_LIST {
+        return Err(format!("models and providers may name {LONGEST_LIST} each"));
+    }
+    if wanted.expires_in.is_some_and(|time| time == 0 || time > LONGEST_LIFE) {
+        return Err(format!(
+            "expires_in is in seconds, from 1 to {LONGEST_LIFE}; leave it out for a key without end"
+        ));
+    }
+    if count >= MOST_KEYS {
+        return Err(format!("there are {MOST_KEYS} keys already: revoke those that nobody uses"));
+    }
+    Ok(())
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The host's own secret: made once, and readable by nobody but its user. Without it no key is recognised any more.
+pub fn secret_in(data_dir: &Path) -> io::Result<[u8; SECRET_BYTES]> {
+    let path = data_dir.join("keys.secret");
+    let mut secret = [0; SECRET_BYTES];
+    match OpenOptions::new().read(true).open(&path) {
+        Ok(mut file) => {
+            file.read_exact(&mut secret)?;
+            return Ok(secret);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
+    // Under another name first: half a secret would be worse than none.
+    let temporary = path.with_extension("tmp");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(&secret)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, &path)?;
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::SqliteStore;
+
+    async fn book(dir: &Path) -> KeyBook {
+        let store = SqliteStore::open(&dir.join("store.sqlite")).await.unwrap();
+        KeyBook::open(Arc::new(store), secret_in(dir).unwrap()).await.unwrap()
+    }
+
+    fn wanted(json: &str) -> NewKey {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_key_is_shown_once_and_recognised_until_it_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let (later, token) = {
+            let book = book(dir.path()).await;
+            assert!(!book.is_in_use());
+            let (key, token) =
+                book.create(wanted(r#"{"name":" team ","expires_in":60}"#), now).await.unwrap();
+            assert_eq!(
+                (key.name.as_str(), key.scopes.as_slice()),
+                ("team", &[super::super::Scope::Chat][..])
+            );
+            assert!(token.expose_secret().starts_with("pb-") && token.expose_secret().len() == 67);
+            assert!(book.is_in_use());
+            (book, token)
+        };
+        // The file has nothing that would let anybody in.
+        let kept = std::fs::read(dir.path().join("store.sqlite-wal")).unwrap();
+        let secret = &token.expose_secret().as_bytes()[20..50];
+        assert!(!kept.windows(secret.len()).any(|window| window == secret));
+        drop(later);
+
+        let book = book(dir.path()).await;
+        let recognise =
+            |token: &str, time| book.recognise(token.as_bytes(), time).map(|key| key.name.clone());
+        assert_eq!(recognise(token.expose_secret(), now), Ok("team".to_owned()));
+        assert_eq!(
+            recognise(token.expose_secret(), now + Duration::from_secs(60)),
+            Err(Unrecognised::Expired)
+        );
+        assert_eq!(recognise("pb-guess", now), Err(Unrecognised::Unknown));
+        let id = book.list()[0].id.clone();
+        book.revoke(&id).await.unwrap();
+        assert_eq!(recognise(token.expose_secret(), now), Err(Unrecognised::Unknown));
+        assert!(matches!(book.revoke(&id).await, Err(BookError::Unknown(_))));
+        assert!(!book.is_in_use());
+    }
+
+    #[tokio::test]
+    async fn another_host_does_not_recognise_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, token) =
+            book(dir.path()).await.create(wanted(r#"{"name":"k"}"#), SystemTime::now()).await.unwrap();
+        std::fs::remove_file(dir.path().join("keys.secret")).unwrap();
+        let stranger = book(dir.path()).await;
+        let outcome = stranger.recognise(token.expose_secret().as_bytes(), SystemTime::now());
+        assert_eq!(outcome.unwrap_err(), Unrecognised::Unknown);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_is_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = book(dir.path()).await;
+        for (json, problem) in [
+            (r#"{"name":"  "}"#, "name must be a text"),
+            (r#"{"name":"a\nb"}"#, "name must be a text"),
+            (r#"{"name":"k","scopes":[]}"#, "scopes must name at least one"),
+            (r#"{"name":"k","expires_in":0}"#, "expires_in is in seconds, from 1"),
+        ] {
+            let error = book.create(wanted(json), SystemTime::now()).await.unwrap_err();
+            assert!(error.to_string().starts_with(problem), "{error}");
+        }
+        assert!(serde_json::from_str::<NewKey>(r#"{"name":"k","limit":1}"#).is_err());
+    }
+}

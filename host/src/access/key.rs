@@ -1,0 +1,171 @@
+//! A virtual key: what somebody may do who does not have the keys of the providers themselves.
+
+use serde::{Deserialize, Serialize};
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The routes of applications.
+    Chat,
+    /// Looking at everything, changing nothing.
+    Read,
+    /// Everything.
+    Admin,
+}
+
+/// A key as it is kept. The key itself is only its owner's: here is a keyed hash of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VirtualKey {
+    /// How it is spoken of.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Enough of the key to tell it from others.
+    pub hint: String,
+    /// What the key is recognised by.
+    #[serde(with = "hex")]
+    pub hash: [u8; 32],
+    /// What it is for.
+    pub scopes: Vec<Scope>,
+    /// Whom and what it may ask.
+    #[serde(flatten)]
+    pub permits: Permits,
+    /// In milliseconds since 1970.
+    pub created_at: u64,
+    /// In milliseconds since 1970; none for never.
+    pub expires_at: Option<u64>,
+}
+
+/// What a key may ask for; a list of nothing permits everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Permits {
+    /// Models by name, as `provider/model`, or with a `*` at the end for all that begin like this.
+    pub models: Vec<String>,
+    /// Providers by name.
+    pub providers: Vec<String>,
+}
+
+/// What is asked for when a key is made.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// For people.
+    pub name: String,
+    /// What it is for; chat where nothing is said.
+    #[serde(default = "chat")]
+    pub scopes: Vec<Scope>,
+    /// See [`Permits`].
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// See [`Permits`].
+    #[serde(default)]
+    pub providers: Vec<String>,
+    /// In seconds from now; none for never.
+    #[serde(default)]
+    pub expires_in: Option<u64>,
+}
+
+fn chat() -> Vec<Scope> {
+    vec![Scope::Chat]
+}
+
+impl VirtualKey {
+    /// Whether it is for this; who may do everything may do each of it.
+    pub fn is_for(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+
+    /// Whether its time is over.
+    pub fn is_expired(&self, now: u64) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
+impl Permits {
+    /// Whether everybody and everything may be asked.
+    pub fn is_everything(&self) -> bool {
+        self.models.is_empty() && self.providers.is_empty()
+    }
+
+    /// Whether a provider may be asked for a model; for its own default where none is named.
+    pub fn allow(&self, provider: &str, model: Option<&str>) -> bool {
+        let provider_allowed =
+            self.providers.is_empty() || self.providers.iter().any(|name| name == provider);
+        provider_allowed && (self.models.is_empty() || self.allow_model(provider, model.unwrap_or_default()))
+    }
+
+    fn allow_model(&self, provider: &str, model: &str) -> bool {
+        self.models.iter().any(|allowed| {
+            let matches = |name: &str| match allowed.strip_suffix('*') {
+                Some(beginning) => name.starts_with(beginning),
+                None => name == allowed,
+            };
+            matches(model)
+                || allowed.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/')).is_some_and(
+                    |rest| match rest.strip_suffix('*') {
+                        Some(beginning) => model.starts_with(beginning),
+                        None => model == rest,
+                    },
+                )
+        })
+    }
+}
+
+/// 32 bytes as text.
+mod hex {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::super::book::hex(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let byte = |place: usize| {
+            text.get(place * 2..place * 2 + 2).and_then(|two| u8::from_str_radix(two, 16).ok())
+        };
+        let bytes: Option<Vec<u8>> = (0..text.len() / 2).map(byte).collect();
+        bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| D::Error::custom("not 32 bytes in hex"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_permits_what_it_names() {
+        let permits = |models: &[&str], providers: &[&str]| Permits {
+            models: models.iter().map(|&name| name.to_owned()).collect(),
+            providers: providers.iter().map(|&name| name.to_owned()).collect(),
+        };
+        for (permits, provider, model, allowed) in [
+            (permits(&[], &[]), "a", Some("m"), true),
+            (permits(&["m"], &[]), "a", Some("m"), true),
+            (permits(&["m"], &[]), "a", Some("m2"), false),
+            (permits(&["m*"], &[]), "a", Some("m2"), true),
+            (permits(&["a/m"], &[]), "a", Some("m"), true),
+            (permits(&["a/m"], &[]), "b", Some("m"), false),
+            (permits(&["a/*"], &[]), "a", Some("x/y"), true),
+            (permits(&["a/*"], &[]), "b", Some("x/y"), false),
+            (permits(&["a/*"], &[]), "ab", Some("m"), false),
+            (permits(&["x/y"], &[]), "b", Some("x/y"), true),
+            (permits(&["m"], &[]), "a", None, false),
+            (permits(&["*"], &[]), "a", None, true),
+            (permits(&[], &["a"]), "a", None, true),
+            (permits(&[], &["a"]), "b", Some("m"), false),
+            (permits(&["m"], &["a"]), "a", Some("n"), false),
+        ] {
+            assert_eq!(permits.allow(provider, model), allowed, "{permits:?} {provider} {model:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_kept_as_it_was() {
+        let key = VirtualKey { expires_at: Some(1), ..crate::access::testing::key("k", b"\x01\xff") };
+        let kept = serde_json::to_string(&key).unwrap();
+        assert_eq!(serde_json::from_str::<VirtualKey>(&kept).unwrap(), key);
+    }
+}

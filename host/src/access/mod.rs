@@ -1,0 +1,58 @@
+//! Who may ask, and for what: keys that the host gives out itself.
+
+// 1. A key, and what it lets do.
+mod key;
+// 2. All of them, as requests look them up.
+mod book;
+
+pub use book::{BookError, KeyBook, Unrecognised, secret_in};
+pub use key::{NewKey, Permits, Scope, VirtualKey};
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::sync::Arc;
+
+    use futures_util::future::BoxFuture;
+
+    use super::{KeyBook, Permits, Scope, VirtualKey};
+    use crate::store::{Store, StoreError};
+
+    /// Keeps nothing.
+    #[derive(Debug)]
+    struct Forgetful;
+
+    impl Store for Forgetful {
+        fn keys(&self) -> BoxFuture<'_, Result<Vec<VirtualKey>, StoreError>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn add_key<'a>(&'a self, _: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn revoke_key<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+            Box::pin(async { Ok(true) })
+        }
+    }
+
+    /// A book with these keys in it, each with its token.
+    pub(crate) fn book(keys: Vec<(&str, VirtualKey)>) -> Arc<KeyBook> {
+        Arc::new(KeyBook::with(Arc::new(Forgetful), keys))
+    }
+
+    /// A key that may chat with everybody.
+    pub(crate) fn key(id: &str, token: &[u8]) -> VirtualKey {
+        let mut hash = [0; 32];
+        hash[..token.len()].copy_from_slice(token);
+        VirtualKey {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            hint: "pb-1234...".to_owned(),
+            hash,
+            scopes: vec![Scope::Chat],
+            permits: Permits::default(),
+            created_at: 1_800_000_000_000,
+            expires_at: None,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `patchbay keys create`: a new key, shown once.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::cli::remote::{Remote, RemoteArgs};
+use crate::cli::{Failure, output};
+
+/// Give out a key; it is shown once and kept only as a hash
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  patchbay keys create web-team
+  patchbay keys create nightly --model 'openai/*' --model llama-3.3-70b --expires-in 90d
+  patchbay keys create watcher --scope read --json | jq -r .key
+
+The key alone is printed to standard output, what is known of it to standard error. A model is allowed by its name, as \
+PROVIDER/MODEL, or with a * at the end. --json prints the answer of POST /api/keys.")]
+pub(super) struct Create {
+    /// Whose key it is, for people
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// What it is for; may be repeated
+    #[arg(long = "scope", value_enum, value_name = "SCOPE", default_value = "chat")]
+    scopes: Vec<Scope>,
+
+    /// A model that it may ask for; all without any; may be repeated
+    #[arg(long = "model", value_name = "MODEL")]
+    models: Vec<String>,
+
+    /// A provider that it may ask; all without any; may be repeated
+    #[arg(long = "provider", value_name = "NAME")]
+    providers: Vec<String>,
+
+    /// How long it can be used, such as 12h or 90d; for ever when left out
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    expires_in: Option<Duration>,
+
+    /// Print the host's answer as it is
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Scope {
+    /// The routes of applications
+    Chat,
+    /// Looking at everything, changing nothing
+    Read,
+    /// Everything
+    Admin,
+}
+
+#[derive(Debug, Deserialize)]
+struct Made {
+    id: String,
+    key: String,
+    expires_at: Option<String>,
+}
+
+pub(super) async fn run(command: Create) -> Result<u8, Failure> {
+    let remote = Remote::new(command.remote)?;
+    let scopes: Vec<String> = command
+        .scopes
+        .iter()
+        .filter_map(|scope| scope.to_possible_value().map(|value| value.get_name().to_owned()))
+        .collect();
+    let body = json!({
+        "name": command.name,
+        "scopes": scopes,
+        "models": command.models,
+        "providers": command.providers,
+        "expires_in": command.expires_in.map(|time| time.as_secs()),
+    });
+    let answer = remote.send_json(Method::POST, "/api/keys", &body, None).await?;
+    let made: Made = remote.understand("/api/keys", &answer)?;
+    if !command.json {
+        let end = made.expires_at.map_or(String::new(), |end| format!(", until {end}"));
+        output::note(&format!("{}{end}; this is the only time that the key is shown:", made.id));
+    }
+    output::answer(command.json, &answer, |_| made.key.clone());
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::cli::testing::{FakeHost, run};
+
+    #[tokio::test]
+    async fn what_was_given_is_sent() {
+        let made = r#"{"id":"key_1","key":"pb-x","expires_at":null}"#;
+        let host = FakeHost::start([("201 Created", made), ("422 Unprocessable", r#"{"error":"No"}"#)]).await;
+        let create = ["keys", "create", "team", "--model", "a/*", "--scope", "chat", "--scope", "read"];
+        assert_eq!(run(&host, &[&create[..], &["--expires-in", "1d"]].concat()).await, Ok(0));
+        assert!(run(&host, &["keys", "create", "team"]).await.is_err());
+        let requests = host.requests();
+        assert_eq!(requests[0].line, "POST /api/keys HTTP/1.1");
+        let expected = json!({
+            "name": "team", "scopes": ["chat", "read"], "models": ["a/*"], "providers": [], "expires_in": 86400,
+        });
+        assert_eq!(requests[0].body, expected);
+        assert_eq!(requests[1].body["scopes"], json!(["chat"]));
+    }
+}

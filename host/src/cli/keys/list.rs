@@ -1,0 +1,94 @@
+//! `patchbay keys list`: who was given a key.
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::cli::Failure;
+use crate::cli::output::{self, Paint};
+use crate::cli::remote::{Remote, RemoteArgs};
+use crate::cli::table::{Table, or_dash};
+
+/// List the keys of a running host, the oldest on top
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  patchbay keys list
+  patchbay keys list --json
+
+--json prints the answer of GET /api/keys: {\"keys\": [{\"id\", \"name\", \"hint\", \"scopes\", \"models\", \
+\"providers\", \"created_at\", \"expires_at\", \"expired\"}], \"total_count\"}.")]
+pub(super) struct List {
+    /// Print the host's answer as it is
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+/// As far as it is shown.
+#[derive(Debug, Deserialize)]
+struct Keys {
+    keys: Vec<Key>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Key {
+    id: String,
+    name: String,
+    hint: String,
+    scopes: Vec<String>,
+    models: Vec<String>,
+    providers: Vec<String>,
+    expires_at: Option<String>,
+    expired: bool,
+}
+
+pub(super) async fn run(command: List) -> Result<u8, Failure> {
+    let (body, keys) = Remote::new(command.remote)?.read::<Keys>("/api/keys").await?;
+    output::answer(command.json, &body, |paint| keys.render(paint));
+    Ok(0)
+}
+
+impl Keys {
+    fn render(&self, paint: Paint) -> String {
+        if self.keys.is_empty() {
+            return "no keys yet: `patchbay keys create NAME` makes one".to_owned();
+        }
+        let mut table = Table::new(["ID", "NAME", "KEY", "FOR", "MODELS", "PROVIDERS", "EXPIRES"]);
+        let all_or = |names: &[String]| if names.is_empty() { "all".to_owned() } else { names.join(" ") };
+        for key in &self.keys {
+            let expires = or_dash(key.expires_at.as_ref());
+            table.row([
+                key.id.clone(),
+                key.name.clone(),
+                key.hint.clone(),
+                key.scopes.join(" "),
+                all_or(&key.models),
+                all_or(&key.providers),
+                if key.expired { format!("{expires} (over)") } else { expires },
+            ]);
+        }
+        table.render(paint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_a_line() {
+        let keys: Keys = serde_json::from_str(
+            r#"{"keys":[{"id":"key_1","name":"team","hint":"pb-1...2","scopes":["chat"],"models":["a/*","m"],
+            "providers":[],"expires_at":null,"expired":false}],"total_count":1}"#,
+        )
+        .unwrap();
+        let expected = "\
+ID     NAME  KEY       FOR   MODELS  PROVIDERS  EXPIRES
+key_1  team  pb-1...2  chat  a/* m   all        -";
+        assert_eq!(keys.render(Paint::none()), expected);
+        let none = Keys { keys: Vec::new() };
+        assert!(none.render(Paint::none()).starts_with("no keys yet"));
+    }
+}

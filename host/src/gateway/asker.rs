@@ -1,0 +1,28 @@
+//! Whoever asks.
+
+use std::sync::Arc;
+
+use crate::access::{Permits, VirtualKey};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// For the log, the client's and the plugin's.
+    pub request_id: Arc<str>,
+    /// The virtual key that it asks with; none for whoever needs none.
+    pub key: Option<Arc<VirtualKey>>,
+}
+
+impl Asker {
+    /// Whom and what it may ask; none for everybody and everything.
+    pub fn permits(&self) -> Option<&Permits> {
+        self.key.as_ref().map(|key| &key.permits).filter(|permits| !permits.is_everything())
+    }
+}
+
+/// Somebody who needs no key.
+impl From<&str> for Asker {
+    fn from(request_id: &str) -> Self {
+        Self { request_id: request_id.into(), key: None }
+    }
+}

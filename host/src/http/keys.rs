@@ -1,0 +1,108 @@
+//! `/api/keys`: the keys that this host gives out.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+use serde_json::json;
+use tracing::info;
+
+use super::body::WholeBody;
+use super::error::{ApiError, timestamp};
+use super::state::AppState;
+use crate::access::{BookError, NewKey, Scope, VirtualKey};
+
+/// All of them, without what would let anybody in.
+pub(super) async fn list(State(state): State<AppState>) -> Response {
+    let keys = state.keys.list();
+    let keys: Vec<View<'_>> = keys.iter().map(|key| View::of(key, None)).collect();
+    Json(json!({ "total_count": keys.len(), "keys": keys })).into_response()
+}
+
+/// A new one. Its text is in this answer and nowhere else.
+pub(super) async fn create(
+    State(state): State<AppState>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let wanted: NewKey = serde_json::from_slice(&body).map_err(|error| {
+        let details = format!("The body is no key to be made: {error}");
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
+    })?;
+    let (key, token) = state.keys.create(wanted, SystemTime::now()).await?;
+    info!(id = key.id, name = key.name, scopes = ?key.scopes, "virtual key made");
+    Ok((StatusCode::CREATED, Json(View::of(&key, Some(token.expose_secret())))).into_response())
+}
+
+/// Revokes one: the next request that comes with it is refused.
+pub(super) async fn revoke(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let key = state.keys.revoke(&id).await?;
+    info!(id = key.id, name = key.name, "virtual key revoked");
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    id: &'a str,
+    /// The key itself, where it is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    name: &'a str,
+    hint: &'a str,
+    scopes: &'a [Scope],
+    models: &'a [String],
+    providers: &'a [String],
+    created_at: String,
+    expires_at: Option<String>,
+    expired: bool,
+}
+
+impl<'a> View<'a> {
+    fn of(key: &'a VirtualKey, token: Option<&'a str>) -> Self {
+        let time = |millis| timestamp(UNIX_EPOCH + Duration::from_millis(millis));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            id: &key.id,
+            key: token,
+            name: &key.name,
+            hint: &key.hint,
+            scopes: &key.scopes,
+            models: &key.permits.models,
+            providers: &key.permits.providers,
+            created_at: time(key.created_at),
+            expires_at: key.expires_at.map(time),
+            expired: key.is_expired(now.as_millis().try_into().unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+impl From<BookError> for ApiError {
+    fn from(error: BookError) -> Self {
+        let details = error.to_string();
+        match error {
+            BookError::Refused(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_key", "Key not accepted", details)
+            }
+            BookError::Unknown(_) => {
+                Self::new(StatusCode::NOT_FOUND, "key_not_found", "Unknown key", details)
+            }
+            BookError::Store(_) | BookError::NoRandom(_) => {
+                tracing::error!(problem = crate::plugins::problem::chain(&error), "keys not changed");
+                let details =
+                    "The keys could not be changed: look at the data directory's disk, and at the log";
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "store_unavailable",
+                    "Store not available",
+                    details,
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What answers cost: tokens times prices, exactly.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
+
+use super::Provider;
+use crate::config::{Priced, Prices, as_number};
+
+/// The tokens of one answer, each kind counted as upstreams count it: those in the second place of a line are among
+/// those in the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Read.
+    pub prompt: u64,
+    /// Of them, read before.
+    pub cached_prompt: u64,
+    /// Of them, kept for the next time.
+    pub cache_write: u64,
+    /// Written.
+    pub completion: u64,
+    /// Of them, thoughts.
+    pub reasoning: u64,
+}
+
+/// US dollars, to the last digit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cost(Decimal);
+
+/// The number alone, never with an exponent.
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Cost {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        as_number(&Some(self.0), serializer)
+    }
+}
+
+impl Prices {
+    /// What so many tokens cost. None where some of them have no price, or the sum is beyond counting.
+    pub fn cost(&self, tokens: &Tokens) -> Option<Cost> {
+        // A part that upstream counts as more than the whole is the whole.
+        let cached = tokens.cached_prompt.min(tokens.prompt);
+        let written = tokens.cache_write.min(tokens.prompt - cached);
+        let reasoning = tokens.reasoning.min(tokens.completion);
+        let parts = [
+            (tokens.prompt - cached - written, self.prompt),
+            (cached, self.cached_prompt.or(self.prompt)),
+            (written, self.cache_write.or(self.prompt)),
+            (tokens.completion - reasoning, self.completion),
+            (reasoning, self.reasoning.or(self.completion)),
+        ];
+        let mut sum = Decimal::ZERO;
+        for (count, price) in parts.into_iter().filter(|(count, _)| *count > 0) {
+            let price = price?;
+            // Where the digits do not suffice they are rounded off: what is not exact is not known.
+            let part =
+                price.checked_mul(Decimal::from(count)).filter(|part| part.scale() >= price.scale())?;
+            let scale = sum.scale().max(part.scale());
+            sum = sum.checked_add(part).filter(|sum| sum.scale() >= scale)?;
+        }
+        Some(Cost(sum.checked_div(Decimal::from(self.per))?.normalize()))
+    }
+}
+
+impl Provider {
+    /// What a model costs here, by the first of its names that somebody has a price for.
+    pub fn priced<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Option<Priced> {
+        names.find_map(|name| self.settings.pricing.get(name)).copied()
+    }
+
+    /// Every name that a model has here: as it is asked for, and as upstream is.
+    pub fn names_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a str> + Clone {
+        let alias = self.plan.as_ref().and_then(|plan| plan.model.aliases.get(model));
+        [Some(model), alias.map(String::as_str)].into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! The store in one file of the data directory.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{Store, StoreError};
+use crate::access::VirtualKey;
+
+/// Somebody else, such as a backup, may hold the file for so long.
+const BUSY_WITHIN: Duration = Duration::from_secs(5);
+
+/// What brings a file from each version to the next. What was released here is never changed again.
+const MIGRATIONS: [&str; 1] = [
+    // 1: virtual keys. What they may do is one JSON document, for it is only ever read whole.
+    "CREATE TABLE keys (
+        id TEXT PRIMARY KEY,
+        hash BLOB NOT NULL UNIQUE,
+        document TEXT NOT NULL,
+        revoked_at INTEGER
+    ) STRICT;",
+];
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct SqliteStore(SqlitePool);
+
+impl SqliteStore {
+    /// Opens the file, makes it where there is none, and brings it up to this version.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let unusable = |source| StoreError::Unusable {
+            place: path.display().to_string(),
+            hint: "look at its permissions and the space on its disk; a damaged one has to be put back from a backup, \
+                   or moved away to begin anew",
+            source,
+        };
+        // There are hashes of keys in it: nobody but the host's user has a reason to read them.
+        private(path).map_err(|error| unusable(error.into()))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // With a write-ahead log a crash of the machine may cost the last moments, never the file.
+            .synchronous(SqliteSynchronous::Normal)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .busy_timeout(BUSY_WITHIN);
+        let pool =
+            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(unusable)?;
+        let store = Self(pool);
+        store.migrate(path).await.map_err(|error| match error {
+            StoreError::Failed(source) => unusable(source),
+            other => other,
+        })?;
+        Ok(store)
+    }
+
+    async fn migrate(&self, path: &Path) -> Result<(), StoreError> {
+        let known = MIGRATIONS.len() as i64;
+        let found: i64 = sqlx::query("PRAGMA user_version").fetch_one(&self.0).await?.get(0);
+        let done = usize::try_from(found).ok().filter(|done| *done <= MIGRATIONS.len());
+        let Some(done) = done else {
+            return Err(StoreError::TooNew { place: path.display().to_string(), found, known });
+        };
+        for (version, step) in MIGRATIONS.iter().enumerate().skip(done) {
+            let mut change = self.0.begin().await?;
+            sqlx::raw_sql(*step).execute(&mut *change).await?;
+            // The version is a number of this file: there is nothing in it that could be anything else.
+            let mark = format!("PRAGMA user_version = {}", version + 1);
+            sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *change).await?;
+            change.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Closes the file, so that nothing is left beside it.
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+impl Store for SqliteStore {
+    fn keys(&self) -> BoxFuture<'_, Result<Vec<VirtualKey>, StoreError>> {
+        Box::pin(async {
+            let rows = sqlx::query("SELECT document FROM keys WHERE revoked_at IS NULL ORDER BY rowid")
+                .fetch_all(&self.0)
+                .await?;
+            let read = |document: String| {
+                serde_json::from_str(&document)
+                    .map_err(|error| StoreError::Unreadable { what: "a key", problem: error.to_string() })
+            };
+            rows.into_iter().map(|row| read(row.get(0))).collect()
+        })
+    }
+
+    fn add_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async {
+            let document = serde_json::to_string(key)
+                .map_err(|error| StoreError::Unreadable { what: "a key", problem: error.to_string() })?;
+            sqlx::query("INSERT INTO keys (id, hash, document) VALUES (?, ?, ?)")
+                .bind(&key.id)
+                .bind(key.hash.as_slice())
+                .bind(document)
+                .execute(&self.0)
+                .await?;
+            Ok(())
+        })
+    }
+
+    fn revoke_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let revoked =
+                sqlx::query("UPDATE keys SET revoked_at = unixepoch() WHERE id = ? AND revoked_at IS NULL")
+                    .bind(id)
+                    .execute(&self.0)
+                    .await?;
+            Ok(revoked.rows_affected() > 0)
+        })
+    }
+}
+
+fn private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::testing::key;
+
+    async fn store(dir: &tempfile::TempDir) -> SqliteStore {
+        SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn keys_are_there_after_a_restart_until_they_are_revoked() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (key("one", b"1"), key("two", b"2"));
+        {
+            let store = store(&dir).await;
+            store.add_key(&one).await.unwrap();
+            store.add_key(&two).await.unwrap();
+            assert!(store.add_key(&one).await.is_err(), "one of a kind");
+            store.close().await;
+        }
+        let store = store(&dir).await;
+        assert_eq!(store.keys().await.unwrap(), [one.clone(), two.clone()]);
+        assert!(store.revoke_key(&one.id).await.unwrap());
+        assert!(!store.revoke_key(&one.id).await.unwrap(), "once is enough");
+        assert_eq!(store.keys().await.unwrap(), [two]);
+    }
+
+    #[tokio::test]
+    async fn nobody_else_reads_it_and_a_later_version_is_left_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        let mode = std::fs::metadata(dir.path().join("store.sqlite")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        sqlx::raw_sql("PRAGMA user_version = 99").execute(&store.0).await.unwrap();
+        store.close().await;
+        let error = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap_err().to_string();
+        assert!(error.contains("is of version 99, and this host knows up to"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_store_is_refused_with_a_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(
+            dir.path().join("store.sqlite"),
+            "this is not a database, and long enough to be read as one",
+        )
+        .unwrap();
+        let error = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap_err();
+        assert!(error.to_string().contains("moved away to begin anew"), "{error}");
+    }
+}
