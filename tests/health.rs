@@ -90,6 +90,8 @@ async fn models(State(state): State<Arc<watch::Sender<Seen>>>) -> Response {
 /// A host that checks this often. What is in `health` comes on top.
 async fn host(providers: &[(&str, &Checked)], health: Value) -> Host {
     let options = HostOptions::default().builtin(&libraries::openai_compatible()).section("health", health);
+    // They would be asked at the place where they are checked.
+    let options = options.section("models", json!({ "refresh": false }));
     let options =
         providers.iter().fold(options, |options, (name, upstream)| options.entry(name, upstream.entry()));
     Host::start(options).await

@@ -39,6 +39,8 @@ mod costs;
 mod plan;
 // The vendors that come with the host.
 mod vendors;
+// What vendors list.
+mod catalogue;
 // Upstreams that misbehave in every way that one can.
 mod misbehaviour;
 // One of them dies under load, and comes back.

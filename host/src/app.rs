@@ -23,7 +23,7 @@ use crate::config::{
 use crate::http::{self, AppState, Outcome, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
-use crate::providers::{Registry, Waiting, keep_checking};
+use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
 use crate::store::{SqliteStore, StoreError};
 
@@ -145,6 +145,7 @@ pub struct App {
     server: JoinHandle<Outcome>,
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
+    listing: AbortOnDropHandle<()>,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -188,6 +189,7 @@ impl App {
         let server = tokio::spawn(server.run(http::router(state), shutdown.clone(), options.drain_timeout));
         readiness.ready();
         let checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&registry))));
+        let listing = AbortOnDropHandle::new(tokio::spawn(keep_listed(Arc::clone(&registry))));
         Ok(App {
             address,
             manager,
@@ -197,6 +199,7 @@ impl App {
             server,
             _watching: watching,
             checking,
+            listing,
             store,
             _lock: lock,
         })
@@ -258,9 +261,10 @@ impl App {
 
     /// Takes no more requests, waits for those under way, and unloads.
     pub async fn drain(self) -> DrainOutcome {
-        let Self { manager, registry, readiness, shutdown, server, checking, store, _lock, .. } = self;
+        let Self { manager, registry, readiness, shutdown, server, checking, listing, store, _lock, .. } =
+            self;
         readiness.draining();
-        drop(checking);
+        drop((checking, listing));
         shutdown.cancel();
         let outcome = server.await.unwrap_or_else(|error| {
             error!(%error, "the server ended unexpectedly");

@@ -32,6 +32,10 @@ pub mod telemetry;
 // 10. For plugin authors: build, stage, build again.
 pub mod dev;
 
+// 11. What is kept on disk, and under which name.
+mod durable;
+mod segment;
+
 // Stand-ins for tests of several modules.
 #[cfg(test)]
 mod testing;

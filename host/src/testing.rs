@@ -14,7 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::{BreakerSettings, Priced, ProviderSettings};
 use crate::plugins::{Features, Instance};
-use crate::providers::{Counters, KeyRing, PluginRef, PreparedCalls, Provider, Rules, Snapshot, Standing};
+use crate::providers::{
+    Catalogue, Counters, KeyRing, PluginRef, PreparedCalls, Provider, Rules, Snapshot, Standing,
+};
 
 /// What a scripted upstream does, in order; at the end of the script it closes the connection.
 #[derive(Clone, Debug)]
@@ -293,6 +295,7 @@ pub(crate) fn provider_with(
             version: semver::Version::new(1, 0, 0),
             generation: 1,
         },
+        catalogue: Catalogue::following(None, &settings, None),
         settings: Arc::new(settings),
         features,
         plan,

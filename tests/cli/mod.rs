@@ -102,13 +102,28 @@ async fn the_models_of_a_provider_have_a_route() {
     let options = options.entry("gone", json!({ "plugin": "openai-compatible", "config": nowhere }));
     let host = Host::start(options).await;
     let models = host.get("/api/providers/mock/models").await.json();
-    let expected = json!({ "id": "mock-1", "type": "chat", "capabilities": ["streaming", "embeddings"] });
+    let expected = json!({
+        "id": "mock-1", "name": "mock-1", "type": "chat", "context_length": 4096,
+        "capabilities": ["chat_completion", "streaming", "embeddings"],
+        "owner": null, "created": null, "pricing": null,
+    });
     assert_eq!(models["models"][0], expected);
     let (status, code, details) = host.get("/api/providers/mocks/models").await.error();
     assert_eq!((status, code.as_str()), (404, "provider_not_found"));
     assert!(details.contains("near names: mock"), "{details}");
     assert_eq!(host.get("/api/providers/gone/models").await.status, 502);
     check(&run(&host, &["models"], "").await, 1, &["mock-1", "gone: the host answered 502"]);
+    // Plain lines: there is no terminal for a bar.
+    let synced = run(&host, &["models", "--sync"], "").await;
+    check(
+        &synced,
+        1,
+        &["mock: skipped: cache_valid", "gone: error: cannot connect to", "mock-1  chat  4096"],
+    );
+    let refreshed = run(&host, &["models", "mock", "--refresh", "--json"], "").await;
+    check(&refreshed, 0, &[r#""id":"mock-2""#, r#""failed":[]"#]);
+    let one = run(&host, &["models", "mock", "--sync", "--json"], "").await;
+    check(&one, 0, &[r#""synced":[{"provider":"mock","status":"skipped""#]);
     host.stop().await;
 }
 

@@ -376,11 +376,15 @@ fn pinned(provider: &str, text: &str) -> Value {
     body
 }
 
-/// Written to another name first: a host that watches must never read half of it.
+/// The key of every provider is added; and whoever wants no checks in the background wants no other questions there,
+/// either. Written to another name first: a host that watches must never read half of it.
 fn write_config(dir: &Path, mut config: Map<String, Value>) {
     for entry in config.get_mut("plugins").and_then(Value::as_object_mut).into_iter().flatten() {
         let config = entry.1.as_object_mut().unwrap().entry("config").or_insert_with(|| json!({}));
         config.as_object_mut().unwrap().entry("api_key").or_insert_with(|| SECRET.into());
+    }
+    if config.get("health").is_some_and(|health| health["enabled"] == false) {
+        config.entry("models").or_insert_with(|| json!({ "refresh": false }));
     }
     let (temporary, place) = (dir.join("plugin_config.json.tmp"), dir.join("plugin_config.json"));
     std::fs::write(&temporary, Value::Object(config).to_string()).unwrap();

@@ -94,7 +94,9 @@ fn serve(program: &Path, plugin: &[u8], base_url: &str) -> io::Result<Host> {
     let mut place = Place::new()?;
     place.install("openai_compatible", plugin)?;
     let entry = json!({ "plugin": "openai-compatible", "config": { "base_url": base_url, "model": "m" } });
-    let config = json!({ "plugins": { "up": entry }, "health": { "enabled": false } });
+    // Nothing but the streams has connections.
+    let (health, models) = (json!({ "enabled": false }), json!({ "refresh": false }));
+    let config = json!({ "plugins": { "up": entry }, "health": health, "models": models });
     fs::write(place.path().join("plugin_config.json"), config.to_string())?;
     place.serve(program)
 }

@@ -1,6 +1,5 @@
 //! Talking to a host that is running.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -27,11 +26,13 @@ pub(super) struct RemoteArgs {
     url: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Remote {
     base: Url,
     client: Client,
     token: Option<SecretString>,
+    /// Whether somebody else tells that something goes on.
+    is_quiet: bool,
 }
 
 /// How the host words an error.
@@ -59,7 +60,17 @@ impl Remote {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| Failure::failed(chain(&error)))?;
-        Ok(Remote { base, client, token: environment("ADMIN_TOKEN").map(SecretString::from) })
+        Ok(Remote {
+            base,
+            client,
+            token: environment("ADMIN_TOKEN").map(SecretString::from),
+            is_quiet: false,
+        })
+    }
+
+    /// The same, where somebody else tells that something goes on.
+    pub(super) fn quiet(&self) -> Remote {
+        Remote { is_quiet: true, ..self.clone() }
     }
 
     /// The body of a successful answer to a request without a body.
@@ -159,7 +170,11 @@ impl Remote {
             let answer = request.send().await?;
             Ok((answer.status(), answer.bytes().await?.into()))
         };
-        progress::shown("waiting for the host", answered).await.map_err(|error| self.no_answer(&error))
+        let answer = match self.is_quiet {
+            true => answered.await,
+            false => progress::shown("waiting for the host", answered).await,
+        };
+        answer.map_err(|error| self.no_answer(&error))
     }
 
     fn no_answer(&self, error: &reqwest::Error) -> Failure {
@@ -201,20 +216,6 @@ impl Stream<'_> {
 
 fn with_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
     request.header(CONTENT_TYPE, "application/json").body(body.to_string())
-}
-
-/// A name as one part of a path, whatever is in it.
-pub(super) fn segment(name: &str) -> String {
-    let mut text = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
-            text.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail. Dots too: `..` would be another path.
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
 }
 
 fn base(url: &str) -> Result<Url, Failure> {
@@ -267,15 +268,6 @@ mod tests {
             ("http://localhost.example.com", false),
         ] {
             assert_eq!(is_loopback(&base(url).unwrap()), expected, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_name_is_one_part_of_a_path() {
-        for (name, expected) in
-            [("mock-1", "mock-1"), ("a/b c", "a%2Fb%20c"), ("..", "%2E%2E"), ("é", "%C3%A9")]
-        {
-            assert_eq!(segment(name), expected);
         }
     }
 

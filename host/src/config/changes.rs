@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::RuntimeLayer;
+use crate::durable;
 
 /// All of them.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -116,20 +116,8 @@ impl ChangeFile {
     pub fn write(&self, changes: &Changes) -> Result<(), ChangeFileError> {
         let unwritable = |error| ChangeFileError::Unwritable(self.0.clone(), error);
         let bytes = serde_json::to_vec_pretty(changes).map_err(|error| unwritable(error.into()))?;
-        self.replace(&bytes).map_err(unwritable)
-    }
-
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let temporary = self.0.with_extension("json.tmp");
-        // The entries hold keys: nobody but the host's user has a reason to read them. What a killed host left
-        // under this name is overwritten; the data directory's lock keeps everybody else away.
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.0)?;
-        // The rename, too, is only on disk once its folder is.
-        File::open(self.0.parent().unwrap_or(Path::new(".")))?.sync_all()
+        // The entries hold keys: nobody but the host's user has a reason to read them.
+        durable::replace(&self.0, &bytes).map_err(unwritable)
     }
 }
 

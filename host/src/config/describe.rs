@@ -153,6 +153,7 @@ pub(super) static ROOT: Section = closed(&[
     ),
     section("routing", &ROUTING, "Which provider serves a request, and what happens when one fails."),
     section("health", &HEALTH, "How providers are checked while nobody asks them. Times are in seconds."),
+    section("models", &MODELS, "How the vendors' lists of models are kept up."),
     section("limits", &LIMITS, "How much anybody may ask; keys may have limits of their own."),
     section("loader", &LOADER, "How libraries are loaded and watched over. Times are in seconds."),
     Key { name: "plugins", shape: Shape::Providers(&ENTRY), default: None, about: "The providers, by name." },
@@ -235,6 +236,16 @@ static HEALTH: Section = closed(&[
     key("concurrency", COUNT, "8", "Checks at one time."),
 ]);
 
+static MODELS: Section = closed(&[
+    key(
+        "refresh",
+        Shape::Flag,
+        "true",
+        "Whether vendors are asked in the background, at start and when a list is a day old.",
+    ),
+    key("concurrency", COUNT, "4", "So many vendors are asked at one time."),
+]);
+
 static LIMITS: Section = closed(&[
     key(
         "requests_per_minute",
@@ -294,6 +305,11 @@ pub(super) static ENTRY: Section = closed(&[
     key("isolation", Shape::OneOf(&["in_process"]), "\"in_process\"", "Where the plugin's code runs."),
     section("config", &CONFIG, "For host and plugin; keys that the host does not know go to the plugin."),
 ]);
+
+/// Whether the host itself reads this key of an entry's `config`, and knows what it means.
+pub(crate) fn is_host_key(name: &str) -> bool {
+    CONFIG.key(name).is_some()
+}
 
 pub(super) static CONFIG: Section = Section {
     open: true,

@@ -14,6 +14,7 @@ use super::describe::{ROOT, Shape};
 use super::entry::ProviderEntry;
 use super::environment::{Environment, Set};
 use super::layered::Layered;
+use super::models::ModelSettings;
 use super::origin::EffectiveValue;
 use super::pointer::join;
 use super::problem::{ConfigProblem, ConfigProblems, ENVIRONMENT};
@@ -31,6 +32,8 @@ pub struct Config {
     pub routing: RoutingSettings,
     /// How providers are checked while nobody asks them.
     pub health: HealthSettings,
+    /// How the vendors' lists of models are kept up.
+    pub models: ModelSettings,
     /// How much is served.
     pub limits: LimitSettings,
     /// How libraries are loaded and watched over.
@@ -277,6 +280,7 @@ impl Config {
             plugin_dirs: typed(layered, "/plugin_dirs", problems)?,
             routing: typed(layered, "/routing", problems)?,
             health: typed(layered, "/health", problems)?,
+            models: typed(layered, "/models", problems)?,
             limits: typed(layered, "/limits", problems)?,
             loader: typed(layered, "/loader", problems)?,
             data_dir: environment.path("PATCHBAY_DATA_DIR"),

@@ -27,6 +27,7 @@ mod changes;
 // 6. Settings as the rest of the host uses them.
 mod entry;
 mod host;
+mod models;
 mod prices;
 mod provider;
 
@@ -34,6 +35,7 @@ mod provider;
 mod tests;
 
 pub use changes::{Change, ChangeFile, ChangeFileError, Changes};
+pub(crate) use describe::is_host_key;
 pub use entry::{Enabled, Isolation, ProviderEntry};
 pub use environment::Environment;
 pub use files::ConfigFiles;
@@ -42,6 +44,7 @@ pub use host::{
     ServerSettings, Strategy,
 };
 pub use layers::{CommandLineLayer, Layers, RuntimeLayer, runtime_problems};
+pub use models::ModelSettings;
 pub use origin::{EffectiveValue, Origin};
 pub(crate) use prices::as_number;
 #[cfg(test)]

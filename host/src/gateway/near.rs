@@ -3,12 +3,17 @@
 /// So many are offered.
 const MOST: usize = 5;
 
+/// So many are looked at: a mistake is not worth more, and anybody can make one.
+const LOOKED_AT: usize = 10_000;
+
 /// The names nearest to `wanted`, best first; only such as a typing error or a forgotten part explains.
 pub(crate) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     // Longer ones are no typing errors, and comparing them costs the square.
     let wanted: Vec<char> = wanted.to_lowercase().chars().take(100).collect();
-    let mut found: Vec<(usize, &str)> =
-        names.filter_map(|name| distance(&wanted, name).map(|distance| (distance, name))).collect();
+    let mut found: Vec<(usize, &str)> = names
+        .take(LOOKED_AT)
+        .filter_map(|name| distance(&wanted, name).map(|distance| (distance, name)))
+        .collect();
     found.sort_unstable();
     found.dedup();
     found.into_iter().take(MOST).map(|(_, name)| name.to_owned()).collect()

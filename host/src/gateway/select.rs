@@ -255,8 +255,9 @@ fn line(snapshot: &Snapshot, target: Target<'_>, strategy: Strategy) -> Result<(
     }
     let pool = match model {
         None => snapshot.offered(),
-        // Whoever lists the model is asked; without anyone who does, those who never said what they serve.
-        Some(model) => match snapshot.serving(model) {
+        // Whoever lists the model is asked; without anyone who does, whoever lists another version of it, and then
+        // those who never said what they serve.
+        Some(model) => match snapshot.serving(model).or_else(|| snapshot.listing_kin(model)) {
             Some(pool) => pool,
             None if snapshot.unlisted().members().is_empty() => return Err(unknown_model(snapshot, model)),
             None => snapshot.unlisted(),
@@ -344,7 +345,9 @@ fn named(model: &str) -> Option<&str> {
 }
 
 pub(super) fn unknown_model(snapshot: &Snapshot, name: &str) -> SelectError {
-    let names = snapshot.by_priority().iter().flat_map(|provider| provider.known_models());
+    let lists: Vec<_> = snapshot.by_priority().iter().filter_map(|provider| provider.listed()).collect();
+    let known = snapshot.by_priority().iter().flat_map(|provider| provider.known_models());
+    let names = known.chain(lists.iter().flat_map(|list| list.ids()));
     SelectError::UnknownModel { name: name.to_owned(), near: near(name, names) }
 }
 

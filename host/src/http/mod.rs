@@ -23,6 +23,7 @@ mod credentials;
 mod edit;
 mod health;
 mod keys;
+mod models;
 mod openai;
 mod plugins;
 mod providers;
@@ -59,7 +60,8 @@ pub fn router(state: AppState) -> Router {
         .route("/api/providers/reload", post(plugins::reload_all))
         .route("/api/providers", post(edit::create))
         .route("/api/providers/{name}", get(edit::one).patch(edit::patch).delete(edit::remove))
-        .route("/api/providers/{name}/models", get(providers::models))
+        .route("/api/providers/{name}/models", get(models::list))
+        .route("/api/providers/{name}/models/sync", post(models::sync))
         .route("/api/providers/{name}/health", post(providers::check))
         .route("/api/providers/{name}/credentials/validate", post(credentials::validate))
         .route("/api/keys", get(keys::list).post(keys::create))

@@ -80,13 +80,18 @@ struct List<'a> {
 struct Model<'a> {
     id: &'a str,
     object: &'static str,
-    /// Clients insist on a number, and nobody here knows it.
+    /// Clients insist on a number, also where nobody knows it.
     created: u64,
     owned_by: &'a str,
 }
 
 impl<'a> Model<'a> {
     fn of(listed: &'a ListedModel) -> Self {
-        Self { id: &listed.id, object: "model", created: 0, owned_by: &listed.provider }
+        Self {
+            id: &listed.id,
+            object: "model",
+            created: listed.created.unwrap_or_default(),
+            owned_by: &listed.provider,
+        }
     }
 }

@@ -5,18 +5,17 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::error::{ApiError, timestamp};
-use super::layers::RequestId;
 use super::state::AppState;
 use crate::gateway::find_provider;
 use crate::plugins::{Feature, Features};
-use crate::providers::{BreakerState, Checked, Condition, Provider};
+use crate::providers::{BreakerState, Checked, Condition, ModelList, Provider};
 
 /// All of them, by priority, then by name.
 pub(super) async fn list(State(state): State<AppState>) -> Response {
@@ -29,19 +28,6 @@ pub(super) async fn list(State(state): State<AppState>) -> Response {
         providers,
     };
     Json(body).into_response()
-}
-
-/// The models of one of them, by its own account: the plugin is asked.
-pub(super) async fn models(
-    State(state): State<AppState>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
-    Path(name): Path<String>,
-) -> Result<Response, ApiError> {
-    // Only the provider is kept while it answers, not the whole set that it is in.
-    let provider = Arc::clone(find_provider(&state.registry.snapshot(), &name)?);
-    let models = provider.models(&request_id).await;
-    let models = models.map_err(|error| ApiError::of_provider(provider.name(), &error))?;
-    Ok(Json(json!({ "models": models })).into_response())
 }
 
 /// How one of them is: its plugin is asked now.
@@ -86,7 +72,7 @@ struct View<'a> {
     generation: u64,
     status: Condition,
     priority: i32,
-    models: &'a [String],
+    models: Models<'a>,
     capabilities: Capabilities,
     features: Vec<String>,
     default_model: Option<&'a str>,
@@ -100,6 +86,30 @@ struct View<'a> {
     requests_total: u64,
     errors_total: u64,
     latency_ms: Latency,
+}
+
+/// Their ids: those that are configured, else those that its vendor lists.
+enum Models<'a> {
+    Configured(&'a [String]),
+    Listed(Option<Arc<ModelList>>),
+}
+
+impl<'a> Models<'a> {
+    fn of(provider: &'a Provider) -> Self {
+        match &provider.settings.models[..] {
+            [] => Self::Listed(provider.listed()),
+            configured => Self::Configured(configured),
+        }
+    }
+}
+
+impl Serialize for Models<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Configured(ids) => serializer.collect_seq(*ids),
+            Self::Listed(list) => serializer.collect_seq(list.iter().flat_map(|list| list.ids())),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -130,7 +140,7 @@ impl<'a> View<'a> {
             status: provider.condition(),
             priority: settings.priority,
             weight: settings.weight,
-            models: &settings.models,
+            models: Models::of(provider),
             capabilities: Capabilities::of(&provider.features),
             features: provider.features.words().map(str::to_owned).collect(),
             default_model: settings.model.as_deref(),

@@ -42,7 +42,7 @@ impl Host {
             provider
         });
         let registry = Arc::new(Registry::default());
-        registry.publish(testing::snapshot(providers.collect()));
+        registry.publish(|| testing::snapshot(providers.collect()));
         let settings = ServerSettings {
             host: "127.0.0.1".to_owned(),
             port: 0,

@@ -15,7 +15,9 @@ use super::report::FailedProvider;
 use crate::config::{
     BreakerSettings, Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings, key_variable,
 };
-use crate::providers::{Counters, KeyRing, PluginRef, PreparedCalls, Provider, Snapshot, Standing, Waiting};
+use crate::providers::{
+    Catalogue, Counters, KeyRing, PluginRef, PreparedCalls, Provider, Shelf, Snapshot, Standing, Waiting,
+};
 use crate::services::http::HttpClient;
 use crate::services::redact;
 
@@ -145,6 +147,7 @@ pub(super) async fn make(
     plugins: &Plugins,
     current: &Snapshot,
     client: &HttpClient,
+    shelf: &Arc<Shelf>,
     patience: Duration,
 ) -> Outcome {
     let Some(active) = plugins.get(&wanted.plugin) else {
@@ -178,6 +181,7 @@ pub(super) async fn make(
             prepared: PreparedCalls::new(settings.keys.len()),
             counters: before
                 .map_or_else(|| Arc::new(Counters::default()), |before| Arc::clone(&before.counters)),
+            catalogue: Catalogue::following(before.map(|before| &before.catalogue), settings, Some(shelf)),
             keys: KeyRing::new(&settings.keys, before.map(|before| &before.keys)),
             standing: Standing::new(&BreakerSettings::default()),
             instance,

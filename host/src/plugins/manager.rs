@@ -19,7 +19,7 @@ use super::report::{PluginList, PluginView, ReloadReport};
 use super::resolve::Offer;
 use super::sources::Sources;
 use crate::config::{ChangeFile, ChangeFileError, LoaderSettings};
-use crate::providers::{Registry, Snapshot};
+use crate::providers::{Registry, Shelf, Snapshot};
 use crate::services::http::HttpClient;
 
 /// How many requests for a reload may wait; further ones wait for a place.
@@ -128,6 +128,7 @@ impl Manager {
             first: None,
             changes,
             change_file,
+            shelf: Arc::new(Shelf::within(&options.data_dir)),
             shown: Arc::clone(&shown),
         };
         let (commands, queue) = mpsc::channel(WAITING);
@@ -207,7 +208,7 @@ impl Manager {
         let Self { commands, catalog, .. } = self;
         // If it is not there to hear it, nothing is loaded either.
         let _ = commands.send(Command::Close).await;
-        drop(registry.publish(Snapshot::default()));
+        drop(registry.publish(Snapshot::default));
         let living = catalog.living();
         let ended = futures_util::future::join_all(living.iter().map(|record| record.ended()));
         // What has not ended by then is counted as still there.

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use patchbay_plugin_api::abi::chunk_flags;
-use patchbay_plugin_api::{ErrorKind, Model, ProviderError};
-use serde::Deserialize;
+use patchbay_plugin_api::{ErrorKind, ProviderError};
 use tokio::time::Instant;
 
 use super::admission::{Admission, replaced};
@@ -47,12 +46,6 @@ impl Surface {
             Self::Texts | Self::Embeddings => Ok(answer),
         }
     }
-}
-
-/// How a plugin lists its models.
-#[derive(Deserialize)]
-struct Models {
-    models: Vec<Model>,
 }
 
 impl Admission {
@@ -116,19 +109,6 @@ pub(super) const NO_TOKEN: &str = "no first token";
 pub(super) const NO_END: &str = "no end of the stream";
 
 impl Provider {
-    /// Asks for the models. It is no request of an application's, so it is not counted as one; the lease keeps its
-    /// generation until the answer is there.
-    pub async fn models(&self, request_id: &str) -> Result<Vec<Model>, ProviderError> {
-        let asked = self.ask_plugin(Operation::Models, request_id);
-        let answer = within(self.settings.timeout, "no list of models", asked).await;
-        let answer = answer.map_err(|error| self.cleaned(error))?;
-        let listed: Models = serde_json::from_slice(&answer).map_err(|error| {
-            ProviderError::unreadable("the plugin's list of models cannot be read")
-                .with_detail(error.to_string())
-        })?;
-        Ok(listed.models)
-    }
-
     /// Whether it serves this by its plan. What it does not its plugin may.
     pub fn has_planned(&self, surface: Surface) -> bool {
         self.plan.as_ref().is_some_and(|plan| plan::endpoint(surface, plan).is_some())

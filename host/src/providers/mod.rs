@@ -1,6 +1,7 @@
 //! The configured providers: instances of plugins, and the immutable snapshot that requests read.
 
 // The snapshot that requests read.
+mod index;
 mod registry;
 // One provider, and how it does.
 mod breaker;
@@ -12,6 +13,8 @@ mod latency;
 mod provider;
 // A request it was asked to serve.
 mod admission;
+// The models its vendor lists.
+mod catalogue;
 // Asking it, within its time limits.
 mod call;
 // Asking how it is, when nobody asks it anything else.
@@ -33,6 +36,7 @@ pub use alarm::Alarm;
 pub use answer::AnswerStream;
 pub use breaker::BreakerState;
 pub use call::{CallContext, Surface};
+pub use catalogue::{Catalogue, Difference, ModelList, Shelf, Statistics, keep_listed};
 pub use chunk::Chunk;
 pub use condition::Condition;
 pub use cost::{Cost, Tokens};

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use patchbay_plugin_api::Plan;
+use patchbay_plugin_api::{Model, Plan};
 use tokio::time::Instant;
 
 use super::admission::Admission;
 use super::breaker::{Breaker, BreakerState};
 use super::budget::RetryBudget;
+use super::catalogue::{Catalogue, ModelList};
 use super::condition::{Condition, LastCondition};
 use super::keys::{KeyRing, Rest};
 use super::latency::Latency;
@@ -44,6 +45,8 @@ pub struct Provider {
     pub prepared: PreparedCalls,
     /// What happened so far.
     pub counters: Arc<Counters>,
+    /// The models that its vendor lists.
+    pub catalogue: Arc<Catalogue>,
     /// Its keys.
     pub keys: KeyRing,
     /// How it does.
@@ -151,7 +154,32 @@ impl Provider {
         self.settings.models.iter().chain(&self.settings.model).chain(aliases).map(String::as_str)
     }
 
-    /// Whether it may serve a model: one it is known to serve, or any if nobody said which.
+    /// What its vendor lists, where the configuration leaves it to that. A list of nothing says nothing.
+    pub fn listed(&self) -> Option<Arc<ModelList>> {
+        let list = self.catalogue.list().filter(|_| self.settings.models.is_empty())?;
+        Some(list).filter(|list| !list.models().is_empty())
+    }
+
+    /// Whether this model is known to be one of its own.
+    pub fn lists(&self, model: &str) -> bool {
+        self.known_models().any(|known| known == model)
+            || self.listed().is_some_and(|list| list.find(model).is_some())
+    }
+
+    /// What it offers: the configured models, each with what its vendor says of it, or else all that the vendor lists.
+    /// None where nobody knows.
+    pub fn offered_models(&self) -> Option<Vec<Arc<Model>>> {
+        let list = self.catalogue.list();
+        if self.settings.models.is_empty() {
+            return list.map(|list| list.models().to_vec());
+        }
+        let known = |id: &String| list.as_ref().and_then(|list| list.find(id).cloned());
+        let ids = self.settings.models.iter();
+        Some(ids.map(|id| known(id).unwrap_or_else(|| Arc::new(Model::new(id)))).collect())
+    }
+
+    /// Whether it may serve a model: one it is known to serve, or any if it was not configured which. A vendor may
+    /// serve more than it lists.
     pub fn may_serve(&self, model: &str) -> bool {
         self.settings.models.is_empty() || self.known_models().any(|known| known == model)
     }

@@ -1,14 +1,15 @@
 //! The snapshot that requests read: built whole, published with one pointer swap, never edited.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::Provider;
-use crate::config::{HealthSettings, LimitSettings, RoutingSettings};
+use super::index::Index;
+use crate::config::{HealthSettings, LimitSettings, ModelSettings, RoutingSettings};
 
 /// The mock's plugin and its priority: together they mean "never in place of a real one".
 const MOCK: (&str, i32) = ("mock", 999);
@@ -22,6 +23,8 @@ pub struct Rules {
     pub health: HealthSettings,
     /// How much anybody may ask.
     pub limits: LimitSettings,
+    /// How the vendors' lists of models are kept up.
+    pub models: ModelSettings,
 }
 
 /// Providers that serve the same, by priority.
@@ -43,7 +46,7 @@ impl Pool {
         self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn of(members: Vec<Arc<Provider>>) -> Arc<Self> {
+    pub(super) fn of(members: Vec<Arc<Provider>>) -> Arc<Self> {
         Arc::new(Self { members, turn: AtomicUsize::new(0) })
     }
 }
@@ -62,7 +65,7 @@ pub struct Waiting {
 /// All providers at one moment, indexed by what requests ask for: who serves one is found without asking everybody.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Counts the publications.
+    /// Counts the sets of providers; one that only lists other models has the number of the one before.
     pub number: u64,
     /// What is decided by.
     pub rules: Arc<Rules>,
@@ -70,7 +73,7 @@ pub struct Snapshot {
     by_priority: Vec<Arc<Provider>>,
     offered: Arc<Pool>,
     unlisted: Arc<Pool>,
-    by_model: HashMap<String, Arc<Pool>>,
+    index: Index,
     disabled: Vec<String>,
     waiting: Vec<Waiting>,
 }
@@ -83,17 +86,34 @@ impl Snapshot {
         });
         let by_name =
             providers.iter().map(|provider| (provider.name().to_owned(), Arc::clone(provider))).collect();
-        let real: Vec<_> = providers.iter().filter(|provider| !is_mock(provider)).cloned().collect();
-        let offered = if real.is_empty() { providers.clone() } else { real };
-        let unlisted = offered.iter().filter(|provider| provider.settings.models.is_empty()).cloned();
+        Self::built(number, by_name, providers, Arc::new(rules))
+    }
+
+    /// The same providers, by what they list now.
+    fn relisted(&self) -> Self {
+        let anew =
+            Self::built(self.number, self.by_name.clone(), self.by_priority.clone(), Arc::clone(&self.rules));
+        Self { offered: Arc::clone(&self.offered), ..anew }
+            .with_disabled(self.disabled.clone(), self.waiting.clone())
+    }
+
+    fn built(
+        number: u64,
+        by_name: HashMap<String, Arc<Provider>>,
+        by_priority: Vec<Arc<Provider>>,
+        rules: Arc<Rules>,
+    ) -> Self {
+        let real: Vec<_> = by_priority.iter().filter(|provider| !is_mock(provider)).cloned().collect();
+        let offered = if real.is_empty() { by_priority.clone() } else { real };
+        let unlisted = offered.iter().filter(|provider| is_unlisted(provider)).cloned();
         Self {
             number,
-            rules: Arc::new(rules),
+            rules,
             by_name,
             unlisted: Pool::of(unlisted.collect()),
-            by_model: by_model(&offered),
+            index: Index::of(&offered),
             offered: Pool::of(offered),
-            by_priority: providers,
+            by_priority,
             disabled: Vec::new(),
             waiting: Vec::new(),
         }
@@ -134,10 +154,15 @@ impl Snapshot {
 
     /// Those of them that are known to serve a model.
     pub fn serving(&self, model: &str) -> Option<&Arc<Pool>> {
-        self.by_model.get(model)
+        self.index.serving(model)
     }
 
-    /// Those of them of whom nobody said which models they serve.
+    /// Those of them whose vendors list another version of it.
+    pub fn listing_kin(&self, model: &str) -> Option<&Arc<Pool>> {
+        self.index.listing_kin(model)
+    }
+
+    /// Those of them of whom nobody said which models they serve, neither the configuration nor their vendors.
     pub fn unlisted(&self) -> &Arc<Pool> {
         &self.unlisted
     }
@@ -147,30 +172,23 @@ fn is_mock(provider: &Provider) -> bool {
     (provider.plugin.id.as_str(), provider.settings.priority) == MOCK
 }
 
-fn by_model(providers: &[Arc<Provider>]) -> HashMap<String, Arc<Pool>> {
-    let mut serving: HashMap<&str, Vec<Arc<Provider>>> = HashMap::new();
-    for provider in providers {
-        for model in provider.known_models() {
-            let members = serving.entry(model).or_default();
-            // The default may be in the list too.
-            if members.last().is_none_or(|last| !Arc::ptr_eq(last, provider)) {
-                members.push(Arc::clone(provider));
-            }
-        }
-    }
-    serving.into_iter().map(|(model, members)| (model.to_owned(), Pool::of(members))).collect()
+/// Whether nobody said which models it serves. The mock plays any model, whatever it lists.
+fn is_unlisted(provider: &Provider) -> bool {
+    provider.settings.models.is_empty() && (is_mock(provider) || provider.listed().is_none())
 }
 
 /// Where requests find the current snapshot. Reading never waits.
 #[derive(Debug)]
 pub struct Registry {
     current: ArcSwap<Snapshot>,
+    /// One set is built and published after the other: none may be built from what another one replaces.
+    publishing: Mutex<()>,
     published: watch::Sender<u64>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { current: ArcSwap::default(), published: watch::Sender::new(0) }
+        Self { current: ArcSwap::default(), publishing: Mutex::default(), published: watch::Sender::new(0) }
     }
 }
 
@@ -180,12 +198,21 @@ impl Registry {
         self.current.load()
     }
 
-    /// Puts a new set in place and gives the old one back.
-    pub fn publish(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+    /// Builds a new set, puts it in place, and gives the old one back.
+    pub fn publish(&self, build: impl FnOnce() -> Snapshot) -> Arc<Snapshot> {
+        let _alone = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = build();
         let number = snapshot.number;
         let old = self.current.swap(Arc::new(snapshot));
         self.published.send_replace(number);
         old
+    }
+
+    /// Publishes the providers of now again, because they list other models.
+    pub(super) fn relist(&self) {
+        let _alone = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let anew = self.current.load().relisted();
+        self.current.store(Arc::new(anew));
     }
 
     /// Tells of every new set.

@@ -3,8 +3,9 @@
 use clap::Args;
 use reqwest::Method;
 
-use crate::cli::remote::{Remote, RemoteArgs, segment};
+use crate::cli::remote::{Remote, RemoteArgs};
 use crate::cli::{Failure, output};
+use crate::segment::segment;
 
 /// Revoke a key: from now on the host does not take it
 #[derive(Debug, Args)]

@@ -6,7 +6,8 @@ use reqwest::Method;
 use crate::cli::Failure;
 use crate::cli::output::{self, Paint};
 use crate::cli::reload::Report;
-use crate::cli::remote::{Remote, RemoteArgs, segment};
+use crate::cli::remote::{Remote, RemoteArgs};
+use crate::segment::segment;
 
 /// Have a running host use a plugin again
 #[derive(Debug, Args)]

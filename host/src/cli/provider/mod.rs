@@ -11,7 +11,7 @@ mod show;
 use clap::{Args, Subcommand};
 
 use super::Failure;
-use super::remote::segment;
+use crate::segment::segment;
 
 /// List, add, change and remove the providers of a running host
 #[derive(Debug, Args)]

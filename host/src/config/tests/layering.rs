@@ -4,7 +4,9 @@ use super::Setup;
 use crate::config::describe::{CONFIG, ENTRY, Key, ROOT, Section, Shape};
 use crate::config::layered::{Layered, defaults_of};
 use crate::config::pointer::{join, segments};
-use crate::config::{HealthSettings, LoaderSettings, Origin, ProviderSettings, RoutingSettings};
+use crate::config::{
+    HealthSettings, LoaderSettings, ModelSettings, Origin, ProviderSettings, RoutingSettings,
+};
 
 /// A key, where it is, and a value for each of the layers.
 struct Subject {
@@ -305,6 +307,7 @@ fn with_nothing_at_all_there_are_the_defaults() {
     assert_eq!(config.loader, LoaderSettings::default());
     assert_eq!(config.routing, RoutingSettings::default());
     assert_eq!(config.health, HealthSettings::default());
+    assert_eq!(config.models, ModelSettings::default());
     assert!(config.plugins.is_empty() && config.server.admin_token.is_none());
     let mut entry = Layered::new();
     entry.lay(defaults_of(&ENTRY, ""));

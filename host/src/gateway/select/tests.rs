@@ -1,4 +1,4 @@
-use patchbay_plugin_api::{ErrorKind, ProviderError};
+use patchbay_plugin_api::{ErrorKind, Model, ProviderError};
 
 use super::*;
 use crate::config::ProviderSettings;
@@ -117,6 +117,51 @@ fn candidates_by_what_is_named() {
         let found = names(&all, provider, model, needs).unwrap().join(" ");
         assert_eq!(found, expected, "provider {provider:?}, model {model:?}, needs {needs:?}");
     }
+}
+
+/// A provider whose vendor lists these.
+fn listing(name: &str, priority: i32, models: &[&str]) -> Arc<Provider> {
+    let provider = provider(name, priority, &[], &[]);
+    provider.catalogue.hold(models.iter().map(|model| Model::new(*model)));
+    provider
+}
+
+#[test]
+fn whoever_lists_a_model_comes_before_those_of_whom_nobody_knows() {
+    let known = || {
+        vec![
+            provider("configured", 30, &["both"], &[]),
+            listing("groq", 20, &["both", "meta/llama"]),
+            listing("mistral", 10, &["small", "large-20260101"]),
+            // One that lists nothing says nothing.
+            listing("silent", 1, &[]),
+        ]
+    };
+    let open = testing::snapshot([known(), vec![provider("unknown", 5, &[], &[])]].concat());
+    for (model, expected) in [
+        ("both", "groq=both configured=both"),
+        ("small", "mistral=small"),
+        ("meta/llama", "groq=meta/llama"),
+        ("large", "mistral=large"),
+        ("large-latest", "mistral=large-latest"),
+        ("meta/llama:fast", "groq=meta/llama:fast"),
+        ("mystery", "silent=mystery unknown=mystery"),
+        // A vendor may serve more than it lists.
+        ("mistral/mystery", "mistral=mystery"),
+    ] {
+        assert_eq!(names(&open, "", model, &[]).unwrap().join(" "), expected, "{model}");
+    }
+    let closed = testing::snapshot(known().into_iter().filter(|it| it.name() != "silent").collect());
+    assert_eq!(
+        names(&closed, "", "smal", &[]),
+        Err(SelectError::UnknownModel { name: "smal".into(), near: vec!["small".into()] })
+    );
+}
+
+#[test]
+fn the_mock_plays_any_model_whatever_it_lists() {
+    let alone = testing::snapshot(vec![listing("mock", 999, &["mock-1"])]);
+    assert_eq!(names(&alone, "", "gpt-4o", &[]).unwrap(), ["mock=gpt-4o"]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn provider(upstream: &Upstream, index: usize, change: impl FnOnce(&mut Provider
 
 fn over(providers: Vec<Arc<Provider>>, rules: Rules) -> Gateway {
     let registry = Arc::new(Registry::default());
-    registry.publish(Snapshot::new(1, providers, rules));
+    registry.publish(|| Snapshot::new(1, providers, rules));
     Gateway::new(registry, HttpClient::default())
 }
 

@@ -37,7 +37,7 @@ use super::report::{ConfigFailure, PluginChanges, PluginState, ProviderChanges, 
 use super::resolve::Offer;
 use super::sources::Sources;
 use crate::config::{ChangeFile, ChangeFileError, Changes, Config, ConfigProblem, ConfigProblems};
-use crate::providers::Registry;
+use crate::providers::{Registry, Shelf};
 use crate::services::http::HttpClient;
 
 /// A plugin in use.
@@ -68,7 +68,9 @@ pub(super) struct Engine {
     pub(super) changes: Changes,
     /// Where that is kept.
     pub(super) change_file: ChangeFile,
-    /// The same for whoever asks.
+    /// Where the vendors' lists of models are kept.
+    pub(super) shelf: Arc<Shelf>,
+    /// What was changed, for whoever asks.
     pub(super) shown: Arc<ArcSwap<Shown>>,
 }
 

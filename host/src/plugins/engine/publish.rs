@@ -109,9 +109,17 @@ impl Engine {
             routing: config.routing.clone(),
             health: config.health.clone(),
             limits: config.limits.clone(),
+            models: config.models.clone(),
         };
-        let snapshot = Snapshot::new(self.published, providers, rules).with_disabled(disabled, waiting);
-        let old = self.registry.publish(snapshot);
+        // Lists stay for those, too, who are only not there for now.
+        let mut listed: Vec<String> = providers.iter().map(|provider| provider.name().to_owned()).collect();
+        listed.extend(run.providers.failed.iter().map(|failed| failed.name.clone()));
+        listed.extend_from_slice(&disabled);
+        let number = self.published;
+        let old = self
+            .registry
+            .publish(|| Snapshot::new(number, providers, rules).with_disabled(disabled, waiting));
+        self.shelf.keep_only(listed.iter().map(String::as_str));
         for (address, generation) in before {
             if !after.contains_key(&address) {
                 generation.record.replaced(self.loader.grace());
@@ -127,7 +135,7 @@ impl Engine {
         let mut made = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             let patience = self.loader.patience();
-            made.push(instances::make(wanted, plugins, current, &self.client, patience).await);
+            made.push(instances::make(wanted, plugins, current, &self.client, &self.shelf, patience).await);
         }
         made
     }

@@ -1,3 +1,4 @@
+use patchbay_plugin_api::{Model, Pricing};
 use serde_json::{Value, json};
 
 use super::*;
@@ -91,4 +92,24 @@ fn a_model_is_looked_for_by_all_of_its_names() {
     assert_eq!(prompt(&["dated", "dated-2026"]).as_deref(), Some("2"));
     assert_eq!(prompt(&["fast", "dated-2026"]).as_deref(), Some("1"), "the first that has one");
     assert_eq!(prompt(&["other"]), None);
+}
+
+#[test]
+fn the_vendors_list_is_believed_where_nobody_else_says_anything() {
+    let provider = testing::provider(priced(&json!({"a": {"prompt": 1, "completion": 1}})), None);
+    let listed = |id: &str, prompt| Model { pricing: Some(Pricing::new(prompt, 0.25)), ..Model::new(id) };
+    provider.catalogue.hold([listed("a", 9.0), listed("b", 0.075), Model::new("c"), listed("d", -1.0)]);
+    for (names, expected) in [
+        (&["a"][..], Some((PriceSource::Configuration, "1"))),
+        (&["b"], Some((PriceSource::Vendor, "0.075"))),
+        (&["b", "a"], Some((PriceSource::Configuration, "1"))),
+        (&["c", "b"], Some((PriceSource::Vendor, "0.075"))),
+        (&["c"], None),
+        (&["d"], None),
+    ] {
+        let said = provider.priced(names.iter().copied());
+        let said = said.map(|priced| (priced.source, priced.prices.prompt.unwrap().to_string()));
+        let said = said.as_ref().map(|(source, price)| (*source, price.as_str()));
+        assert_eq!(said, expected, "{names:?}");
+    }
 }

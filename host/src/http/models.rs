@@ -1,0 +1,217 @@
+//! `/api/providers/{name}/models`: what a provider's vendor lists, and asking it again.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use patchbay_plugin_api::Model;
+use serde::{Deserialize, Serialize};
+
+use super::body::WholeBody;
+use super::error::{ApiError, timestamp};
+use super::layers::RequestId;
+use super::state::AppState;
+use crate::config::{PriceSource, Prices};
+use crate::gateway::find_provider;
+use crate::providers::{Difference, ModelList, Provider, Statistics};
+
+/// What is said of a model of which nobody knows how much it can look at.
+const LEAST_CONTEXT: u64 = 4096;
+
+/// The reason for which a sync did nothing.
+const CACHE_VALID: &str = "cache_valid";
+
+/// Nothing else: a misspelt `refresh` would be answered with what is known.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    #[serde(default)]
+    refresh: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SyncWish {
+    force: bool,
+    preview: bool,
+}
+
+/// The models of one of them, from memory while they hold. Its vendor is asked when they do not, or on demand; where
+/// that fails, what was known is shown, and said to be old.
+pub(super) async fn list(
+    State(state): State<AppState>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    Path(name): Path<String>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(ListQuery { refresh }) = query.map_err(|error| {
+        let details = format!("{}; refresh, which is true or false, is all there is", error.body_text());
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+    })?;
+    // Only the provider is kept while its vendor answers, not the whole set that it is in.
+    let provider = Arc::clone(find_provider(&state.registry.snapshot(), &name)?);
+    let holds = provider.catalogue.list().is_some_and(|list| list.holds(SystemTime::now()));
+    let mut error = None;
+    if provider.can_list_models() && (refresh || !holds) {
+        error = provider.refresh_models(&state.registry, &request_id).await.err();
+    }
+    let models = match (provider.offered_models(), &error) {
+        (Some(models), _) => models,
+        (None, Some(error)) => return Err(ApiError::of_provider(&name, error)),
+        (None, None) => return Err(cannot_list(&name)),
+    };
+    let list = provider.catalogue.list();
+    let cached_at = list.as_ref().map(|list| timestamp(list.cached_at()));
+    let body = Listed {
+        provider: provider.name(),
+        total_count: models.len(),
+        models: models.iter().map(|model| ModelView::of(model, &provider)).collect(),
+        source: if provider.settings.models.is_empty() { "vendor" } else { "configuration" },
+        last_sync: cached_at.clone(),
+        cached_at,
+        cached_until: list.map(|list| timestamp(list.cached_until())),
+        stale: error.is_some(),
+        error: error.map(|error| error.message),
+    };
+    Ok(Json(body).into_response())
+}
+
+/// Has the vendor asked, unless its list is young. That it failed is an answer, too: what was known stays.
+pub(super) async fn sync(
+    State(state): State<AppState>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    Path(name): Path<String>,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let wish = if body.is_empty() { SyncWish::default() } else { read(&body)? };
+    let provider = Arc::clone(find_provider(&state.registry.snapshot(), &name)?);
+    if !provider.can_list_models() {
+        return Err(cannot_list(&name));
+    }
+    let known = provider.catalogue.list();
+    let report = if wish.preview {
+        let preview = provider.preview_models(&request_id).await;
+        match preview {
+            Err(error) => SyncReport::failed(&provider, error.message),
+            Ok((list, difference)) => SyncReport {
+                preview: Some(difference),
+                ..SyncReport::of("success", None, 0, Some(&list), known.as_deref())
+            },
+        }
+    } else if known.as_ref().is_some_and(|list| !wish.force && list.is_settled(SystemTime::now())) {
+        SyncReport::of("skipped", Some(CACHE_VALID.to_owned()), 0, known.as_deref(), known.as_deref())
+    } else {
+        match provider.refresh_models(&state.registry, &request_id).await {
+            Err(error) => SyncReport::failed(&provider, error.message),
+            Ok(list) => SyncReport::of("success", None, list.models().len(), Some(&list), Some(&list)),
+        }
+    };
+    Ok(Json(report).into_response())
+}
+
+fn read(body: &[u8]) -> Result<SyncWish, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let details = format!("The body is not as it should be, such as {{\"force\": true}}: {error}");
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "Invalid JSON", details)
+    })
+}
+
+fn cannot_list(name: &str) -> ApiError {
+    ApiError::unsupported(format!("The plugin of {name} does not support model_list"))
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    provider: &'a str,
+    models: Vec<ModelView<'a>>,
+    total_count: usize,
+    source: &'static str,
+    cached_at: Option<String>,
+    cached_until: Option<String>,
+    last_sync: Option<String>,
+    stale: bool,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ModelView<'a> {
+    id: &'a str,
+    name: &'a str,
+    r#type: &'a str,
+    capabilities: &'a [String],
+    context_length: u64,
+    owner: Option<&'a str>,
+    created: Option<u64>,
+    /// For a million tokens.
+    pricing: Option<Prices>,
+    pricing_source: Option<PriceSource>,
+}
+
+impl<'a> ModelView<'a> {
+    fn of(model: &'a Model, provider: &Provider) -> Self {
+        let priced = provider.priced(provider.names_of(&model.id));
+        Self {
+            id: &model.id,
+            name: model.name.as_deref().unwrap_or(&model.id),
+            r#type: &model.kind,
+            capabilities: &model.capabilities,
+            context_length: model.context_length.unwrap_or(LEAST_CONTEXT),
+            owner: model.owner.as_deref(),
+            created: model.created,
+            pricing: priced.and_then(|priced| priced.prices.per_million()),
+            pricing_source: priced.map(|priced| priced.source),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SyncReport {
+    status: &'static str,
+    reason: Option<String>,
+    models_synced: usize,
+    statistics: Option<UpdatedStatistics>,
+    last_sync: Option<String>,
+    cached_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<Difference>,
+}
+
+#[derive(Serialize)]
+struct UpdatedStatistics {
+    #[serde(flatten)]
+    statistics: Statistics,
+    updated_at: String,
+}
+
+impl SyncReport {
+    /// `counted` is what the statistics are of, `known` what is known from now on.
+    fn of(
+        status: &'static str,
+        reason: Option<String>,
+        models_synced: usize,
+        counted: Option<&ModelList>,
+        known: Option<&ModelList>,
+    ) -> Self {
+        Self {
+            status,
+            reason,
+            models_synced,
+            statistics: counted.map(|list| UpdatedStatistics {
+                statistics: list.statistics(),
+                updated_at: timestamp(list.cached_at()),
+            }),
+            last_sync: known.map(|list| timestamp(list.cached_at())),
+            cached_until: known.map(|list| timestamp(list.cached_until())),
+            preview: None,
+        }
+    }
+
+    fn failed(provider: &Provider, reason: String) -> Self {
+        let known = provider.catalogue.list();
+        Self::of("error", Some(reason), 0, known.as_deref(), known.as_deref())
+    }
+}
