@@ -24,7 +24,7 @@ pub use chunk::Chunk;
 pub use chunk_json::{ChunkMeta, ChunkWriter};
 pub use content::{Content, ImageUrl, Part};
 pub use message::{FunctionCall, Message, ToolCall};
-pub use pieces::{Media, Piece, Said};
+pub use pieces::{Media, Piece, Said, image_type};
 pub use request::{ChatRequest, Stop, Tool, ToolFunction};
 pub use stream::ChunkStream;
 pub use usage::Usage;

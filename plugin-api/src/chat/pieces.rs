@@ -137,6 +137,26 @@ impl<'a> Media<'a> {
     }
 }
 
+/// The type of an image by the end of its name, for vendors that want to be told it beside an address.
+///
+/// ```
+/// # use patchbay_plugin_api::chat::image_type;
+/// assert_eq!(image_type("https://x.test/a.JPG?width=9"), Some("image/jpeg"));
+/// assert_eq!(image_type("https://x.test/a"), None);
+/// ```
+pub fn image_type(url: &str) -> Option<&'static str> {
+    let path = url.split(['?', '#']).next()?;
+    Some(match path.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "webp" => "image/webp",
+        "heic" => "image/heic",
+        "heif" => "image/heif",
+        "gif" => "image/gif",
+        _ => return None,
+    })
+}
+
 impl FunctionCall {
     /// The arguments as an object, for dialects that have them so; none where the model wrote something else.
     ///

@@ -76,6 +76,11 @@ pub fn without_nulls(mut object: Value) -> Value {
     object
 }
 
+/// The same of an object that is a member itself; nothing where it has no members left.
+pub fn some_members(object: Value) -> Option<Value> {
+    Some(without_nulls(object)).filter(|object| object.as_object().is_some_and(|members| !members.is_empty()))
+}
+
 /// Something or, where it is empty, nothing: for members of [`without_nulls`] that upstream wants full or not at all.
 pub fn filled<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
@@ -100,6 +105,7 @@ pub fn version(model: &str) -> (u32, u32) {
 mod tests {
     use super::*;
     use crate::ErrorKind;
+    use serde_json::json;
 
     #[test]
     fn a_list_of_models_is_one_or_unreadable() {
@@ -108,6 +114,13 @@ mod tests {
         for body in ["<html>", "{}", "[]", r#"{"data": {}}"#] {
             assert_eq!(read(body).unwrap_err().kind, ErrorKind::UnreadableAnswer, "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_empty_is_left_out() {
+        assert_eq!(some_members(json!({"a": null})), None);
+        assert_eq!(some_members(json!({"a": [null], "b": null})), Some(json!({"a": [null]})));
+        assert_eq!((filled(vec![1]), filled(Vec::<u8>::new())), (Some(vec![1]), None));
     }
 
     #[test]
