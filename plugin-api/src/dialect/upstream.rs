@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use crate::http::HttpRequest;
 use crate::model::Model;
@@ -20,20 +22,17 @@ use crate::{ErrorKind, ProviderError, Result};
 /// assert_eq!(request.url, "https://x.test/v1/generate");
 /// # Ok::<(), patchbay_plugin_api::ProviderError>(())
 /// ```
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Upstream<C = ()> {
     /// Where the API begins.
     pub base_url: String,
     /// The model of requests that name none.
     pub model: Option<String>,
     /// Headers sent with every request, in place of those of the same name.
-    #[serde(default)]
     pub extra_headers: BTreeMap<String, String>,
     /// The models to offer, instead of all that are listed.
-    #[serde(default)]
     pub models: Vec<String>,
     /// The vendor's own.
-    #[serde(flatten)]
     pub own: C,
 }
 
@@ -110,6 +109,44 @@ impl<C> Upstream<C> {
     }
 }
 
+impl<'de, C: DeserializeOwned> Deserialize<'de> for Upstream<C> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut members = Map::deserialize(deserializer)?;
+        Ok(Self {
+            base_url: take(&mut members, "base_url")?.ok_or_else(|| D::Error::missing_field("base_url"))?,
+            model: take(&mut members, "model")?,
+            extra_headers: take(&mut members, "extra_headers")?.unwrap_or_default(),
+            models: take(&mut members, "models")?.unwrap_or_default(),
+            own: own(members).map_err(D::Error::custom)?,
+        })
+    }
+}
+
+fn take<T: DeserializeOwned, E: Error>(members: &mut Map<String, Value>, name: &str) -> Result<Option<T>, E> {
+    let value = members.remove(name).unwrap_or_default();
+    serde_json::from_value(value).map_err(|error| E::custom(format!("`{name}` is not usable: {error}")))
+}
+
+/// Reads the vendor's own, which `()` is nothing of. The error does not say which member is wrong: it is the one without
+/// which there is no such error.
+fn own<C: DeserializeOwned>(members: Map<String, Value>) -> Result<C, String> {
+    let read = |members: Map<String, Value>| C::deserialize(Value::Object(members));
+    let error = match read(members.clone()).or_else(|error| C::deserialize(Value::Null).map_err(|_| error)) {
+        Ok(own) => return Ok(own),
+        Err(error) => error.to_string(),
+    };
+    let without = |name: &String| members.iter().filter(|(key, _)| *key != name).map(owned).collect();
+    let is_wrong = |name: &&String| read(without(name)).err().is_none_or(|other| other.to_string() != error);
+    Err(match members.keys().find(is_wrong) {
+        Some(name) => format!("`{name}` is not usable: {error}"),
+        None => error,
+    })
+}
+
+fn owned((name, value): (&String, &Value)) -> (String, Value) {
+    (name.clone(), value.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -135,6 +172,25 @@ mod tests {
             assert!(error.message.contains(says), "{error} does not say {says}");
         }
         assert_eq!(upstream(json!({"base_url": "http://x/v1"})).check("", &[]), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        #[derive(Debug, Deserialize)]
+        struct Own {
+            #[serde(rename = "limit")]
+            _limit: Option<u64>,
+        }
+        let read = |config: Value| serde_json::from_value::<Upstream<Own>>(config);
+        assert!(read(json!({"base_url": "x", "model": null, "limit": 1, "newer": true})).is_ok());
+        for (config, says) in [
+            (json!({}), "missing field `base_url`"),
+            (json!({"base_url": "x", "models": 3}), "`models` is not usable: invalid type"),
+            (json!({"base_url": "x", "keep": "a", "limit": "b"}), "`limit` is not usable: invalid type"),
+        ] {
+            let error = read(config).unwrap_err().to_string();
+            assert!(error.contains(says), "{error} does not say {says}");
+        }
     }
 
     #[test]
