@@ -12,6 +12,11 @@ pub(crate) fn to_vec<T: Serialize>(value: &T) -> Vec<u8> {
     out
 }
 
+/// The same as text. A value's own `to_string` would bring a second and a third writer into every plugin.
+pub(crate) fn to_string<T: Serialize>(value: &T) -> String {
+    String::from_utf8(to_vec(value)).expect("JSON is written in UTF-8")
+}
+
 /// Appends a value, see [`to_vec`].
 pub(crate) fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value)
@@ -35,6 +40,10 @@ fn unusable(what: &str, bytes: &[u8], error: &serde_json::Error) -> ProviderErro
 /// Where in the text reading ended, as a path such as `messages[1].content`. Readers that keep track of it while they
 /// read are a third of a plugin's code; what was read can be looked at again.
 fn path_of(bytes: &[u8], error: &serde_json::Error) -> String {
+    if error.line() == 0 {
+        // Nothing was wrong with the text, but with what was made of it.
+        return String::new();
+    }
     let before: usize =
         bytes.split_inclusive(|byte| *byte == b'\n').take(error.line() - 1).map(<[u8]>::len).sum();
     let read = bytes[..bytes.len().min(before + error.column())].trim_ascii_end();

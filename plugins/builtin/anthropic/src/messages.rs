@@ -15,10 +15,12 @@ pub(crate) fn turns(messages: &[Message]) -> Result<(Vec<Value>, Vec<Value>)> {
         Role::Tool => Ok(vec![tool_result(message, index)?]),
         _ => Ok(blocks(message)?.into_iter().chain(message.tool_calls.iter().map(tool_use)).collect()),
     })?;
-    let turn = |mut turn: Turn| {
+    let turn = |turn: Turn| {
         // Results come first in a turn, or they are refused.
-        turn.parts.sort_by_key(|block| block["type"] != "tool_result");
-        json!({"role": turn.role, "content": turn.parts})
+        let is_result = |block: &Value| block["type"] == "tool_result";
+        let (mut content, rest): (Vec<_>, Vec<_>) = turn.parts.into_iter().partition(is_result);
+        content.extend(rest);
+        json!({"role": turn.role, "content": content})
     };
     Ok((system, turns.into_iter().map(turn).collect()))
 }
