@@ -103,9 +103,9 @@ impl Host {
     }
 
     fn metric(&self, kind: u32, name: &str, labels: &[(&str, &str)], value: f64) {
-        let labels: Map<String, Value> =
-            labels.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
-        let labels = json::to_string(&labels);
+        let mut object = Map::new();
+        object.extend(labels.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))));
+        let labels = json::to_string(&object);
         (self.services.metric)(self.services.context, kind, name.into(), labels.as_str().into(), value);
     }
 }

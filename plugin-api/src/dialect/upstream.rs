@@ -135,16 +135,16 @@ fn own<C: DeserializeOwned>(members: Map<String, Value>) -> Result<C, String> {
         Ok(own) => return Ok(own),
         Err(error) => error.to_string(),
     };
-    let without = |name: &String| members.iter().filter(|(key, _)| *key != name).map(owned).collect();
+    let without = |name: &String| {
+        let mut rest = members.clone();
+        rest.remove(name);
+        rest
+    };
     let is_wrong = |name: &&String| read(without(name)).err().is_none_or(|other| other.to_string() != error);
     Err(match members.keys().find(is_wrong) {
         Some(name) => format!("`{name}` is not usable: {error}"),
         None => error,
     })
-}
-
-fn owned((name, value): (&String, &Value)) -> (String, Value) {
-    (name.clone(), value.clone())
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The conversation, message by message.
 
 use patchbay_plugin_api::chat::{Media, Said};
-use patchbay_plugin_api::dialect::{filled, without_nulls};
+use patchbay_plugin_api::dialect::{filled, object};
 use patchbay_plugin_api::{ChatRequest, Message, ProviderError, Result, Role, ToolCall};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// All messages of a request, in their order.
 pub(crate) fn all(request: &ChatRequest) -> Result<Vec<Value>> {
@@ -15,17 +15,19 @@ fn said(request: &ChatRequest, at: usize) -> Result<Value> {
     let is_result = message.role == Role::Tool;
     let calls = message.tool_calls.iter().enumerate();
     let calls = calls.map(|(index, call)| called(call, &format!("messages[{at}].tool_calls[{index}]")));
-    Ok(without_nulls(json!({
-        // The newer word Ollama does not know.
-        "role": if message.role == Role::Developer { &Role::System } else { &message.role },
-        "content": message.text(),
-        "thinking": message.extra.get("reasoning_content").filter(|thinking| thinking.is_string()),
-        "images": filled(images(at, message)?),
-        "tool_calls": filled(calls.collect::<Result<Vec<_>>>()?),
+    // The newer word Ollama does not know.
+    let role = if message.role == Role::Developer { &Role::System } else { &message.role };
+    let thinking = message.extra.get("reasoning_content").filter(|thinking| thinking.is_string());
+    Ok(object([
+        ("role", role.as_str().into()),
+        ("content", message.text().into()),
+        ("thinking", thinking.cloned().into()),
+        ("images", filled(images(at, message)?).into()),
+        ("tool_calls", filled(calls.collect::<Result<Vec<_>>>()?).into()),
         // What most models know a result by.
-        "tool_name": request.called(at).filter(|_| is_result),
-        "tool_call_id": message.tool_call_id.as_deref().filter(|_| is_result),
-    })))
+        ("tool_name", request.called(at).filter(|_| is_result).into()),
+        ("tool_call_id", message.tool_call_id.as_deref().filter(|_| is_result).into()),
+    ]))
 }
 
 fn images(at: usize, message: &Message) -> Result<Vec<&str>> {
@@ -53,7 +55,7 @@ fn called(call: &ToolCall, at: &str) -> Result<Value> {
         let error = ProviderError::unsupported("a tool call's arguments that are not a JSON object");
         error.with_param(&format!("{at}.function.arguments"))
     })?;
-    let id = Some(&call.id).filter(|id| !id.is_empty());
-    let function = json!({"name": call.function.name, "arguments": arguments});
-    Ok(without_nulls(json!({"id": id, "function": function})))
+    let id = Some(call.id.as_str()).filter(|id| !id.is_empty());
+    let function = [("name", call.function.name.as_str().into()), ("arguments", arguments.into())];
+    Ok(object([("id", id.into()), ("function", object(function))]))
 }

@@ -1,7 +1,7 @@
 //! Requests as Ollama reads them.
 
 use patchbay_plugin_api::chat::{AnswerForm, ToolChoice};
-use patchbay_plugin_api::dialect::{filled, some_members, without_nulls};
+use patchbay_plugin_api::dialect::{filled, object, unless_empty};
 use patchbay_plugin_api::{ChatRequest, EmbedRequest, Result};
 use serde_json::{Map, Value, json};
 
@@ -29,17 +29,17 @@ pub(crate) fn chat(request: &ChatRequest, model: &str, own: &Own) -> Result<Valu
         // The schema alone.
         AnswerForm::Schema(schema) => Some(schema.clone()),
     };
-    Ok(without_nulls(json!({
-        "model": model,
-        "messages": message::all(request)?,
+    Ok(object([
+        ("model", model.into()),
+        ("messages", message::all(request)?.into()),
         // Said in any case: unsaid, Ollama streams.
-        "stream": request.stream,
-        "tools": filled(tools(request)?),
-        "format": format,
-        "think": think(request),
-        "keep_alive": request.member("keep_alive").or(own.keep_alive.as_ref()),
-        "options": some_members(options(request, own)),
-    })))
+        ("stream", request.stream.into()),
+        ("tools", filled(tools(request)?).into()),
+        ("format", format.into()),
+        ("think", think(request).into()),
+        ("keep_alive", request.member("keep_alive").or(own.keep_alive.as_ref()).cloned().into()),
+        ("options", unless_empty(options(request, own)).into()),
+    ]))
 }
 
 /// The tools the model may choose from. Ollama cannot be told that one must be called; it can be shown fewer.
@@ -93,13 +93,13 @@ fn own_options(extra: &Map<String, Value>, own: &Own) -> Map<String, Value> {
 /// The body of `/api/embed`.
 pub(crate) fn embed(request: &EmbedRequest, model: &str, own: &Own) -> Result<Value> {
     let keep_alive = request.extra.get("keep_alive").filter(|time| !time.is_null());
-    Ok(without_nulls(json!({
-        "model": model,
-        "input": request.texts()?,
-        "dimensions": request.dimensions,
+    Ok(object([
+        ("model", model.into()),
+        ("input", request.texts()?.into()),
+        ("dimensions", request.dimensions.into()),
         // Unsaid, Ollama cuts a text that is too long.
-        "truncate": request.extra.get("truncate"),
-        "keep_alive": keep_alive.or(own.keep_alive.as_ref()),
-        "options": some_members(own_options(&request.extra, own).into()),
-    })))
+        ("truncate", request.extra.get("truncate").cloned().into()),
+        ("keep_alive", keep_alive.or(own.keep_alive.as_ref()).cloned().into()),
+        ("options", unless_empty(own_options(&request.extra, own).into()).into()),
+    ]))
 }
