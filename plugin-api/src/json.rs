@@ -1,5 +1,6 @@
 //! Reading and writing JSON the way the whole SDK does it.
 
+use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -28,6 +29,7 @@ pub(crate) fn read_input<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) ->
     serde_json::from_slice(bytes).map_err(|error| unusable(what, bytes, &error))
 }
 
+#[inline(never)]
 fn unusable(what: &str, bytes: &[u8], error: &serde_json::Error) -> ProviderError {
     let says = match path_of(bytes, error).as_str() {
         _ if !error.is_data() => "is not valid JSON".to_owned(),
@@ -101,6 +103,14 @@ fn string(text: &[u8]) -> (&[u8], &[u8]) {
     end.map_or((text, &[]), |end| (&text[..end], &text[end + 1..]))
 }
 
+// Once for every type in a library, not once for every field.
+#[inline(never)]
+pub(crate) fn member<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+    members: &mut A,
+) -> Result<Option<T>, A::Error> {
+    members.next_value()
+}
+
 /// Reads an object of which `extra` keeps the members that have no field: what `serde(flatten)` does, in a fifth of
 /// its code and without a second look at any of them. A field that is absent or `null` has its default: that of its
 /// type, or what is given `or`; one that is `required` must be there.
@@ -124,7 +134,7 @@ macro_rules! open_object {
                         let mut extra = serde_json::Map::new();
                         while let Some(name) = members.next_key::<String>()? {
                             match name.as_str() {
-                                $($member => $field = members.next_value()?,)+
+                                $($member => $field = $crate::json::member(&mut members)?,)+
                                 _ => drop(extra.insert(name, members.next_value()?)),
                             }
                         }

@@ -139,6 +139,7 @@ impl ChatRequest {
     }
 
     /// Reads a request. The error names the field that is wrong.
+    #[inline(never)]
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         json::read_input("the request", bytes)
     }

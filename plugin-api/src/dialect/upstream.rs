@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::http::HttpRequest;
 use crate::model::Model;
-use crate::plan::Plan;
+use crate::plan::check::{header_problem, url_problem};
 use crate::{ErrorKind, ProviderError, Result};
 
 /// What an operator configures of an HTTP API, beside `own`, which is the vendor's. The key is not among it: the host
@@ -40,26 +40,23 @@ impl<C> Upstream<C> {
     /// Checks what can be checked without asking; the error says what to mend. `example` is a good address, and
     /// `paths` are those of the API that operators copy along with it.
     pub fn check(&self, example: &str, paths: &[&str]) -> Result<()> {
-        let refused = |message: String| Err(ProviderError::invalid_input(message));
         let url = &*self.base_url;
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            return refused("`base_url` must begin with https:// or http://".into());
-        }
-        if url.contains(['?', '#']) || paths.iter().any(|path| url.contains(path)) {
-            return refused(format!("`base_url` is where the API begins, such as {example}"));
-        }
-        match &self.model {
-            // It may be the plugin's own default, of which an operator has not thought.
-            Some(model) if !self.models.is_empty() && !self.models.contains(model) => {
-                refused(format!("`model` is `{model}`, which is not among `models`: set it to one of them"))
-            }
-            // No request follows it, but what it finds wrong with an address or a header is wrong here too.
-            _ => {
-                let plan = Plan::openai(url);
-                let headers = self.extra_headers.iter();
-                headers.fold(plan, |plan, (name, value)| plan.with_header(name, value)).validate()
-            }
-        }
+        let example = || format!("`base_url` is where the API begins, such as {example}");
+        // It may be the plugin's own default, of which an operator has not thought.
+        let unlisted = |model: &&String| !self.models.is_empty() && !self.models.contains(model);
+        let problem = url_problem("`base_url`", url)
+            .or_else(|| {
+                (url.contains(['?', '#']) || paths.iter().any(|path| url.contains(path))).then(example)
+            })
+            .or_else(|| {
+                let model = self.model.as_ref().filter(unlisted)?;
+                Some(format!("`model` is `{model}`, which is not among `models`: set it to one of them"))
+            })
+            .or_else(|| {
+                let mut headers = self.extra_headers.iter();
+                headers.find_map(|(name, value)| header_problem("`extra_headers`", name, value))
+            });
+        problem.map_or(Ok(()), |problem| Err(ProviderError::invalid_input(problem)))
     }
 
     /// Adds a header to every request, unless the operator has one of this name.
