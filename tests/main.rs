@@ -41,6 +41,8 @@ mod plan;
 mod vendors;
 // What vendors list.
 mod catalogue;
+// What is not in them, and how little is.
+mod small;
 // Upstreams that misbehave in every way that one can.
 mod misbehaviour;
 // One of them dies under load, and comes back.
