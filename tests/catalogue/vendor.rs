@@ -97,6 +97,7 @@ async fn chat() -> Response {
     json!({
         "id": "c1", "object": "chat.completion", "created": 7, "model": "m",
         "choices": [{ "index": 0, "message": { "role": "assistant", "content": "hi" }, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12 },
     })
     .to_string()
     .into_response()

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
 use super::Provider;
-use crate::config::{Priced, Prices, as_number};
+use crate::config::{PriceSource, Priced, Prices, as_number};
 
 /// The tokens of one answer, each kind counted as upstreams count it: those in the second place of a line are among
 /// those in the first.
@@ -69,9 +69,16 @@ impl Prices {
 }
 
 impl Provider {
-    /// What a model costs here, by the first of its names that somebody has a price for.
-    pub fn priced<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Option<Priced> {
-        names.find_map(|name| self.settings.pricing.get(name)).copied()
+    /// What a model costs here, by the first of its names that somebody has a price for: the operator or the plugin's
+    /// author, or else the vendor.
+    pub fn priced<'a>(&self, mut names: impl Iterator<Item = &'a str> + Clone) -> Option<Priced> {
+        let said = names.clone().find_map(|name| self.settings.pricing.get(name)).copied();
+        said.or_else(|| names.find_map(|name| self.listed_price(name)))
+    }
+
+    fn listed_price(&self, model: &str) -> Option<Priced> {
+        let prices = Prices::listed(self.catalogue.find(model)?.pricing.as_ref()?)?;
+        Some(Priced { prices, source: PriceSource::Vendor })
     }
 
     /// Every name that a model has here: as it is asked for, and as upstream is.

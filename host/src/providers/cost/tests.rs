@@ -1,3 +1,4 @@
+use patchbay_plugin_api::{Model, Pricing};
 use serde_json::{Value, json};
 
 use super::*;
@@ -91,4 +92,24 @@ fn a_model_is_looked_for_by_all_of_its_names() {
     assert_eq!(prompt(&["dated", "dated-2026"]).as_deref(), Some("2"));
     assert_eq!(prompt(&["fast", "dated-2026"]).as_deref(), Some("1"), "the first that has one");
     assert_eq!(prompt(&["other"]), None);
+}
+
+#[test]
+fn a_vendors_own_price_is_for_what_nobody_else_has_one_for() {
+    let prices = json!({"said": {"prompt": 1, "completion": 1}, "alias": {"prompt": 2, "completion": 2}});
+    let provider = testing::provider(priced(&prices), None);
+    let listed = |id, prompt| {
+        let mut model = Model::new(id);
+        model.pricing = Some(Pricing::new(prompt, 9.0));
+        model
+    };
+    provider.catalogue.hold([listed("said", 7.0), listed("listed", 8.5), Model::new("free")]);
+    let priced = |names: &[&'static str]| {
+        let priced = provider.priced(names.iter().copied())?;
+        Some((priced.prices.prompt.unwrap().to_string(), priced.source))
+    };
+    assert_eq!(priced(&["said"]), Some(("1".to_owned(), PriceSource::Configuration)));
+    assert_eq!(priced(&["listed"]), Some(("8.5".to_owned(), PriceSource::Vendor)));
+    assert_eq!(priced(&["listed", "alias"]), Some(("2".to_owned(), PriceSource::Configuration)));
+    assert_eq!(priced(&["free"]), None);
 }
