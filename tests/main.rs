@@ -53,6 +53,8 @@ mod keys;
 mod credentials;
 // The keys that the host gives out itself.
 mod virtual_keys;
+// How much anybody may ask.
+mod limits;
 // What is said in OpenAI's dialect on both sides passes unchanged, whatever it is.
 mod transparent;
 // The way to upstreams: connections, encryption, proxies.

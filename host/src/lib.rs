@@ -14,6 +14,8 @@ pub mod config;
 pub mod http;
 // Who may ask, and for what.
 pub mod access;
+// And how much.
+pub mod limits;
 // 5. One request's life: candidates, attempts, answer.
 pub mod gateway;
 // 6. The configured providers, and the immutable snapshot that requests read.

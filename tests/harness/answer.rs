@@ -83,6 +83,8 @@ impl Answer {
             }
             return;
         }
+        // A limit says when there is room again.
+        names.retain(|name| *name != "reset_at" || self.status != 429);
         assert_eq!(names, ["code", "details", "error", "request_id", "timestamp"], "{path}: {}", self.body);
         for (name, value) in object {
             let text = value.as_str().unwrap_or_else(|| panic!("{path}: {name:?} is no text: {}", self.body));

@@ -135,6 +135,7 @@ impl KeyBook {
             hash: self.hash(token.as_bytes()),
             scopes: wanted.scopes,
             permits: Permits { models: wanted.models, providers: wanted.providers },
+            limits: wanted.limits,
             created_at,
             expires_at: wanted.expires_in.map(|time| created_at.saturating_add(time.saturating_mul(1000))),
         });

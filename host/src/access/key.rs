@@ -1,5 +1,7 @@
 //! A virtual key: what somebody may do who does not have the keys of the providers themselves.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 /// What a key is for.
@@ -31,6 +33,9 @@ pub struct VirtualKey {
     /// Whom and what it may ask.
     #[serde(flatten)]
     pub permits: Permits,
+    /// How much it may ask.
+    #[serde(default)]
+    pub limits: Limits,
     /// In milliseconds since 1970.
     pub created_at: u64,
     /// In milliseconds since 1970; none for never.
@@ -45,6 +50,16 @@ pub struct Permits {
     pub models: Vec<String>,
     /// Providers by name.
     pub providers: Vec<String>,
+}
+
+/// How much a key may ask; what is none is as for everybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests in any minute.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Requests at one time.
+    pub max_concurrent: Option<NonZeroU32>,
 }
 
 /// What is asked for when a key is made.
@@ -62,6 +77,9 @@ pub struct NewKey {
     /// See [`Permits`].
     #[serde(default)]
     pub providers: Vec<String>,
+    /// See [`Limits`].
+    #[serde(default)]
+    pub limits: Limits,
     /// In seconds from now; none for never.
     #[serde(default)]
     pub expires_in: Option<u64>,

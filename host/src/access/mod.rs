@@ -6,7 +6,7 @@ mod key;
 mod book;
 
 pub use book::{BookError, KeyBook, Unrecognised, secret_in};
-pub use key::{NewKey, Permits, Scope, VirtualKey};
+pub use key::{Limits, NewKey, Permits, Scope, VirtualKey};
 
 #[cfg(test)]
 pub(crate) mod testing {
@@ -14,7 +14,7 @@ pub(crate) mod testing {
 
     use futures_util::future::BoxFuture;
 
-    use super::{KeyBook, Permits, Scope, VirtualKey};
+    use super::{KeyBook, Limits, Permits, Scope, VirtualKey};
     use crate::store::{Store, StoreError};
 
     /// Keeps nothing.
@@ -51,6 +51,7 @@ pub(crate) mod testing {
             hash,
             scopes: vec![Scope::Chat],
             permits: Permits::default(),
+            limits: Limits::default(),
             created_at: 1_800_000_000_000,
             expires_at: None,
         }

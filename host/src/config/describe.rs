@@ -114,6 +114,9 @@ impl Shape {
 pub(super) const STRATEGIES: &[&str] =
     &["priority_first", "round_robin", "weighted", "least_latency", "lowest_cost"];
 
+/// Each that counts is remembered.
+const LIMIT: Shape = Shape::Whole { least: 1, most: 1_000_000 };
+
 const COUNT: Shape = Shape::Whole { least: 1, most: u32::MAX as i64 };
 
 const fn key(name: &'static str, shape: Shape, default: &'static str, about: &'static str) -> Key {
@@ -151,7 +154,7 @@ pub(super) static ROOT: Section = closed(&[
     section("routing", &ROUTING, "Which provider serves a request, and what happens when one fails."),
     section("health", &HEALTH, "How providers are checked while nobody asks them. Times are in seconds."),
     section("models", &MODELS, "How the vendors' lists of models are kept up."),
-    section("limits", &LIMITS, "How much is served. Not acted on yet."),
+    section("limits", &LIMITS, "How much anybody may ask; keys may have limits of their own."),
     section("loader", &LOADER, "How libraries are loaded and watched over. Times are in seconds."),
     Key { name: "plugins", shape: Shape::Providers(&ENTRY), default: None, about: "The providers, by name." },
 ]);
@@ -177,7 +180,7 @@ static SERVER: Section = closed(&[
         "trusted_proxies",
         Shape::List(&Shape::IpAddress),
         "[]",
-        "Addresses of proxies whose forwarding headers count. Not acted on yet.",
+        "Addresses of proxies that are believed when they say, in X-Forwarded-For, for whom they ask.",
     ),
 ]);
 
@@ -244,8 +247,13 @@ static MODELS: Section = closed(&[
 ]);
 
 static LIMITS: Section = closed(&[
-    key("requests_per_minute", COUNT, "null", "Per token or client address; null is without a limit."),
-    key("max_concurrent", COUNT, "null", "Requests at one time; null is without a limit."),
+    key(
+        "requests_per_minute",
+        LIMIT,
+        "null",
+        "In any minute, by each key, or client address where none is used; null is without a limit.",
+    ),
+    key("max_concurrent", COUNT, "null", "Requests of everybody at one time; null is without a limit."),
 ]);
 
 pub(super) static LOADER: Section = closed(&[

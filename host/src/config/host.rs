@@ -167,7 +167,7 @@ pub struct HealthSettings {
 }
 
 /// The `limits` section; none is without a limit.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct LimitSettings {
     /// Per token or client address.
     pub requests_per_minute: Option<u32>,

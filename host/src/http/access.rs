@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::connection::Connection;
 use super::error::ApiError;
+use super::limits;
 use super::recipient::LetInBy;
 use super::state::AppState;
 use crate::access::{KeyBook, Scope, Unrecognised, VirtualKey};
@@ -175,7 +176,26 @@ fn expired() -> ApiError {
     ApiError::unauthorized("The key has expired: ask for a new one")
 }
 
-/// The layer in front of application routes.
+/// The layer in front of the application routes that ask providers: they are counted.
+pub(super) async fn asking(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let key = state.access.application(&parts, !body.is_end_stream())?;
+    let admitted = limits::admit(&state, &parts, key.as_deref())?;
+    if let Some(key) = key {
+        parts.extensions.insert(LetInBy(key));
+    }
+    let response = next.run(Request::from_parts(parts, body)).await;
+    Ok(match admitted {
+        Some(admitted) => limits::accompany(response, admitted),
+        None => response,
+    })
+}
+
+/// The layer in front of the other application routes.
 pub(super) async fn application(
     State(state): State<AppState>,
     request: Request,

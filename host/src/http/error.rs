@@ -10,6 +10,9 @@ use http::{HeaderValue, StatusCode};
 use patchbay_plugin_api::ErrorKind;
 use serde::Serialize;
 
+use super::limits::put_standing;
+use crate::limits::{Exceeded, Standing};
+
 // What the gateway says, and what providers said to it.
 mod gateway;
 
@@ -28,6 +31,8 @@ pub(super) struct ApiError {
     param: Option<Cow<'static, str>>,
     /// The code that a provider's upstream gave it, for clients that know it.
     upstream_code: Option<String>,
+    /// How a limit of this host's stands, where that is what it is about.
+    standing: Option<Standing>,
 }
 
 /// Whose shape an error has.
@@ -53,6 +58,9 @@ struct Shape<'a> {
     details: &'a str,
     request_id: &'a str,
     timestamp: String,
+    /// When there is room again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset_at: Option<String>,
 }
 
 impl ApiError {
@@ -63,7 +71,16 @@ impl ApiError {
         details: impl Into<Cow<'static, str>>,
     ) -> Self {
         let details = details.into();
-        Self { status, code, error, details, retry_after: None, param: None, upstream_code: None }
+        Self {
+            status,
+            code,
+            error,
+            details,
+            retry_after: None,
+            param: None,
+            upstream_code: None,
+            standing: None,
+        }
     }
 
     /// A failure of the host itself. What it was is in the log only.
@@ -93,6 +110,7 @@ impl ApiError {
             details: &self.details,
             request_id,
             timestamp: timestamp(SystemTime::now()),
+            reset_at: self.standing.map(|standing| timestamp(SystemTime::now() + standing.reset)),
         };
         // Strings in memory can always be written.
         serde_json::to_vec(&shape).unwrap_or_default().into()
@@ -161,9 +179,44 @@ impl ApiError {
         if let Some(wait) = self.retry_after {
             headers.insert(RETRY_AFTER, whole_seconds(wait.min(LONGEST_WAIT)));
         }
+        if let Some(standing) = &self.standing {
+            put_standing(headers, standing);
+        }
         *response.body_mut() = json.into();
     }
 }
+
+impl From<Exceeded> for ApiError {
+    fn from(exceeded: Exceeded) -> Self {
+        const MANY: &str = "Too many requests";
+        let many =
+            |details: String| Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", MANY, details);
+        match exceeded {
+            Exceeded::Requests(standing) => {
+                let limit = standing.limit;
+                let details = format!(
+                    "No more than {limit} requests in a minute: wait for as long as `retry-after` says"
+                );
+                Self { retry_after: Some(standing.reset), standing: Some(standing), ..many(details) }
+            }
+            Exceeded::Concurrent(most) => {
+                let details = format!(
+                    "No more than {most} requests at one time with this key: let one of them end first"
+                );
+                Self { retry_after: Some(SOON), ..many(details) }
+            }
+            Exceeded::Host(most) => {
+                let details = format!(
+                    "The host serves no more than {most} requests at one time: try again in a moment"
+                );
+                Self { retry_after: Some(SOON), ..many(details) }
+            }
+        }
+    }
+}
+
+/// When something under way may have ended.
+const SOON: Duration = Duration::from_secs(1);
 
 impl IntoResponse for ApiError {
     /// Without a body: that needs the request's id, which the outermost layer knows and adds.

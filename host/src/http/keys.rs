@@ -14,7 +14,7 @@ use tracing::info;
 use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
 use super::state::AppState;
-use crate::access::{BookError, NewKey, Scope, VirtualKey};
+use crate::access::{BookError, Limits, NewKey, Scope, VirtualKey};
 
 /// All of them, without what would let anybody in.
 pub(super) async fn list(State(state): State<AppState>) -> Response {
@@ -58,6 +58,7 @@ struct View<'a> {
     scopes: &'a [Scope],
     models: &'a [String],
     providers: &'a [String],
+    limits: Limits,
     created_at: String,
     expires_at: Option<String>,
     expired: bool,
@@ -75,6 +76,7 @@ impl<'a> View<'a> {
             scopes: &key.scopes,
             models: &key.permits.models,
             providers: &key.permits.providers,
+            limits: key.limits,
             created_at: time(key.created_at),
             expires_at: key.expires_at.map(time),
             expired: key.is_expired(now.as_millis().try_into().unwrap_or(u64::MAX)),

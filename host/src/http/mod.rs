@@ -10,6 +10,7 @@ mod state;
 mod access;
 mod error;
 mod layers;
+mod limits;
 // What a request brings, who gets the answer, and the answer on its way out.
 mod body;
 mod frames;
@@ -38,13 +39,15 @@ use axum::routing::{delete, get, post};
 
 /// Everything the host answers over HTTP. What is the same for every request is done around it, by `layers::answer`.
 pub fn router(state: AppState) -> Router {
-    // For applications.
-    let application = Router::new()
+    // For applications: what asks providers, and what only tells of them.
+    let asking = Router::new()
         .route("/api/chat", post(chat::stream))
         .route("/api/chat/complete", post(chat::complete))
         .route("/v1/chat/completions", post(openai::chat))
         .route("/v1/completions", post(texts::complete))
         .route("/v1/embeddings", post(openai::embeddings))
+        .route_layer(from_fn_with_state(state.clone(), access::asking));
+    let telling = Router::new()
         .route("/v1/models", get(openai::models))
         .route("/v1/models/{*id}", get(openai::model))
         .route("/api/cost/estimate", post(cost::estimate))
@@ -73,7 +76,8 @@ pub fn router(state: AppState) -> Router {
     // For orchestrators: they tell nothing, so anyone may ask.
     let probes = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
 
-    application
+    asking
+        .merge(telling)
         .merge(admin)
         .merge(probes)
         .fallback(error::not_found)

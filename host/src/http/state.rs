@@ -1,5 +1,6 @@
 //! What handlers share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use super::access::Access;
 use crate::access::KeyBook;
 use crate::config::ServerSettings;
 use crate::gateway::Gateway;
+use crate::limits::Limiter;
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
@@ -23,6 +25,8 @@ pub struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) manager: Manager,
     pub(super) keys: Arc<KeyBook>,
+    pub(super) limiter: Arc<Limiter>,
+    pub(super) trusted_proxies: Vec<IpAddr>,
     pub(super) access: Access,
     pub(super) max_body_bytes: usize,
     pub(super) keep_alive: Duration,
@@ -44,6 +48,8 @@ impl AppState {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,
             manager,
+            limiter: Arc::default(),
+            trusted_proxies: settings.trusted_proxies.clone(),
             access: Access::new(settings, Arc::clone(&keys)),
             keys,
             max_body_bytes: settings.max_body_bytes,

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::Provider;
 use super::index::Index;
-use crate::config::{HealthSettings, ModelSettings, RoutingSettings};
+use crate::config::{HealthSettings, LimitSettings, ModelSettings, RoutingSettings};
 
 /// The mock's plugin and its priority: together they mean "never in place of a real one".
 const MOCK: (&str, i32) = ("mock", 999);
@@ -23,6 +23,8 @@ pub struct Rules {
     pub health: HealthSettings,
     /// How the vendors' lists of models are kept up.
     pub models: ModelSettings,
+    /// How much anybody may ask.
+    pub limits: LimitSettings,
 }
 
 /// Providers that serve the same, by priority.

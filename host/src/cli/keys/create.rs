@@ -37,6 +37,14 @@ pub(super) struct Create {
     #[arg(long = "provider", value_name = "NAME")]
     providers: Vec<String>,
 
+    /// Requests that it may make in any minute; as for everybody when left out
+    #[arg(long, value_name = "N")]
+    requests_per_minute: Option<std::num::NonZeroU32>,
+
+    /// Requests that it may have under way at one time
+    #[arg(long, value_name = "N")]
+    max_concurrent: Option<std::num::NonZeroU32>,
+
     /// How long it can be used, such as 12h or 90d; for ever when left out
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
@@ -78,6 +86,10 @@ pub(super) async fn run(command: Create) -> Result<u8, Failure> {
         "scopes": scopes,
         "models": command.models,
         "providers": command.providers,
+        "limits": {
+            "requests_per_minute": command.requests_per_minute,
+            "max_concurrent": command.max_concurrent,
+        },
         "expires_in": command.expires_in.map(|time| time.as_secs()),
     });
     let answer = remote.send_json(Method::POST, "/api/keys", &body, None).await?;
@@ -101,12 +113,16 @@ mod tests {
         let made = r#"{"id":"key_1","key":"pb-x","expires_at":null}"#;
         let host = FakeHost::start([("201 Created", made), ("422 Unprocessable", r#"{"error":"No"}"#)]).await;
         let create = ["keys", "create", "team", "--model", "a/*", "--scope", "chat", "--scope", "read"];
-        assert_eq!(run(&host, &[&create[..], &["--expires-in", "1d"]].concat()).await, Ok(0));
+        assert_eq!(
+            run(&host, &[&create[..], &["--expires-in", "1d", "--requests-per-minute", "5"]].concat()).await,
+            Ok(0)
+        );
         assert!(run(&host, &["keys", "create", "team"]).await.is_err());
         let requests = host.requests();
         assert_eq!(requests[0].line, "POST /api/keys HTTP/1.1");
         let expected = json!({
             "name": "team", "scopes": ["chat", "read"], "models": ["a/*"], "providers": [], "expires_in": 86400,
+            "limits": { "requests_per_minute": 5, "max_concurrent": null },
         });
         assert_eq!(requests[0].body, expected);
         assert_eq!(requests[1].body["scopes"], json!(["chat"]));

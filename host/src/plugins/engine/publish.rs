@@ -108,6 +108,7 @@ impl Engine {
         let rules = Rules {
             routing: config.routing.clone(),
             health: config.health.clone(),
+            limits: config.limits.clone(),
             models: config.models.clone(),
         };
         // Lists stay for those, too, who are only not there for now.
