@@ -19,6 +19,7 @@ async fn a_list_is_asked_for_once_and_outlives_the_host() {
     let expected = json!({
         "id": "m-2", "name": "m-2", "type": "chat", "capabilities": ["chat_completion"], "context_length": 4096,
         "owner": null, "created": null, "pricing": null,
+        "pricing_source": null,
     });
     assert_eq!(known["models"][0], expected);
     assert_eq!(

@@ -8,6 +8,8 @@ mod keeping;
 mod syncing;
 // Who answers by it.
 mod routing;
+// What it says that answers cost.
+mod prices;
 
 use std::path::{Path, PathBuf};
 

@@ -97,7 +97,10 @@ async fn chat() -> Response {
     json!({
         "id": "c1", "object": "chat.completion", "created": 7, "model": "m",
         "choices": [{ "index": 0, "message": { "role": "assistant", "content": "hi" }, "finish_reason": "stop" }],
-        "usage": { "prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12 },
+        "usage": {
+            "prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100,
+            "prompt_tokens_details": { "cached_tokens": 600 },
+        },
     })
     .to_string()
     .into_response()

@@ -133,6 +133,23 @@ impl Prices {
         })
     }
 
+    /// The same for a million tokens, as people compare them; none where that cannot be said exactly.
+    pub fn per_million(&self) -> Option<Self> {
+        let times = Decimal::from(MILLION).checked_div(Decimal::from(self.per))?;
+        let more = |price: Option<Decimal>| match price {
+            None => Some(None),
+            Some(price) => price.checked_mul(times).map(|price| Some(price.normalize())),
+        };
+        Some(Self {
+            prompt: more(self.prompt)?,
+            cached_prompt: more(self.cached_prompt)?,
+            cache_write: more(self.cache_write)?,
+            completion: more(self.completion)?,
+            reasoning: more(self.reasoning)?,
+            per: MILLION,
+        })
+    }
+
     /// What a vendor lists; none where a price in it is none.
     pub fn listed(listed: &Pricing) -> Option<Self> {
         // The digits that were written are those that a reader of the number would write.
@@ -230,6 +247,10 @@ mod tests {
         let prices = Prices::listed(&pricing).unwrap();
         let written = r#"{"prompt":0.15,"cached_prompt":0.125,"completion":0.6,"per":1000000}"#;
         assert_eq!(serde_json::to_string(&prices).unwrap(), written);
+        let thousands =
+            Prices::read(&json!({"prompt": "0.0005", "completion": 0.0015, "per": 1000})).unwrap();
+        let millions = serde_json::to_string(&thousands.per_million().unwrap()).unwrap();
+        assert_eq!(millions, r#"{"prompt":0.5,"completion":1.5,"per":1000000}"#);
         assert_eq!(Prices::listed(&Pricing::new(f64::NAN, 1.0)), None);
         assert_eq!(Prices::listed(&Pricing::new(1.0, -1.0)), None);
     }

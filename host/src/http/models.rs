@@ -8,13 +8,14 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use patchbay_plugin_api::{Model, Pricing};
+use patchbay_plugin_api::Model;
 use serde::{Deserialize, Serialize};
 
 use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
 use super::layers::RequestId;
 use super::state::AppState;
+use crate::config::{PriceSource, Prices};
 use crate::gateway::find_provider;
 use crate::providers::{Difference, ModelList, Provider, Statistics};
 
@@ -68,7 +69,7 @@ pub(super) async fn list(
     let body = Listed {
         provider: provider.name(),
         total_count: models.len(),
-        models: models.iter().map(|model| ModelView::of(model)).collect(),
+        models: models.iter().map(|model| ModelView::of(model, &provider)).collect(),
         source: if provider.settings.models.is_empty() { "vendor" } else { "configuration" },
         last_sync: cached_at.clone(),
         cached_at,
@@ -145,11 +146,14 @@ struct ModelView<'a> {
     context_length: u64,
     owner: Option<&'a str>,
     created: Option<u64>,
-    pricing: Option<&'a Pricing>,
+    /// For a million tokens.
+    pricing: Option<Prices>,
+    pricing_source: Option<PriceSource>,
 }
 
 impl<'a> ModelView<'a> {
-    fn of(model: &'a Model) -> Self {
+    fn of(model: &'a Model, provider: &Provider) -> Self {
+        let priced = provider.priced(provider.names_of(&model.id));
         Self {
             id: &model.id,
             name: model.name.as_deref().unwrap_or(&model.id),
@@ -158,7 +162,8 @@ impl<'a> ModelView<'a> {
             context_length: model.context_length.unwrap_or(LEAST_CONTEXT),
             owner: model.owner.as_deref(),
             created: model.created,
-            pricing: model.pricing.as_ref(),
+            pricing: priced.and_then(|priced| priced.prices.per_million()),
+            pricing_source: priced.map(|priced| priced.source),
         }
     }
 }

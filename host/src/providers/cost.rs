@@ -69,15 +69,15 @@ impl Prices {
 }
 
 impl Provider {
-    /// What a model costs here, by the first of its names that somebody has a price for: the operator or the plugin's
-    /// author, or else the vendor.
-    pub fn priced<'a>(&self, mut names: impl Iterator<Item = &'a str> + Clone) -> Option<Priced> {
-        let said = names.clone().find_map(|name| self.settings.pricing.get(name)).copied();
-        said.or_else(|| names.find_map(|name| self.listed_price(name)))
-    }
-
-    fn listed_price(&self, model: &str) -> Option<Priced> {
-        let prices = Prices::listed(self.catalogue.find(model)?.pricing.as_ref()?)?;
+    /// What a model costs here, by the first of its names that somebody has a price for: whatever the vendor lists,
+    /// the operator and the plugin are believed first.
+    pub fn priced<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> Option<Priced> {
+        let mut all = names.clone();
+        if let Some(priced) = all.find_map(|name| self.settings.pricing.get(name)) {
+            return Some(*priced);
+        }
+        let (list, mut names) = (self.catalogue.list()?, names);
+        let prices = names.find_map(|name| list.prices(name))?;
         Some(Priced { prices, source: PriceSource::Vendor })
     }
 

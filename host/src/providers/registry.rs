@@ -21,10 +21,10 @@ pub struct Rules {
     pub routing: RoutingSettings,
     /// How providers are checked while nobody asks them.
     pub health: HealthSettings,
-    /// How the vendors' lists of models are kept up.
-    pub models: ModelSettings,
     /// How much anybody may ask.
     pub limits: LimitSettings,
+    /// How the vendors' lists of models are kept up.
+    pub models: ModelSettings,
 }
 
 /// Providers that serve the same, by priority.

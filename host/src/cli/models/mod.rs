@@ -2,8 +2,8 @@
 
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
-use patchbay_plugin_api::Model;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
 
 // Having the vendors asked.
 mod sync;
@@ -75,6 +75,27 @@ struct Answer {
     models: Vec<Model>,
     /// Why they are not those of now.
     error: Option<String>,
+}
+
+/// What is shown of a model, and whatever else the host says of it.
+#[derive(Debug, Deserialize, Serialize)]
+struct Model {
+    id: String,
+    r#type: String,
+    context_length: Option<u64>,
+    capabilities: Vec<String>,
+    pricing: Option<Price>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
+}
+
+/// In US dollars for a million tokens.
+#[derive(Debug, Deserialize, Serialize)]
+struct Price {
+    prompt: Option<Number>,
+    completion: Option<Number>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -166,11 +187,15 @@ impl Listed {
     fn render(&self, paint: Paint) -> String {
         let mut table = Table::new(["PROVIDER", "MODEL", "TYPE", "CONTEXT", "PRICE", "CAPABILITIES"]);
         for Offered { provider, model } in &self.models {
-            let price = model.pricing.map(|price| format!("${} / ${}", price.prompt, price.completion));
+            let dollars =
+                |price: &Option<Number>| price.as_ref().map_or("?".to_owned(), |price| format!("${price}"));
+            let price = model.pricing.as_ref();
+            let price =
+                price.map(|price| format!("{} / {}", dollars(&price.prompt), dollars(&price.completion)));
             table.row([
                 provider.clone(),
                 model.id.clone(),
-                model.kind.clone(),
+                model.r#type.clone(),
                 or_dash(model.context_length),
                 or_dash(price),
                 model.capabilities.join(", "),
@@ -188,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn a_provider_that_fails_leaves_the_others_listed() {
         let providers = r#"{"providers":[{"name":"a b"},{"name":"c"}]}"#;
-        let models = r#"{"models":[{"id":"m"}]}"#;
+        let models = r#"{"models":[{"id":"m","type":"chat","capabilities":[]}]}"#;
         // Asked at once, they come in any order: the two answers are the same but for one of them.
         let host =
             FakeHost::start([("200 OK", providers), ("200 OK", models), ("502 Bad Gateway", "{}")]).await;
@@ -207,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_synced_is_listed_and_a_failure_is_a_failure() {
         let providers = r#"{"providers":[{"name":"a","features":["model_list"]},{"name":"b"}]}"#;
-        let models = r#"{"models":[{"id":"m"}]}"#;
+        let models = r#"{"models":[{"id":"m","type":"chat","capabilities":[]}]}"#;
         let synced = |status: &str| format!(r#"{{"status":"{status}","reason":null,"models_synced":1}}"#);
         for (status, code) in [("success", 0), ("skipped", 0), ("error", 1)] {
             let (ok, synced) = ("200 OK", synced(status));
@@ -225,7 +250,8 @@ mod tests {
 
     #[tokio::test]
     async fn models_of_before_are_listed_and_are_a_failure() {
-        let answer = r#"{"models":[{"id":"m"}],"stale":true,"error":"because"}"#;
+        let answer =
+            r#"{"models":[{"id":"m","type":"chat","capabilities":[]}],"stale":true,"error":"because"}"#;
         let host = FakeHost::start([("200 OK", answer)]).await;
         assert_eq!(run(&host, &["models", "p", "--refresh"]).await, Ok(1));
         assert_eq!(host.requests()[0].line, "GET /api/providers/p/models?refresh=true HTTP/1.1");
@@ -234,13 +260,13 @@ mod tests {
     #[test]
     fn what_is_known_is_shown() {
         let answer: Answer = serde_json::from_str(
-            r#"{"models":[{"id":"m","context_length":8000,"capabilities":["vision"],"pricing":{"prompt":0.5,"completion":2}}]}"#,
+            r#"{"models":[{"id":"m","type":"chat","context_length":8000,"capabilities":["vision"],"pricing":{"prompt":0.5,"completion":null}}]}"#,
         )
         .unwrap();
         let mut listed = Listed::default();
         listed.add("p", answer);
-        let expected = "PROVIDER  MODEL  TYPE  CONTEXT  PRICE      CAPABILITIES\n\
-                        p         m      chat  8000     $0.5 / $2  vision";
+        let expected = "PROVIDER  MODEL  TYPE  CONTEXT  PRICE     CAPABILITIES\n\
+                        p         m      chat  8000     $0.5 / ?  vision";
         assert_eq!(listed.render(Paint::none()), expected);
     }
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use patchbay_plugin_api::Model;
 use serde::Serialize;
 
+use crate::config::Prices;
+
 /// A list is shown for so long without asking again.
 const HOLDS: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -17,6 +19,8 @@ const SETTLED: Duration = Duration::from_secs(12 * 60 * 60);
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelList {
     models: Vec<Arc<Model>>,
+    /// What each of them costs: made exact once, and not for every request.
+    prices: Vec<Option<Prices>>,
     cached_at: SystemTime,
 }
 
@@ -49,7 +53,8 @@ impl ModelList {
     pub(super) fn new(models: Vec<Model>, cached_at: SystemTime) -> Self {
         let mut models: Vec<Arc<Model>> = models.into_iter().map(Arc::new).collect();
         models.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        Self { models, cached_at }
+        let prices = models.iter().map(|model| model.pricing.as_ref().and_then(Prices::listed)).collect();
+        Self { models, prices, cached_at }
     }
 
     /// By their ids.
@@ -64,8 +69,16 @@ impl ModelList {
 
     /// The model of this id.
     pub fn find(&self, id: &str) -> Option<&Arc<Model>> {
-        let place = self.models.binary_search_by(|model| model.id.as_str().cmp(id)).ok()?;
-        self.models.get(place)
+        self.models.get(self.place(id)?)
+    }
+
+    /// What the model of this id costs.
+    pub fn prices(&self, id: &str) -> Option<Prices> {
+        self.prices.get(self.place(id)?).copied().flatten()
+    }
+
+    fn place(&self, id: &str) -> Option<usize> {
+        self.models.binary_search_by(|model| model.id.as_str().cmp(id)).ok()
     }
 
     /// When it came.

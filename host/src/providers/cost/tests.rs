@@ -95,21 +95,21 @@ fn a_model_is_looked_for_by_all_of_its_names() {
 }
 
 #[test]
-fn a_vendors_own_price_is_for_what_nobody_else_has_one_for() {
-    let prices = json!({"said": {"prompt": 1, "completion": 1}, "alias": {"prompt": 2, "completion": 2}});
-    let provider = testing::provider(priced(&prices), None);
-    let listed = |id, prompt| {
-        let mut model = Model::new(id);
-        model.pricing = Some(Pricing::new(prompt, 9.0));
-        model
-    };
-    provider.catalogue.hold([listed("said", 7.0), listed("listed", 8.5), Model::new("free")]);
-    let priced = |names: &[&'static str]| {
-        let priced = provider.priced(names.iter().copied())?;
-        Some((priced.prices.prompt.unwrap().to_string(), priced.source))
-    };
-    assert_eq!(priced(&["said"]), Some(("1".to_owned(), PriceSource::Configuration)));
-    assert_eq!(priced(&["listed"]), Some(("8.5".to_owned(), PriceSource::Vendor)));
-    assert_eq!(priced(&["listed", "alias"]), Some(("2".to_owned(), PriceSource::Configuration)));
-    assert_eq!(priced(&["free"]), None);
+fn the_vendors_list_is_believed_where_nobody_else_says_anything() {
+    let provider = testing::provider(priced(&json!({"a": {"prompt": 1, "completion": 1}})), None);
+    let listed = |id: &str, prompt| Model { pricing: Some(Pricing::new(prompt, 0.25)), ..Model::new(id) };
+    provider.catalogue.hold([listed("a", 9.0), listed("b", 0.075), Model::new("c"), listed("d", -1.0)]);
+    for (names, expected) in [
+        (&["a"][..], Some((PriceSource::Configuration, "1"))),
+        (&["b"], Some((PriceSource::Vendor, "0.075"))),
+        (&["b", "a"], Some((PriceSource::Configuration, "1"))),
+        (&["c", "b"], Some((PriceSource::Vendor, "0.075"))),
+        (&["c"], None),
+        (&["d"], None),
+    ] {
+        let said = provider.priced(names.iter().copied());
+        let said = said.map(|priced| (priced.source, priced.prices.prompt.unwrap().to_string()));
+        let said = said.as_ref().map(|(source, price)| (*source, price.as_str()));
+        assert_eq!(said, expected, "{names:?}");
+    }
 }
