@@ -57,8 +57,7 @@ fn wrong_with(row: &Row, vendor: &Vendor) -> Option<String> {
     let problem = match (&row.asked, &asked[..]) {
         (None, []) => None,
         (Some(expected), [asked]) => {
-            let key = asked.headers.get(row.dialect.key).and_then(|value| value.to_str().ok());
-            if key.map(|key| key.trim_start_matches("Bearer ")) != Some(SECRET) {
+            if asked.key(row.dialect.key) != SECRET {
                 Some(format!("the key is not in {}", row.dialect.key))
             } else if asked.way() != row.way {
                 Some("it was asked in the other way".to_owned())

@@ -32,8 +32,14 @@ pub enum Framing {
 }
 
 /// OpenAI's stands for all that are served by a plan: there one vendor is as another.
-pub const DIALECTS: [Dialect; 4] = [
+pub const DIALECTS: [Dialect; 5] = [
     Dialect { name: "anthropic", key: "x-api-key", model: "claude-sonnet-4-6", framing: Framing::Named },
+    Dialect {
+        name: "cohere",
+        key: "authorization",
+        model: "command-a-reasoning-08-2025",
+        framing: Framing::Named,
+    },
     Dialect { name: "gemini", key: "x-goog-api-key", model: "gemini-3.5-flash", framing: Framing::Data },
     Dialect { name: "ollama", key: "authorization", model: "qwen3:8b", framing: Framing::Lines },
     Dialect { name: "openai", key: "authorization", model: "gpt-6-luna", framing: Framing::Data },

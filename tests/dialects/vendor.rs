@@ -30,11 +30,17 @@ pub struct Asked {
     pub folder: String,
     /// The rest of the path.
     pub path: String,
-    pub headers: HeaderMap,
+    headers: HeaderMap,
     pub body: Value,
 }
 
 impl Asked {
+    /// The key, if it stands in this header.
+    pub fn key(&self, header: &str) -> &str {
+        let value = self.headers.get(header).map(|value| value.to_str().unwrap()).unwrap_or_default();
+        value.strip_prefix("Bearer ").unwrap_or(value)
+    }
+
     /// Whether it wants a stream, in whichever dialect.
     pub fn way(&self) -> Way {
         let streams = self.path.contains(":streamGenerateContent") || self.body["stream"] == true;
