@@ -194,6 +194,7 @@ mod provider;
 pub mod split;
 
 // 4. Providers that are HTTP APIs.
+pub mod dialect;
 pub mod http_provider;
 pub mod openai;
 pub mod plan;

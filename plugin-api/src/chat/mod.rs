@@ -4,8 +4,10 @@
 //! and passes it on loses nothing.
 
 // What is asked.
+mod asked;
 mod content;
 mod message;
+mod pieces;
 mod request;
 mod words;
 
@@ -17,10 +19,12 @@ mod stream;
 mod usage;
 
 pub use answer::Answer;
+pub use asked::{AnswerForm, ToolChoice};
 pub use chunk::Chunk;
 pub use chunk_json::{ChunkMeta, ChunkWriter};
 pub use content::{Content, ImageUrl, Part};
 pub use message::{FunctionCall, Message, ToolCall};
+pub use pieces::{Media, Piece, Said, image_type};
 pub use request::{ChatRequest, Stop, Tool, ToolFunction};
 pub use stream::ChunkStream;
 pub use usage::Usage;

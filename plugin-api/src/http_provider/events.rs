@@ -41,7 +41,7 @@ impl<P: HttpProvider> Events<P> {
 
     fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         self.splitter.push(bytes);
-        while !self.chunks.finished
+        while !self.chunks.is_finished()
             && let Some(event) = self.splitter.next_event()?
         {
             let terminal = self.terminal.as_deref();
@@ -60,7 +60,7 @@ impl<P: HttpProvider> Events<P> {
                 broken("the provider's answer broke off within an event").with_detail(error.message)
             })?;
         }
-        if self.chunks.finished || self.provider.ends_without_terminal() {
+        if self.chunks.is_finished() || self.provider.ends_without_terminal() {
             return Ok(());
         }
         Err(broken("the provider's answer broke off before its end"))
@@ -102,7 +102,7 @@ impl<P: HttpProvider> Stream for Events<P> {
                     self.end()
                 }
             };
-            if outcome.is_err() || self.chunks.finished {
+            if outcome.is_err() || self.chunks.is_finished() {
                 self.body = None;
                 self.failure = outcome.err();
             }

@@ -24,6 +24,23 @@ pub struct Failure<'a> {
     pub now: SystemTime,
 }
 
+impl<'a> Failure<'a> {
+    /// A failure that is told in the place of an answer, as streams have it once their status of success is sent. Its
+    /// own status is the one it should have had; 500 where upstream does not say it.
+    pub fn within(body: &'a [u8], status: Option<u16>) -> Self {
+        let status = status.filter(|status| (400..600).contains(status)).unwrap_or(500);
+        Self { status, headers: &[], body, now: SystemTime::UNIX_EPOCH }
+    }
+
+    /// What to say of a failure that came without a status of failure.
+    pub fn described(&self) -> String {
+        match self.message() {
+            Some(message) => format!("the provider failed: {message}"),
+            None => "the provider failed and did not say why".to_owned(),
+        }
+    }
+}
+
 impl Failure<'_> {
     /// The usual meaning of status, `retry-after` and body.
     pub fn to_error(&self) -> ProviderError {

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::chat::{Answer, ChatRequest, Chunk};
+use crate::chat::{Answer, ChatRequest};
 use crate::embed::{EmbedRequest, Embeddings};
 use crate::http::HttpRequest;
 use crate::model::Model;
@@ -11,12 +11,14 @@ use crate::split::{DEFAULT_EVENT_LIMIT, Event, Framing};
 use crate::{ProviderError, Result, openai};
 
 mod adapter;
+mod chunks;
 mod events;
 mod failure;
 #[cfg(test)]
 mod tests;
 
 pub use adapter::Http;
+pub use chunks::Chunks;
 pub use failure::Failure;
 pub(crate) use failure::clean;
 
@@ -98,7 +100,7 @@ pub trait HttpProvider: Sized + 'static {
 
     /// A request that succeeds when upstream is well. With none it is taken to be.
     fn health_request(&self) -> Option<HttpRequest> {
-        self.models_request()
+        self.credentials_request()
     }
 
     /// A request that succeeds only with a good key. With none, credentials cannot be checked.
@@ -124,34 +126,5 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { answer: 32 << 20, event: DEFAULT_EVENT_LIMIT }
-    }
-}
-
-/// What the events of a stream gave: chunks in their order, and whether the answer is complete.
-#[derive(Debug, Default)]
-pub struct Chunks {
-    ready: std::collections::VecDeque<Chunk>,
-    finished: bool,
-}
-
-impl Chunks {
-    /// Adds a chunk.
-    pub fn push(&mut self, chunk: Chunk) {
-        self.ready.push_back(chunk);
-    }
-
-    /// Says that this was the stream's last event. A stream that ends without was cut.
-    pub fn finish(&mut self) {
-        self.finished = true;
-    }
-
-    /// Whether the last event was seen.
-    pub fn is_finished(&self) -> bool {
-        self.finished
-    }
-
-    /// Takes the first chunk that is left.
-    pub fn pop(&mut self) -> Option<Chunk> {
-        self.ready.pop_front()
     }
 }

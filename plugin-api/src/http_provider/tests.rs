@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::*;
-use crate::chat::{FinishReason, Usage};
+use crate::chat::{Chunk, FinishReason, Usage};
 use crate::model::{Credentials, Health};
 use crate::provider::Provider;
 use crate::testing::{Reply, TestHost, block_on, call, drain, every_cut};

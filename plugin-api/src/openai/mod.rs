@@ -14,7 +14,7 @@ use crate::{ErrorKind, ProviderError, Result};
 
 mod vendor;
 
-pub use vendor::{Config, OpenAi, Vendor};
+pub use vendor::{OpenAi, Vendor};
 
 /// The data of the event that ends a stream.
 pub const DONE: &str = "[DONE]";
@@ -113,15 +113,10 @@ fn see(body: &[u8], what: &str) -> Result<Seen> {
 /// An error within a successful answer: its code often is the status that it should have had.
 fn failed(error: &Value, body: &[u8]) -> ProviderError {
     let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-    let status = code.filter(|code| (400..600).contains(code));
-    let now = std::time::SystemTime::UNIX_EPOCH;
-    let failure = Failure { status: status.unwrap_or(500), headers: &[], body, now };
-    match (status, failure.message()) {
-        (Some(_), _) => failure.to_error(),
-        (None, Some(message)) => {
-            ProviderError::new(ErrorKind::Provider, format!("the provider failed: {message}"))
-        }
-        (None, None) => ProviderError::new(ErrorKind::Provider, "the provider failed and did not say why"),
+    let failure = Failure::within(body, code);
+    match code {
+        Some(400..600) => failure.to_error(),
+        _ => ProviderError::new(ErrorKind::Provider, failure.described()),
     }
 }
 

@@ -1,18 +1,15 @@
 //! A provider for a vendor that speaks OpenAI's dialect: all of it but for what is the vendor's own.
 
-use std::collections::BTreeMap;
-use std::marker::PhantomData;
-
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::models_with;
+use crate::Result;
+use crate::dialect::Upstream;
 use crate::http::HttpRequest;
 use crate::http_provider::HttpProvider;
 use crate::model::Model;
 use crate::plan::Plan;
-use crate::{ProviderError, Result};
 
 /// What a vendor does differently from OpenAI. Everything has a default, so that the least vendor is a name; its
 /// address and model are defaults of the configuration, where an operator can see and change them.
@@ -40,7 +37,7 @@ use crate::{ProviderError, Result};
 /// }
 /// ```
 pub trait Vendor: 'static {
-    /// What may be configured beside [`Config`]'s own; `()` for nothing.
+    /// What may be configured beside [`Upstream`]'s own; `()` for nothing.
     type Config: DeserializeOwned;
 
     /// Changes the plan, which is OpenAI's. Headers that the operator configured come later, and win.
@@ -60,60 +57,24 @@ pub trait Vendor: 'static {
     }
 }
 
-/// What an operator configures. The key is not among it: the host puts it where the plan has its placeholder.
-#[derive(Debug, Deserialize)]
-pub struct Config<C> {
-    /// Where the API begins.
-    base_url: String,
-    /// The model of requests that name none.
-    model: Option<String>,
-    /// Headers sent with every request, in place of those of the same name.
-    #[serde(default)]
-    extra_headers: BTreeMap<String, String>,
-    /// The models to offer, instead of all that are listed.
-    #[serde(default)]
-    models: Vec<String>,
-    /// The vendor's own.
-    #[serde(flatten)]
-    own: C,
-}
-
 /// The provider for a [`Vendor`]: a plan, and the models, the health and the credentials that the host asks for.
 /// Export it as `Http<OpenAi<V>>`.
-pub struct OpenAi<V> {
+pub struct OpenAi<V: Vendor> {
     plan: Plan,
-    base_url: String,
-    models: Vec<String>,
-    vendor: PhantomData<V>,
+    upstream: Upstream<V::Config>,
 }
 
 impl<V: Vendor> HttpProvider for OpenAi<V> {
-    type Config = Config<V::Config>;
+    type Config = Upstream<V::Config>;
     type StreamState = ();
 
-    fn create(config: Self::Config) -> Result<Self> {
-        let base_url = config.base_url.trim_end_matches('/').to_owned();
-        Ok(Self { plan: plan::<V>(&config), base_url, models: config.models, vendor: PhantomData })
+    fn create(upstream: Self::Config) -> Result<Self> {
+        Ok(Self { plan: plan::<V>(&upstream), upstream })
     }
 
-    fn validate(config: &Self::Config) -> Result<()> {
-        let refused = |message: String| Err(ProviderError::invalid_input(message));
-        if !config.base_url.starts_with("https://") && !config.base_url.starts_with("http://") {
-            return refused("`base_url` must begin with https:// or http://".into());
-        }
-        if config.base_url.contains(['?', '#']) || config.base_url.contains("/chat/completions") {
-            return refused("`base_url` is where the API begins, such as https://api.example.com/v1".into());
-        }
-        if let Some(model) = &config.model
-            && !config.models.is_empty()
-            && !config.models.contains(model)
-        {
-            // It may be the plugin's own default, of which an operator has not thought.
-            return refused(format!(
-                "`model` is `{model}`, which is not among `models`: set it to one of them"
-            ));
-        }
-        plan::<V>(config).validate()
+    fn validate(upstream: &Self::Config) -> Result<()> {
+        upstream.check("https://api.example.com/v1", &["/chat/completions"])?;
+        plan::<V>(upstream).validate()
     }
 
     fn plan(&self) -> Option<Plan> {
@@ -121,39 +82,34 @@ impl<V: Vendor> HttpProvider for OpenAi<V> {
     }
 
     fn models_request(&self) -> Option<HttpRequest> {
-        self.models.is_empty().then(|| self.plan.get(models_url(&self.base_url)))
+        self.upstream.models.is_empty().then(|| self.plan.get(models_url(&self.upstream.base_url)))
     }
 
     fn models_response(&self, body: Option<&[u8]>) -> Result<Vec<Model>> {
-        match body {
-            Some(body) => models_with(body, V::model),
-            None => Ok(self.models.iter().map(Model::new).collect()),
-        }
+        self.upstream.listed(body, |body| models_with(body, V::model))
     }
 
-    fn health_request(&self) -> Option<HttpRequest> {
-        // Asked again and again, and a list that everybody may see can be long.
-        self.credentials_request()
-    }
-
+    // The health, too: it is asked again and again, and a list that everybody may see can be long.
     fn credentials_request(&self) -> Option<HttpRequest> {
-        Some(self.plan.get(V::credentials_url(&self.base_url)))
+        let base_url = self.upstream.base_url.trim_end_matches('/');
+        Some(self.plan.get(V::credentials_url(base_url)))
     }
 }
 
 fn models_url(base_url: &str) -> String {
-    format!("{base_url}/models")
+    format!("{}/models", base_url.trim_end_matches('/'))
 }
 
-fn plan<V: Vendor>(config: &Config<V::Config>) -> Plan {
-    let mut plan = Plan::openai(&config.base_url);
-    plan.model.default.clone_from(&config.model);
-    let plan = V::plan(plan, &config.own);
-    config.extra_headers.iter().fold(plan, |plan, (name, value)| plan.with_header(name, value))
+fn plan<V: Vendor>(upstream: &Upstream<V::Config>) -> Plan {
+    let mut plan = Plan::openai(&upstream.base_url);
+    plan.model.default.clone_from(&upstream.model);
+    let plan = V::plan(plan, &upstream.own);
+    upstream.extra_headers.iter().fold(plan, |plan, (name, value)| plan.with_header(name, value))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
     use serde_json::json;
 
     use super::*;

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use patchbay_plugin_api::dialect::unix_seconds;
 use patchbay_plugin_api::{ErrorKind, Failure, ProviderError};
-use serde_json::Value;
-
-use crate::time;
+use serde_json::{Value, json};
 
 /// The types of errors and their statuses: in a stream only the type is told.
 const STATUSES: [(&str, u16); 9] = [
@@ -24,23 +23,18 @@ const STATUSES: [(&str, u16); 9] = [
 pub(crate) fn of_status(failure: &Failure<'_>) -> ProviderError {
     let body: Value = serde_json::from_slice(failure.body).unwrap_or_default();
     let mut error = failure.to_error();
-    if error.retry_after.is_none() && error.kind == ErrorKind::RateLimited {
-        error.retry_after = reset(failure);
+    if error.kind == ErrorKind::RateLimited {
+        error.retry_after = error.retry_after.or_else(|| reset(failure));
     }
     told(error, &body["error"])
 }
 
 /// An error in the midst of a stream, or in an answer that claims success.
 pub(crate) fn within(error: &Value) -> ProviderError {
-    let kind = error["type"].as_str().unwrap_or_default();
-    let status = STATUSES.iter().find(|(word, _)| *word == kind).map_or(500, |(_, status)| *status);
-    let body = serde_json::json!({"error": error}).to_string();
-    let failure = Failure { status, headers: &[], body: body.as_bytes(), now: UNIX_EPOCH };
-    let message = failure.message().map_or("the provider failed and did not say why".to_owned(), |message| {
-        format!("the provider failed: {message}")
-    });
-    let made = failure.to_error();
-    told(ProviderError { message, ..made }, error)
+    let status = STATUSES.iter().find(|(word, _)| error["type"] == *word).map(|(_, status)| *status);
+    let body = json!({"error": error}).to_string();
+    let failure = Failure::within(body.as_bytes(), status);
+    told(ProviderError { message: failure.described(), ..failure.to_error() }, error)
 }
 
 /// Adds what the type and the message of an error tell beyond its status.
@@ -71,7 +65,7 @@ fn reset(failure: &Failure<'_>) -> Option<Duration> {
     let header =
         |name: &str| failure.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.trim());
     let used_up = |kind: &&str| header(&format!("anthropic-ratelimit-{kind}-remaining")) == Some("0");
-    let lifted = |kind: &str| time::seconds(header(&format!("anthropic-ratelimit-{kind}-reset"))?);
+    let lifted = |kind: &str| unix_seconds(header(&format!("anthropic-ratelimit-{kind}-reset"))?);
     let kinds = ["requests", "tokens", "input-tokens", "output-tokens"];
     let last = kinds.iter().filter(|kind| used_up(kind)).filter_map(|kind| lifted(kind)).max()?;
     let lifted: SystemTime = UNIX_EPOCH.checked_add(Duration::from_secs(last))?;

@@ -1,10 +1,9 @@
 //! Anthropic, whose Messages API is a dialect of its own: every request and every answer is translated.
 
-use std::collections::BTreeMap;
-
 use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
+use patchbay_plugin_api::dialect::Upstream;
 use patchbay_plugin_api::{
-    Answer, ChatRequest, Chunks, Event, Failure, Http, HttpProvider, HttpRequest, Model, Plan, ProviderError,
+    Answer, ChatRequest, Chunks, Event, Failure, Http, HttpProvider, HttpRequest, Model, ProviderError,
     Result,
 };
 use serde::Deserialize;
@@ -18,8 +17,6 @@ mod thinking;
 mod answer;
 mod failure;
 mod models;
-mod stream;
-mod time;
 
 #[cfg(test)]
 mod tests;
@@ -44,76 +41,42 @@ patchbay_plugin_api::export! {
 }
 
 /// The vendor.
-pub struct Anthropic {
-    config: Config,
-}
+pub struct Anthropic(Upstream<Own>);
 
-/// What an operator configures.
+/// What an operator may configure beside what all upstreams have.
 #[derive(Deserialize)]
-pub struct Config {
-    /// Where the API begins.
-    base_url: String,
-    /// The model of requests that name none.
-    model: Option<String>,
+pub struct Own {
     /// The most tokens of answers to requests that do not bound them: the API insists on a bound.
     max_tokens: Option<u64>,
-    /// Headers sent with every request, in place of those of the same name.
-    #[serde(default)]
-    extra_headers: BTreeMap<String, String>,
-    /// The models to offer, instead of all that are listed.
-    #[serde(default)]
-    models: Vec<String>,
 }
 
 impl HttpProvider for Anthropic {
-    type Config = Config;
-    type StreamState = stream::State;
+    type Config = Upstream<Own>;
+    type StreamState = answer::State;
 
-    fn create(mut config: Config) -> Result<Self> {
-        config.base_url.truncate(config.base_url.trim_end_matches('/').len());
-        Ok(Self { config })
+    fn create(upstream: Self::Config) -> Result<Self> {
+        let upstream = upstream.with_header("x-api-key", KEY_PLACEHOLDER);
+        Ok(Self(upstream.with_header("anthropic-version", VERSION)))
     }
 
-    fn validate(config: &Config) -> Result<()> {
-        let refused = |message: String| Err(ProviderError::invalid_input(message));
-        if !config.base_url.starts_with("https://") && !config.base_url.starts_with("http://") {
-            return refused("`base_url` must begin with https:// or http://".into());
+    fn validate(upstream: &Self::Config) -> Result<()> {
+        if upstream.own.max_tokens == Some(0) {
+            return Err(ProviderError::invalid_input("`max_tokens` must be at least 1"));
         }
-        if config.base_url.contains(['?', '#']) || config.base_url.ends_with("/messages") {
-            return refused(
-                "`base_url` is where the API begins, such as https://api.anthropic.com/v1".into(),
-            );
-        }
-        if config.max_tokens == Some(0) {
-            return refused("`max_tokens` must be at least 1".into());
-        }
-        if let Some(model) = &config.model
-            && !config.models.is_empty()
-            && !config.models.contains(model)
-        {
-            return refused(format!(
-                "`model` is `{model}`, which is not among `models`: set it to one of them"
-            ));
-        }
-        // No request follows it, but what it finds wrong with an address or a header is wrong here too.
-        let headers = config.extra_headers.iter();
-        headers
-            .fold(Plan::openai(&config.base_url), |plan, (name, value)| plan.with_header(name, value))
-            .validate()
+        upstream.check("https://api.anthropic.com/v1", &["/messages"])
     }
 
     fn request(&self, request: &ChatRequest) -> Result<HttpRequest> {
-        let default = self.config.model.as_deref();
-        let body = request::body(request, default, self.config.max_tokens)?;
-        self.with_headers(HttpRequest::post(self.url("messages"))).json(&body)
+        let model = self.0.model(request.model.as_deref())?;
+        self.0.post("messages").json(&request::body(request, model, self.0.own.max_tokens)?)
     }
 
     fn response(&self, body: &[u8]) -> Result<Answer> {
         answer::read(body)
     }
 
-    fn event(&self, state: &mut stream::State, event: &Event<'_>, out: &mut Chunks) -> Result<()> {
-        stream::read(state, &event.data, out)
+    fn event(&self, state: &mut answer::State, event: &Event<'_>, out: &mut Chunks) -> Result<()> {
+        answer::event(state, &event.data, out)
     }
 
     fn error(&self, failure: &Failure<'_>) -> ProviderError {
@@ -122,40 +85,14 @@ impl HttpProvider for Anthropic {
 
     fn models_request(&self) -> Option<HttpRequest> {
         // As many as a page may hold: unasked, it is twenty.
-        self.config.models.is_empty().then(|| self.get("models?limit=1000"))
+        self.0.list("models?limit=1000")
     }
 
     fn models_response(&self, body: Option<&[u8]>) -> Result<Vec<Model>> {
-        match body {
-            Some(body) => models::read(body),
-            None => Ok(self.config.models.iter().map(Model::new).collect()),
-        }
-    }
-
-    fn health_request(&self) -> Option<HttpRequest> {
-        self.credentials_request()
+        self.0.listed(body, models::read)
     }
 
     fn credentials_request(&self) -> Option<HttpRequest> {
-        Some(self.get("models?limit=1"))
-    }
-}
-
-impl Anthropic {
-    fn url(&self, path: &str) -> String {
-        format!("{}/{path}", self.config.base_url)
-    }
-
-    fn get(&self, path: &str) -> HttpRequest {
-        self.with_headers(HttpRequest::get(self.url(path)))
-    }
-
-    fn with_headers(&self, request: HttpRequest) -> HttpRequest {
-        let extra = &self.config.extra_headers;
-        let given = |name: &str| extra.keys().any(|given| given.eq_ignore_ascii_case(name));
-        let own = [("x-api-key", KEY_PLACEHOLDER), ("anthropic-version", VERSION)];
-        let own = own.into_iter().filter(|(name, _)| !given(name));
-        let extra = extra.iter().map(|(name, value)| (&**name, &**value));
-        own.chain(extra).fold(request, |request, (name, value)| request.header(name, value))
+        Some(self.0.get("models?limit=1"))
     }
 }

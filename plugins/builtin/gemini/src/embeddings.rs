@@ -1,5 +1,6 @@
 //! Texts to vectors.
 
+use patchbay_plugin_api::dialect::{self, without_nulls};
 use patchbay_plugin_api::{EmbedRequest, Embeddings, Result, Usage};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,11 +8,10 @@ use serde_json::{Value, json};
 /// A request for a vector of each text. Google asks for the model of each again.
 pub(crate) fn body(request: &EmbedRequest, model: &str) -> Result<Value> {
     let asked = |text: &str| {
-        let mut asked = json!({"model": format!("models/{model}"), "content": {"parts": [{"text": text}]}});
-        if let Some(dimensions) = request.dimensions {
-            asked["outputDimensionality"] = dimensions.into();
-        }
-        asked
+        let content = json!({"parts": [{"text": text}]});
+        let dimensions = request.dimensions;
+        let model = format!("models/{model}");
+        without_nulls(json!({"model": model, "content": content, "outputDimensionality": dimensions}))
     };
     Ok(json!({"requests": request.texts()?.into_iter().map(asked).collect::<Vec<_>>()}))
 }
@@ -20,8 +20,9 @@ pub(crate) fn body(request: &EmbedRequest, model: &str) -> Result<Value> {
 #[serde(rename_all = "camelCase")]
 struct Answered {
     embeddings: Vec<Vector>,
+    /// Older models do not count.
     #[serde(default)]
-    usage_metadata: Counted,
+    usage_metadata: Value,
 }
 
 #[derive(Deserialize)]
@@ -29,17 +30,11 @@ struct Vector {
     values: Vec<f32>,
 }
 
-/// Older models do not count.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Counted {
-    prompt_token_count: u64,
-}
-
 pub(crate) fn read(body: &[u8]) -> Result<Embeddings> {
-    let answered: Answered = crate::read("the provider's embeddings", body)?;
+    let answered: Answered = dialect::read("the provider's embeddings", body)?;
     let vectors = answered.embeddings.into_iter().map(|vector| of_length_one(vector.values)).collect();
-    Ok(Embeddings::new(vectors).with_usage(Usage::new(answered.usage_metadata.prompt_token_count, 0)))
+    let counted = answered.usage_metadata["promptTokenCount"].as_u64().unwrap_or_default();
+    Ok(Embeddings::new(vectors).with_usage(Usage::new(counted, 0)))
 }
 
 /// As OpenAI's vectors are, for whose clients a product is a likeness. Google cuts vectors to the dimensions that are

@@ -1,6 +1,6 @@
 //! What Google's failures mean, where their status does not say it.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use patchbay_plugin_api::{ErrorKind, Failure, ProviderError};
 use serde_json::Value;
@@ -36,8 +36,7 @@ pub(crate) fn error(failure: &Failure<'_>) -> ProviderError {
 pub(crate) fn within(body: &[u8]) -> ProviderError {
     let read: Value = serde_json::from_slice(body).unwrap_or_default();
     let code = read["error"]["code"].as_u64().and_then(|code| u16::try_from(code).ok());
-    let status = code.filter(|code| (400..600).contains(code)).unwrap_or(500);
-    error(&Failure { status, headers: &[], body, now: SystemTime::UNIX_EPOCH })
+    error(&Failure::within(body, code))
 }
 
 /// A member of the first detail of a type.

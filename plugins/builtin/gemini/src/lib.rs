@@ -2,11 +2,12 @@
 //!
 //! Nothing here has a state. Requests are translated in `request` and `contents`, answers in `answer`.
 
+use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
+use patchbay_plugin_api::dialect::Upstream;
 use patchbay_plugin_api::{
     Answer, ChatRequest, Chunks, EmbedRequest, Embeddings, ErrorKind, Event, Failure, Http, HttpProvider,
-    HttpRequest, Model, ProviderError, Result,
+    HttpRequest, Model, ProviderError, Result, Usage,
 };
-use serde::Deserialize;
 
 // 1. What is asked.
 mod contents;
@@ -39,32 +40,19 @@ patchbay_plugin_api::export! {
     config_defaults: DEFAULTS,
 }
 
-/// What an operator configures.
-#[derive(Debug, Deserialize)]
-struct Config {
-    /// Where the API begins, with its version.
-    base_url: String,
-    /// The model of requests that name none.
-    model: Option<String>,
-    /// The models to offer, instead of all that are listed.
-    #[serde(default)]
-    models: Vec<String>,
-}
-
 /// The provider.
-struct Gemini(Config);
+struct Gemini(Upstream);
 
 impl Gemini {
     /// A request of one of a model's methods.
     fn post(&self, model: &str, method: &str) -> HttpRequest {
         let path = if model.contains('/') { model.to_owned() } else { format!("models/{model}") };
-        keyed(HttpRequest::post(format!("{}/{path}:{method}", self.0.base_url)))
+        self.0.post(&format!("{path}:{method}"))
     }
 
     /// The model to ask, without the `models/` that the list has before its names.
     fn model<'a>(&'a self, asked: Option<&'a str>) -> Result<&'a str> {
-        let model = asked.or(self.0.model.as_deref());
-        let model = model.ok_or_else(|| ProviderError::invalid_input("the request names no `model`"))?;
+        let model = self.0.model(asked)?;
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
         // It becomes part of the address. No model has such a name, and that is what Google would say.
         if model.is_empty() || model.contains("..") || !model.bytes().all(fits) {
@@ -76,33 +64,17 @@ impl Gemini {
 }
 
 impl HttpProvider for Gemini {
-    type Config = Config;
-    type StreamState = answer::Streamed;
+    type Config = Upstream;
+    /// Counts come with every event, and the last ones hold.
+    type StreamState = Option<Usage>;
 
-    fn create(config: Config) -> Result<Self> {
-        let base_url = config.base_url.trim_end_matches('/').to_owned();
-        Ok(Self(Config { base_url, ..config }))
+    fn create(upstream: Upstream) -> Result<Self> {
+        // Never in the address, as Google's older examples have it: addresses are logged.
+        Ok(Self(upstream.with_header("x-goog-api-key", KEY_PLACEHOLDER)))
     }
 
-    fn validate(config: &Config) -> Result<()> {
-        let url = &config.base_url;
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            return Err(ProviderError::invalid_input("`base_url` must begin with https:// or http://"));
-        }
-        if url.contains(['?', '#']) || url.contains("/models") {
-            let example = "https://generativelanguage.googleapis.com/v1beta";
-            let message = format!("`base_url` is where the API begins, such as {example}");
-            return Err(ProviderError::invalid_input(message));
-        }
-        match &config.model {
-            // It may be the plugin's own default, of which an operator has not thought.
-            Some(model) if !config.models.is_empty() && !config.models.contains(model) => {
-                let message =
-                    format!("`model` is `{model}`, which is not among `models`: set it to one of them");
-                Err(ProviderError::invalid_input(message))
-            }
-            _ => Ok(()),
-        }
+    fn validate(upstream: &Upstream) -> Result<()> {
+        upstream.check("https://generativelanguage.googleapis.com/v1beta", &["/models"])
     }
 
     fn request(&self, request: &ChatRequest) -> Result<HttpRequest> {
@@ -113,11 +85,11 @@ impl HttpProvider for Gemini {
     }
 
     fn response(&self, body: &[u8]) -> Result<Answer> {
-        answer::whole(body)
+        Chunks::gather(|out| answer::read("the provider's answer", body, &mut None, out))
     }
 
-    fn event(&self, state: &mut answer::Streamed, event: &Event<'_>, out: &mut Chunks) -> Result<()> {
-        answer::event(state, event.data.as_bytes(), out)
+    fn event(&self, usage: &mut Option<Usage>, event: &Event<'_>, out: &mut Chunks) -> Result<()> {
+        answer::read("an event of the provider's stream", event.data.as_bytes(), usage, out)
     }
 
     fn error(&self, failure: &Failure<'_>) -> ProviderError {
@@ -135,37 +107,15 @@ impl HttpProvider for Gemini {
 
     fn models_request(&self) -> Option<HttpRequest> {
         // As many as a page can hold, for nobody asks for a second one.
-        self.0
-            .models
-            .is_empty()
-            .then(|| keyed(HttpRequest::get(format!("{}/models?pageSize=1000", self.0.base_url))))
+        self.0.list("models?pageSize=1000")
     }
 
     fn models_response(&self, body: Option<&[u8]>) -> Result<Vec<Model>> {
-        match body {
-            Some(body) => models::read(body),
-            None => Ok(self.0.models.iter().map(Model::new).collect()),
-        }
-    }
-
-    fn health_request(&self) -> Option<HttpRequest> {
-        self.credentials_request()
+        self.0.listed(body, models::read)
     }
 
     fn credentials_request(&self) -> Option<HttpRequest> {
         // The shortest answer that needs a good key.
-        Some(keyed(HttpRequest::get(format!("{}/models?pageSize=1", self.0.base_url))))
+        Some(self.0.get("models?pageSize=1"))
     }
-}
-
-/// The key goes into a header, never into the address as Google's older examples have it: addresses are logged.
-fn keyed(request: HttpRequest) -> HttpRequest {
-    request.header("x-goog-api-key", patchbay_plugin_api::abi::KEY_PLACEHOLDER)
-}
-
-/// Reads what Google sent, or says what it was not.
-fn read<'a, T: Deserialize<'a>>(what: &str, body: &'a [u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| {
-        ProviderError::unreadable(format!("{what} cannot be read")).with_detail(error.to_string())
-    })
 }

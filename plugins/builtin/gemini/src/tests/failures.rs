@@ -94,7 +94,7 @@ fn what_cannot_be_translated_is_refused() {
     let content = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
     let image = |url: &str| content(json!({"type": "image_url", "image_url": {"url": url}}));
     for (asked, kind, says) in [
-        (json!({"messages": [user], "n": 2}), ErrorKind::Unsupported, "`n` above 1"),
+        (json!({"messages": [user], "n": 2}), ErrorKind::Unsupported, "several answers"),
         (
             json!({"messages": [user], "tools": [{"type": "web"}]}),
             ErrorKind::Unsupported,
