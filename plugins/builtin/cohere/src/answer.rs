@@ -1,114 +1,153 @@
-//! Answers of Cohere's, and what whole and streamed ones have in common.
+//! What Cohere says, whole or in the events of a stream.
+//!
+//! Citations are left out: clients of OpenAI's have no place for them, and the text is whole without.
 
-use patchbay_plugin_api::{Answer, ErrorKind, FinishReason, ProviderError, Result, ToolCall, Usage};
+use patchbay_plugin_api::dialect::read;
+use patchbay_plugin_api::{Answer, Chunks, ErrorKind, FinishReason, ProviderError, Result, Usage};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::failure;
 
+/// A whole answer, or what is new in one; the latter has one block or call where the former has lists.
 #[derive(Deserialize)]
-struct Said {
+struct Said<B, C> {
     id: Option<String>,
-    message: Message,
+    message: Option<Message<B, C>>,
     finish_reason: Option<String>,
-    usage: Option<Counted>,
+    usage: Option<Value>,
+    error: Option<String>,
 }
 
-/// Citations are left out: clients of OpenAI's have no place for them, and the text is whole without.
 #[derive(Deserialize)]
-struct Message {
-    content: Option<Vec<Block>>,
+struct Message<B, C> {
+    content: Option<B>,
     tool_plan: Option<String>,
-    tool_calls: Option<Vec<ToolCall>>,
+    tool_calls: Option<C>,
+}
+
+/// An event. Where a message begins it has empty lists, which are read as a block and a call without members.
+#[derive(Deserialize)]
+struct Event {
+    r#type: String,
+    delta: Option<Said<Block, Call>>,
 }
 
 /// A block of a content, or some more of one. Its type is told by its member.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Block {
-    pub(crate) text: String,
-    pub(crate) thinking: String,
+struct Block {
+    text: String,
+    thinking: String,
 }
 
-#[derive(Deserialize)]
-pub(crate) struct Counted {
-    billed_units: Option<Units>,
-    tokens: Option<Units>,
-    cached_tokens: Option<f64>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-struct Units {
-    input_tokens: f64,
-    output_tokens: f64,
+struct Call {
+    id: String,
+    function: Function,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Function {
+    name: String,
+    arguments: String,
 }
 
 /// Reads a whole answer.
 pub(crate) fn whole(body: &[u8]) -> Result<Answer> {
-    let Said { id, message, finish_reason, usage } = read("the provider's answer", body)?;
-    let mut calls = message.tool_calls.unwrap_or_default();
-    let reason = finish(finish_reason.as_deref(), !calls.is_empty())?;
-    // What it plans to do with its tools is what it says beside calling them.
-    let (mut text, mut thoughts) = (message.tool_plan.unwrap_or_default(), String::new());
-    for block in message.content.unwrap_or_default() {
-        text += &block.text;
-        thoughts += &block.thinking;
-    }
-    let mut answer = Answer::text(text).with_finish_reason(reason);
-    if !thoughts.is_empty() {
-        answer = answer.with_reasoning(thoughts);
-    }
-    if !calls.is_empty() {
-        for call in calls.iter_mut().filter(|call| is_nothing(&call.function.arguments)) {
-            call.function.arguments = "{}".into();
+    let mut said: Said<Vec<Block>, Vec<Call>> = read("the provider's answer", body)?;
+    Chunks::gather(|out| {
+        out.name(said.id.take(), None);
+        if let Some(message) = said.message.take() {
+            // What it plans to do with its tools is what it says beside calling them.
+            out.text(message.tool_plan.unwrap_or_default());
+            message.content.into_iter().flatten().for_each(|block| block.say(out));
+            message.tool_calls.into_iter().flatten().for_each(|call| call.begin(&mut false, out));
         }
-        answer = answer.with_tool_calls(calls);
+        said.end(out)
+    })
+}
+
+/// Reads an event; `has_arguments` says whether the tool call under way has some yet.
+pub(crate) fn event(has_arguments: &mut bool, data: &[u8], out: &mut Chunks) -> Result<()> {
+    let Event { r#type, delta } = read("an event of the provider's stream", data)?;
+    let Some(mut delta) = delta else { return Ok(()) };
+    match (r#type.as_str(), delta.message.take()) {
+        ("content-start" | "content-delta" | "tool-plan-delta", Some(message)) => {
+            out.text(message.tool_plan.unwrap_or_default());
+            message.content.into_iter().for_each(|block| block.say(out));
+        }
+        ("tool-call-start", Some(Message { tool_calls: Some(call), .. })) => call.begin(has_arguments, out),
+        ("tool-call-delta", Some(Message { tool_calls: Some(call), .. })) => {
+            go_on(call.function.arguments, has_arguments, out);
+        }
+        ("message-end", _) => delta.end(out)?,
+        // Citations, and whatever is invented next.
+        _ => {}
     }
-    let answer = id.into_iter().fold(answer, Answer::with_id);
-    Ok(usage.map(Usage::from).into_iter().fold(answer, Answer::with_usage))
+    Ok(())
+}
+
+impl Block {
+    fn say(self, out: &mut Chunks) {
+        out.reasoning(self.thinking);
+        out.text(self.text);
+    }
+}
+
+impl Call {
+    fn begin(self, has_arguments: &mut bool, out: &mut Chunks) {
+        *has_arguments = false;
+        out.begin_call(self.id, self.function.name, "");
+        go_on(self.function.arguments, has_arguments, out);
+    }
 }
 
 /// Of functions without parameters some models write no arguments, and some `null`.
-pub(crate) fn is_nothing(arguments: &str) -> bool {
-    matches!(arguments.trim(), "" | "null")
-}
-
-/// Why an answer ended. One that failed on the way is none.
-pub(crate) fn finish(reason: Option<&str>, called: bool) -> Result<FinishReason> {
-    match reason {
-        Some("TOOL_CALL") => Ok(FinishReason::ToolCalls),
-        None | Some("COMPLETE" | "STOP_SEQUENCE") if called => Ok(FinishReason::ToolCalls),
-        None | Some("COMPLETE" | "STOP_SEQUENCE") => Ok(FinishReason::Stop),
-        Some("MAX_TOKENS") => Ok(FinishReason::Length),
-        Some("ERROR_TOXIC") => Ok(FinishReason::ContentFilter),
-        Some("ERROR") => Err(failure::within("")),
-        Some("TIMEOUT") => {
-            Err(ProviderError::new(ErrorKind::TimedOut, "the provider gave up: its answer took too long"))
-        }
-        Some(newer) => Ok(FinishReason::from(newer)),
+fn go_on(arguments: String, has_arguments: &mut bool, out: &mut Chunks) {
+    if *has_arguments || !matches!(arguments.trim(), "" | "null") {
+        *has_arguments = true;
+        out.arguments(arguments);
     }
 }
 
-impl From<Counted> for Usage {
-    /// What is billed, and not what was read: to every request Cohere adds some hundred tokens of its own, which
-    /// nobody sent and nobody pays, and costs and budgets are reckoned from these counts.
-    fn from(counted: Counted) -> Self {
-        let units = counted.billed_units.or(counted.tokens).unwrap_or_default();
-        // Counts, though Cohere writes them with a point.
-        let mut usage = Self::new(units.input_tokens as u64, units.output_tokens as u64);
-        // Some of the cached ones may be Cohere's own; no more can be from a cache than were read.
-        let cached = (counted.cached_tokens.unwrap_or_default() as u64).min(usage.prompt_tokens);
-        if cached > 0 {
-            usage.extra.insert("prompt_tokens_details".into(), json!({"cached_tokens": cached}));
+impl<B, C> Said<B, C> {
+    /// Ends the answer, if this is its end. One that failed on the way is no answer.
+    fn end(self, out: &mut Chunks) -> Result<()> {
+        if let Some(error) = self.error {
+            return Err(failure::within(&error));
         }
-        usage
+        let reason = match self.finish_reason.as_deref() {
+            None => return Ok(()),
+            Some("COMPLETE" | "STOP_SEQUENCE") => FinishReason::Stop,
+            Some("TOOL_CALL") => FinishReason::ToolCalls,
+            Some("MAX_TOKENS") => FinishReason::Length,
+            Some("ERROR_TOXIC") => FinishReason::ContentFilter,
+            Some("ERROR") => return Err(failure::within("")),
+            Some("TIMEOUT") => {
+                let message = "the provider gave up: its answer took too long";
+                return Err(ProviderError::new(ErrorKind::TimedOut, message));
+            }
+            Some(newer) => FinishReason::from(newer),
+        };
+        out.end(reason, self.usage.as_ref().map(usage));
+        Ok(())
     }
 }
 
-/// Reads what Cohere sent, or says what it was not.
-pub(crate) fn read<'a, T: Deserialize<'a>>(what: &str, body: &'a [u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| {
-        ProviderError::unreadable(format!("{what} cannot be read")).with_detail(error.to_string())
-    })
+/// What is billed, and not what was read: to every request Cohere adds some hundred tokens of its own, which nobody
+/// sent and nobody pays, and costs and budgets are reckoned from these counts.
+pub(crate) fn usage(counted: &Value) -> Usage {
+    let units = counted.get("billed_units").unwrap_or(&counted["tokens"]);
+    // Counts, though Cohere writes them with a point.
+    let count = |count: &Value| count.as_f64().unwrap_or_default() as u64;
+    let mut usage = Usage::new(count(&units["input_tokens"]), count(&units["output_tokens"]));
+    // Some of the cached ones may be Cohere's own; no more can be from a cache than were read.
+    let cached = count(&counted["cached_tokens"]).min(usage.prompt_tokens);
+    if cached > 0 {
+        usage.extra.insert("prompt_tokens_details".into(), json!({"cached_tokens": cached}));
+    }
+    usage
 }

@@ -1,7 +1,5 @@
 //! What Cohere's errors mean, where their status does not say it.
 
-use std::time::SystemTime;
-
 use patchbay_plugin_api::{ErrorKind, Failure, ProviderError};
 use serde_json::json;
 
@@ -25,10 +23,5 @@ pub(crate) fn of_status(failure: &Failure<'_>) -> ProviderError {
 /// An error in the place of an answer, of which there is only a text.
 pub(crate) fn within(said: &str) -> ProviderError {
     let body = json!({"message": said}).to_string();
-    let failure = Failure { status: 500, headers: &[], body: body.as_bytes(), now: SystemTime::UNIX_EPOCH };
-    let message = match failure.message() {
-        Some(message) => format!("the provider failed: {message}"),
-        None => "the provider failed and did not say why".into(),
-    };
-    ProviderError::new(ErrorKind::Provider, message)
+    ProviderError::new(ErrorKind::Provider, Failure::within(body.as_bytes(), None).described())
 }

@@ -1,5 +1,7 @@
 //! The conversation, message by message.
 
+use patchbay_plugin_api::chat::Said;
+use patchbay_plugin_api::dialect::{filled, without_nulls};
 use patchbay_plugin_api::{ChatRequest, Content, Message, Part, ProviderError, Result, Role, ToolCall};
 use serde_json::{Value, json};
 
@@ -19,7 +21,7 @@ pub(crate) fn all(request: &ChatRequest) -> Result<Vec<Value>> {
                 "role": "tool", "tool_call_id": message.tool_call_id, "content": message.text(),
             })),
             Role::Other(word) => {
-                let error = ProviderError::invalid_input(format!("a message's role cannot be `{word}`"));
+                let error = ProviderError::invalid_input(format!("a message has the unknown role `{word}`"));
                 return Err(error.with_param(&format!("messages[{index}].role")));
             }
         }
@@ -28,48 +30,38 @@ pub(crate) fn all(request: &ChatRequest) -> Result<Vec<Value>> {
 }
 
 fn says_nothing(message: &Message) -> bool {
-    let has_parts = matches!(&message.content, Some(Content::Parts(parts)) if !parts.is_empty());
-    !has_parts && message.text().is_empty() && message.tool_calls.is_empty()
+    message.tool_calls.is_empty() && message.pieces().all(|piece| piece.said == Said::Text(""))
 }
 
+/// Texts and images, which Cohere writes as OpenAI does.
 fn content(message: &Message, index: usize) -> Result<Value> {
     let Some(Content::Parts(parts)) = &message.content else { return Ok(message.text().into()) };
-    let part = |part: &Part| match part {
-        Part::Text { text, .. } => Ok(json!({"type": "text", "text": text})),
-        Part::ImageUrl { image_url, .. } => Ok(json!({"type": "image_url", "image_url": image_url})),
-        Part::Other(part) => {
-            let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
-            let error = ProviderError::unsupported(&format!("parts of type `{kind}`"));
-            Err(error.with_param(&format!("messages[{index}].content")))
-        }
-    };
-    parts.iter().map(part).collect()
+    let mut said = message.pieces().zip(parts);
+    if let Some((other, _)) = said.find(|(_, part)| matches!(part, Part::Other(_))) {
+        return Err(other.unsupported().with_param(&format!("messages[{index}].content")));
+    }
+    Ok(json!(parts))
 }
 
 /// The model's turn. Text beside calls was its plan, and is told again as that.
 fn assistant(message: &Message) -> Value {
-    let mut said = json!({"role": "assistant"});
+    let (text, calls) = (message.text(), &message.tool_calls);
     let thoughts = message.extra.get("reasoning_content").filter(|thoughts| thoughts.is_string());
-    let mut blocks: Vec<Value> =
+    let mut content: Vec<Value> =
         thoughts.map(|thoughts| json!({"type": "thinking", "thinking": thoughts})).into_iter().collect();
-    let text = message.text();
-    if !message.tool_calls.is_empty() {
-        said["tool_calls"] = message.tool_calls.iter().map(called).collect();
-        if !text.is_empty() {
-            said["tool_plan"] = text.into();
-        }
-    } else {
-        blocks.push(json!({"type": "text", "text": text}));
+    if calls.is_empty() {
+        content.push(json!({"type": "text", "text": text}));
     }
-    if !blocks.is_empty() {
-        said["content"] = blocks.into();
-    }
-    said
+    without_nulls(json!({
+        "role": "assistant",
+        "content": filled(content),
+        "tool_plan": (!calls.is_empty() && !text.is_empty()).then_some(text),
+        "tool_calls": filled(calls.iter().map(called).collect()),
+    }))
 }
 
 /// Without further members, such as another provider's signature.
 fn called(call: &ToolCall) -> Value {
     let arguments = if call.function.arguments.trim().is_empty() { "{}" } else { &call.function.arguments };
-    let function = json!({"name": call.function.name, "arguments": arguments});
-    json!({"id": call.id, "type": "function", "function": function})
+    json!({"id": call.id, "type": "function", "function": {"name": call.function.name, "arguments": arguments}})
 }

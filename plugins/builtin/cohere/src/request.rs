@@ -1,107 +1,88 @@
 //! A request in Cohere's terms: what is said is in `messages`, everything about how is here.
 
-use patchbay_plugin_api::{ChatRequest, ProviderError, Result, Tool};
-use serde_json::{Map, Value, json};
+use patchbay_plugin_api::chat::{AnswerForm, ToolChoice, ToolFunction};
+use patchbay_plugin_api::dialect::{filled, without_nulls};
+use patchbay_plugin_api::{ChatRequest, ProviderError, Result};
+use serde_json::{Value, json};
 
 use crate::messages;
 
-/// Members that are Cohere's alone, from clients that know whom they talk to.
-const OWN: [&str; 3] = ["citation_options", "documents", "safety_mode"];
-
-/// The least and the most of likely words that may be chosen among.
-const SHARE: (f64, f64) = (0.01, 0.99);
-
 pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
-    let extra = |name: &str| request.extra.get(name).filter(|value| !value.is_null());
-    if extra("n").and_then(Value::as_u64).is_some_and(|n| n > 1) {
-        return Err(ProviderError::unsupported("several answers to one request").with_param("n"));
-    }
+    request.single_answer()?;
     let (tools, choice) = tools(request)?;
-    // Where both are given most models refuse them.
-    let frequency = penalty(extra("frequency_penalty"));
-    let presence = penalty(extra("presence_penalty")).filter(|_| frequency.is_none());
-    let mut body = Map::new();
-    for (name, value) in [
-        ("model", Some(model.into())),
-        ("messages", Some(messages::all(request)?.into())),
-        ("stream", request.stream.then_some(true.into())),
+    // Most models refuse both at one time.
+    let frequency = penalty(request, "frequency_penalty");
+    let presence = penalty(request, "presence_penalty").filter(|_| frequency.is_none());
+    Ok(without_nulls(json!({
+        "model": model,
+        "messages": messages::all(request)?,
+        "stream": request.stream.then_some(true),
         // OpenAI's go up to 2.
-        ("temperature", request.temperature.map(|temperature| temperature.min(1.0).into())),
-        ("p", request.top_p.map(|share| share.clamp(SHARE.0, SHARE.1).into())),
-        ("k", extra("top_k").cloned()),
-        ("max_tokens", request.token_limit().map(Value::from)),
-        ("stop_sequences", (!request.stops().is_empty()).then(|| request.stops().into())),
-        ("seed", extra("seed").filter(|seed| seed.is_u64()).cloned()),
-        ("frequency_penalty", frequency),
-        ("presence_penalty", presence),
-        ("strict_tools", are_strict(&request.tools).then_some(true.into())),
-        ("tools", (!tools.is_empty()).then(|| tools.into())),
-        ("tool_choice", choice.map(Value::from)),
-        ("response_format", format(request)?),
-        ("thinking", extra("thinking").cloned().or_else(|| thinking(request))),
-    ] {
-        body.extend(value.map(|value| (name.to_owned(), value)));
-    }
-    body.extend(OWN.iter().filter_map(|name| extra(name).map(|value| ((*name).to_owned(), value.clone()))));
-    Ok(body.into())
+        "temperature": request.temperature.map(|temperature| temperature.min(1.0)),
+        "p": request.top_p.map(|share| share.clamp(0.01, 0.99)),
+        "k": request.member("top_k"),
+        "max_tokens": request.token_limit(),
+        "stop_sequences": filled(request.stops().to_vec()),
+        "seed": request.member("seed").filter(|seed| seed.is_u64()),
+        "frequency_penalty": frequency,
+        "presence_penalty": presence,
+        "strict_tools": are_strict(&tools).then_some(true),
+        "tool_choice": choice.filter(|_| !tools.is_empty()),
+        "tools": filled(tools.into_iter().map(tool).collect()),
+        "response_format": format(request)?,
+        "thinking": request.member("thinking").cloned().or_else(|| thinking(request)),
+        // Cohere's alone, from clients that know whom they talk to.
+        "citation_options": request.member("citation_options"),
+        "documents": request.member("documents"),
+        "safety_mode": request.member("safety_mode"),
+    })))
 }
 
 /// Cohere knows none below nothing and none above 1; nothing is what clients send unasked.
-fn penalty(said: Option<&Value>) -> Option<Value> {
-    said.and_then(Value::as_f64).filter(|penalty| *penalty > 0.0).map(|penalty| penalty.min(1.0).into())
+fn penalty(request: &ChatRequest, name: &str) -> Option<f64> {
+    request.member(name)?.as_f64().filter(|penalty| *penalty > 0.0).map(|penalty| penalty.min(1.0))
 }
 
 /// The tools to choose from, and whether one must be called. Which one cannot be said: it is shown no other.
-fn tools(request: &ChatRequest) -> Result<(Vec<Value>, Option<&'static str>)> {
-    let named = request.tool_choice.as_ref().and_then(|choice| choice["function"]["name"].as_str());
-    let choice = match &request.tool_choice {
-        _ if named.is_some() => Some("REQUIRED"),
-        Some(Value::String(word)) if word == "required" => Some("REQUIRED"),
-        Some(Value::String(word)) if word == "none" => Some("NONE"),
-        None | Some(Value::Null | Value::String(_)) => None,
-        Some(_) => return Err(ProviderError::unsupported("this `tool_choice`").with_param("tool_choice")),
+fn tools(request: &ChatRequest) -> Result<(Vec<&ToolFunction>, Option<&'static str>)> {
+    let (choice, only) = match request.choice() {
+        None | Some(ToolChoice::Auto) => (None, None),
+        Some(ToolChoice::Never) => (Some("NONE"), None),
+        Some(ToolChoice::Required) => (Some("REQUIRED"), None),
+        Some(ToolChoice::Function(name)) => (Some("REQUIRED"), Some(vec![name])),
+        Some(ToolChoice::Allowed { names, required }) => (required.then_some("REQUIRED"), Some(names)),
+        Some(ToolChoice::Other(_)) => {
+            return Err(ProviderError::unsupported("this `tool_choice`").with_param("tool_choice"));
+        }
     };
-    let mut tools = Vec::new();
-    for (index, tool) in request.tools.iter().enumerate() {
-        let Some(function) = &tool.function else {
-            let error = ProviderError::unsupported(&format!("tools of type `{}`", tool.kind));
-            return Err(error.with_param(&format!("tools[{index}]")));
-        };
-        let none = || json!({"type": "object", "properties": {}});
-        let mut made = json!({
-            "name": function.name, "parameters": function.parameters.clone().unwrap_or_else(none),
-        });
-        if let Some(description) = &function.description {
-            made["description"] = description.clone().into();
-        }
-        if named.is_none_or(|named| named == function.name) {
-            tools.push(json!({"type": "function", "function": made}));
-        }
-    }
-    let choice = choice.filter(|_| !tools.is_empty());
+    let mut tools = request.functions()?;
+    tools.retain(|tool| only.as_ref().is_none_or(|only| only.contains(&&*tool.name)));
     Ok((tools, choice))
 }
 
+fn tool(function: &ToolFunction) -> Value {
+    let parameters = function.parameters.clone();
+    let made = json!({
+        "name": function.name,
+        "description": function.description,
+        "parameters": parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
+    });
+    json!({"type": "function", "function": without_nulls(made)})
+}
+
 /// Cohere is strict with all tools or with none, and refuses to be with those that need no parameter.
-fn are_strict(tools: &[Tool]) -> bool {
-    let strict = |tool: &Tool| {
-        tool.function.as_ref().is_some_and(|function| {
-            let required = function.parameters.as_ref().and_then(|schema| schema["required"].as_array());
-            function.extra.get("strict") == Some(&true.into())
-                && required.is_some_and(|names| !names.is_empty())
-        })
-    };
+fn are_strict(tools: &[&ToolFunction]) -> bool {
+    let needs_one =
+        |tool: &ToolFunction| tool.parameters.as_ref().is_some_and(|it| it["required"][0].is_string());
+    let strict = |tool: &&ToolFunction| tool.extra.get("strict") == Some(&true.into()) && needs_one(tool);
     !tools.is_empty() && tools.iter().all(strict)
 }
 
 fn format(request: &ChatRequest) -> Result<Option<Value>> {
-    let asked = request.response_format.as_ref().unwrap_or(&Value::Null);
-    let format = match asked["type"].as_str() {
-        Some("json_object") => json!({"type": "json_object"}),
-        Some("json_schema") => {
-            json!({"type": "json_object", "json_schema": asked["json_schema"]["schema"]})
-        }
-        _ => return Ok(None),
+    let format = match request.form()? {
+        AnswerForm::Text => return Ok(None),
+        AnswerForm::Json => json!({"type": "json_object"}),
+        AnswerForm::Schema(schema) => json!({"type": "json_object", "json_schema": schema}),
     };
     if request.tools.is_empty() {
         return Ok(Some(format));
@@ -112,7 +93,7 @@ fn format(request: &ChatRequest) -> Result<Option<Value>> {
 
 /// How much to think. At the highest effort without a bound, as Cohere recommends.
 fn thinking(request: &ChatRequest) -> Option<Value> {
-    let budget = match request.extra.get("reasoning_effort")?.as_str()? {
+    let budget = match request.effort()? {
         "none" => return Some(json!({"type": "disabled"})),
         "minimal" | "low" => 1024,
         "medium" => 8192,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use patchbay_plugin_api::testing::conformance::{self, Operation, Subject};
 use patchbay_plugin_api::testing::{Native, Reply, TestHost, block_on, call, drain, every_cut};
-use patchbay_plugin_api::{Chunk, ChunkMeta, Credentials, ErrorKind, Health, Provider as _, ToolCall, Usage};
+use patchbay_plugin_api::{Chunk, ChunkMeta, Credentials, ErrorKind, Health, Provider as _, Usage};
 use serde_json::{Value, json};
 
 use super::*;
@@ -49,29 +49,12 @@ fn answered(answer: Answer) -> Value {
 
 /// The answer that the chunks of a stream come to.
 fn gathered(chunks: Vec<Chunk>) -> Answer {
-    let (mut text, mut thoughts) = (String::new(), String::new());
-    let (mut calls, mut reason, mut usage) = (Vec::<ToolCall>::new(), None, None::<Usage>);
-    for chunk in chunks {
-        match chunk {
-            Chunk::Text(more) => text += &more,
-            Chunk::Reasoning(more) => thoughts += &more,
-            Chunk::ToolCall { index, id: Some(id), name, arguments } => {
-                assert_eq!(index as usize, calls.len(), "calls come in order");
-                calls.push(ToolCall::function(id, name.unwrap(), arguments));
-            }
-            Chunk::ToolCall { index, arguments, .. } => {
-                calls[index as usize].function.arguments += &arguments;
-            }
-            Chunk::Finish(why) => assert_eq!(reason.replace(why), None),
-            Chunk::Usage(counts) => assert_eq!(usage.replace(counts), None),
-            other => panic!("{other:?}"),
-        }
-    }
-    let mut answer = Answer::text(text).with_finish_reason(reason.unwrap()).with_usage(usage.unwrap());
-    if !thoughts.is_empty() {
-        answer = answer.with_reasoning(thoughts);
-    }
-    if calls.is_empty() { answer } else { answer.with_tool_calls(calls) }
+    let answer = Chunks::gather(|out| {
+        chunks.into_iter().for_each(|chunk| out.push(chunk));
+        out.finish();
+        Ok(())
+    });
+    answer.unwrap()
 }
 
 fn told(error: &ProviderError) -> Value {
@@ -176,7 +159,7 @@ fn requests_go_where_they_are_configured_to_go() {
 
     let (host, provider) = made(&json!({"model": null})).unwrap();
     let error = block_on(provider.complete(ChatRequest::ask("hi"), call())).unwrap_err();
-    assert_eq!((error.kind, error.param.as_deref()), (ErrorKind::InvalidInput, Some("model")));
+    assert_eq!((error.kind, error.param.as_deref()), (ErrorKind::Unsupported, Some("model")));
     assert!(host.requests().is_empty() && provider.plan().is_none());
 }
 
@@ -260,8 +243,8 @@ fn it_does_what_every_provider_must_do() {
 fn a_wrong_configuration_is_refused_in_a_sentence() {
     for (config, says) in [
         (json!({"base_url": "api.cohere.com"}), "must begin with https://"),
-        (json!({"base_url": "https://api.cohere.com/v2/"}), "without its version"),
-        (json!({"base_url": "https://api.cohere.ai/compatibility/v1"}), "without its version"),
+        (json!({"base_url": "https://api.cohere.com/v2/"}), "such as https://api.cohere.com"),
+        (json!({"base_url": "https://api.cohere.ai/compatibility/v1"}), "such as https://api.cohere.com"),
         (json!({"base_url": "https:///x"}), "names no host"),
         (json!({"models": ["b"]}), "`model` is `command-a-plus-05-2026`, which is not among"),
         (json!({"extra_headers": {"a b": "c"}}), "not the name of a header"),
