@@ -13,7 +13,7 @@ pub(crate) mod vendor;
 use serde_json::{Value, json};
 
 use crate::clients::{finish, python, script};
-use crate::harness::{Host, HostOptions, SECRET};
+use crate::harness::{Host, HostOptions, Library, SECRET};
 
 pub(crate) use table::Way;
 use table::{DIALECTS, Row};
@@ -35,7 +35,8 @@ async fn every_case_makes_the_round_trip_in_every_dialect() {
 
 fn providers(vendor: &Vendor, rows: &[Row]) -> HostOptions {
     let options = HostOptions::default().section("health", json!({ "enabled": false }));
-    let options = DIALECTS.iter().fold(options, |options, dialect| options.builtin(&dialect.library()));
+    let options =
+        DIALECTS.iter().fold(options, |options, dialect| options.builtin(&Library::built(dialect.name)));
     rows.iter().fold(options, |options, row| {
         let base_url = vendor.base_url(row.dialect.name, &row.case, row.way);
         let config = json!({ "base_url": base_url, "retry_attempts": 0 });

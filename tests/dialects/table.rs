@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::harness::{Library, libraries};
+use crate::harness::libraries;
 
 /// A vendor's dialect, as far as the table has to know it.
 pub struct Dialect {
@@ -44,12 +44,6 @@ pub const DIALECTS: [Dialect; 5] = [
     Dialect { name: "ollama", key: "authorization", model: "qwen3:8b", framing: Framing::Lines },
     Dialect { name: "openai", key: "authorization", model: "gpt-6-luna", framing: Framing::Data },
 ];
-
-impl Dialect {
-    pub fn library(&self) -> Library {
-        Library::built(self.name)
-    }
-}
 
 /// What a client asks, and what it gets from whatever vendor.
 #[derive(Deserialize)]

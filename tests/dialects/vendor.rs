@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::table::{self, DIALECTS, Framing, Way};
+use super::table::{self, DIALECTS, Failure, Framing, Way};
 
 /// All of them on one port: which dialect and which case is asked for stands in the address. Ends when it is dropped.
 pub struct Vendor {
@@ -93,13 +93,7 @@ async fn answer(State(all): State<Arc<Mutex<Vec<Asked>>>>, request: Request) -> 
     let asked_for = asked.way();
     all.lock().unwrap().push(asked);
     if let Some(failure) = &fixture.failure {
-        let status = StatusCode::from_u16(failure.status).unwrap();
-        let mut response = (status, failure.body.get().to_owned()).into_response();
-        response.headers_mut().insert("content-type", "application/json".parse().unwrap());
-        for (name, value) in &failure.headers {
-            response.headers_mut().insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
-        }
-        return response;
+        return fail(failure);
     }
     let json = ("content-type", "application/json");
     match (asked_for, &fixture.whole, &fixture.stream) {
@@ -110,6 +104,16 @@ async fn answer(State(all): State<Arc<Mutex<Vec<Asked>>>>, request: Request) -> 
         }
         _ => (StatusCode::IM_A_TEAPOT, [json], r#"{"error":"this is not in the table"}"#).into_response(),
     }
+}
+
+fn fail(failure: &Failure) -> Response {
+    let status = StatusCode::from_u16(failure.status).unwrap();
+    let mut response = (status, failure.body.get().to_owned()).into_response();
+    response.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    for (name, value) in &failure.headers {
+        response.headers_mut().insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    response
 }
 
 /// Lengths of pieces, over and over: words, characters and line ends are cut, and some pieces hold several events.
