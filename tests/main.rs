@@ -37,6 +37,8 @@ mod routing;
 mod plan;
 // The vendors that come with the host.
 mod vendors;
+// What is not in them, and how little is.
+mod small;
 // Upstreams that misbehave in every way that one can.
 mod misbehaviour;
 // One of them dies under load, and comes back.

@@ -1,33 +1,43 @@
 //! Typed views of the canonical embeddings JSON.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::chat::Usage;
 use crate::{ProviderError, Result, json};
 
 /// Texts to be turned into vectors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EmbedRequest {
     /// The model, in the provider's own words; none for the provider's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// What to turn into vectors.
     pub input: EmbedInput,
     /// How long the vectors should be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dimensions: Option<usize>,
     /// How numbers are to be written; [`Embeddings`] sees to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding_format: Option<EncodingFormat>,
     /// Every other member, as the client wrote it.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
+json::open_object! {
+    EmbedRequest {
+        model: "model",
+        input: "input" required,
+        dimensions: "dimensions",
+        encoding_format: "encoding_format",
+    }
+}
+
 /// The input of an embeddings request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a string, a list of strings, or tokens")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum EmbedInput {
     /// One text.
     Text(String),
@@ -37,6 +47,28 @@ pub enum EmbedInput {
     Tokens(Vec<u32>),
     /// Several texts in tokens.
     TokenLists(Vec<Vec<u32>>),
+}
+
+impl<'de> Deserialize<'de> for EmbedInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let token = |value: &Value| u32::try_from(value.as_u64()?).ok();
+        let input = match Value::deserialize(deserializer)? {
+            Value::String(text) => Some(Self::Text(text)),
+            // An empty list is one of texts.
+            Value::Array(list) => match list.first() {
+                None | Some(Value::String(_)) => {
+                    json::all(list, |text| text.as_str().map(str::to_owned)).map(Self::Texts)
+                }
+                Some(Value::Array(_)) => {
+                    let tokens = |list: &Value| json::all(list.as_array()?.clone(), token);
+                    json::all(list, tokens).map(Self::TokenLists)
+                }
+                Some(_) => json::all(list, token).map(Self::Tokens),
+            },
+            _ => None,
+        };
+        input.ok_or_else(|| D::Error::custom("expected a string, a list of strings, or tokens"))
+    }
 }
 
 /// How the numbers of a vector are written.

@@ -260,6 +260,7 @@ impl AbiError {
 }
 
 impl From<ProviderError> for AbiError {
+    #[inline(never)]
     fn from(error: ProviderError) -> Self {
         Self {
             kind: error.kind.code(),
@@ -276,6 +277,7 @@ impl From<ProviderError> for AbiError {
 
 impl From<AbiError> for ProviderError {
     /// Copies: nothing of the result belongs to the other side any more.
+    #[inline(never)]
     fn from(error: AbiError) -> Self {
         // Empty from plugins of before, and of a plugin's own making otherwise: what cannot be read says nothing.
         let Extra { code, param } = serde_json::from_str(&error.extra).unwrap_or_default();

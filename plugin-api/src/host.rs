@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::abi::{self, HostServices, metric_kind};
 use crate::guard::WakerGuard;
 use crate::http::{HttpRequest, HttpResponse};
-use crate::{ProviderError, Result};
+use crate::{ProviderError, Result, json};
 
 /// The host's services. Cheap to copy; good for as long as the provider lives.
 ///
@@ -78,7 +78,7 @@ impl Host {
 
     /// Writes a line to the host's log, which adds plugin, generation and provider. `fields` is a JSON object.
     pub fn log(&self, level: Level, message: &str, fields: &Value) {
-        let fields = if fields.is_null() { String::new() } else { fields.to_string() };
+        let fields = if fields.is_null() { String::new() } else { json::to_string(fields) };
         (self.services.log)(self.services.context, level as u32, message.into(), fields.as_str().into());
     }
 
@@ -103,9 +103,9 @@ impl Host {
     }
 
     fn metric(&self, kind: u32, name: &str, labels: &[(&str, &str)], value: f64) {
-        let labels: Map<String, Value> =
-            labels.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
-        let labels = Value::Object(labels).to_string();
+        let mut object = Map::new();
+        object.extend(labels.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))));
+        let labels = json::to_string(&object);
         (self.services.metric)(self.services.context, kind, name.into(), labels.as_str().into(), value);
     }
 }

@@ -80,6 +80,7 @@ impl HttpRequest {
     }
 
     /// The same for the ABI, made for this call.
+    #[inline(never)]
     pub(crate) fn into_abi(self, call: u64) -> abi::HttpRequest {
         let header = |(name, value): (String, String)| abi::Header { name: name.into(), value: value.into() };
         abi::HttpRequest {

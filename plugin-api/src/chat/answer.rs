@@ -91,6 +91,7 @@ impl Answer {
     }
 
     /// The answer as a `chat.completion` object; `meta` says what the provider left unsaid.
+    #[inline(never)]
     pub fn into_json(self, meta: &ChunkMeta) -> Vec<u8> {
         match self.0 {
             Form::Raw(bytes) => bytes,

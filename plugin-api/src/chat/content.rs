@@ -8,6 +8,8 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::json::open_object;
+
 /// The content of a message.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -40,16 +42,23 @@ pub enum Part {
 }
 
 /// Where an image is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ImageUrl {
     /// An address, or a `data:` URL that holds the image itself.
     pub url: String,
     /// How closely the model should look: `low`, `high` or `auto`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Further members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+open_object! {
+    ImageUrl {
+        url: "url" required,
+        detail: "detail",
+    }
 }
 
 impl Content {

@@ -6,45 +6,61 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Content, Role};
-use crate::json::null_is_default;
+use crate::json::open_object;
 
 /// Who says what.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Message {
     /// Who.
     pub role: Role,
     /// What. None beside tool calls, where it is written as `null`, as OpenAI does and some servers demand.
-    #[serde(default)]
     pub content: Option<Content>,
     /// Which of several speakers in the same role.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The tools the model wants to be called.
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
     /// In a tool's message: the call this is the result of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
     /// Further members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
+open_object! {
+    Message {
+        role: "role" required,
+        content: "content",
+        name: "name",
+        tool_calls: "tool_calls",
+        tool_call_id: "tool_call_id",
+    }
+}
+
 /// A tool the model wants to be called.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ToolCall {
     /// By which the result refers to it.
-    #[serde(default)]
     pub id: String,
     /// `function`, or a newer kind whose members are in `extra`.
-    #[serde(rename = "type", default = "function")]
+    #[serde(rename = "type")]
     pub kind: String,
     /// The function and its arguments.
-    #[serde(default, skip_serializing_if = "FunctionCall::is_empty")]
+    #[serde(skip_serializing_if = "FunctionCall::is_empty")]
     pub function: FunctionCall,
     /// Further members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+open_object! {
+    ToolCall {
+        id: "id",
+        kind: "type" or self::function,
+        function: "function",
+    }
 }
 
 /// A function and its arguments.

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::message::function;
@@ -10,48 +11,64 @@ use super::{Message, Role};
 use crate::{Result, json};
 
 /// What a client asks a model.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ChatRequest {
     /// The model, in the provider's own words; none for the provider's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The conversation so far.
     pub messages: Vec<Message>,
     /// Whether the answer is wanted in chunks.
-    #[serde(default, deserialize_with = "json::null_is_default", skip_serializing_if = "json::is_false")]
+    #[serde(skip_serializing_if = "json::is_false")]
     pub stream: bool,
     /// How freely to choose among likely words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// The share of likely words to choose among.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
     /// The most tokens to answer with; see [`ChatRequest::token_limit`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
     /// The same in the newer word, which counts reasoning too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_completion_tokens: Option<u64>,
     /// Texts that end the answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
     /// What the model may ask to be called.
-    #[serde(default, deserialize_with = "json::null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
     /// Whether and which tool to call: a word or an object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<Value>,
     /// The form of the answer, such as a JSON schema.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response_format: Option<Value>,
     /// Every other member, as the client wrote it.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
+json::open_object! {
+    ChatRequest {
+        model: "model",
+        messages: "messages" required,
+        stream: "stream",
+        temperature: "temperature",
+        top_p: "top_p",
+        max_tokens: "max_tokens",
+        max_completion_tokens: "max_completion_tokens",
+        stop: "stop",
+        tools: "tools",
+        tool_choice: "tool_choice",
+        response_format: "response_format",
+    }
+}
+
 /// Where to stop.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a string or a list of strings")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Stop {
     /// At this text.
     One(String),
@@ -59,34 +76,60 @@ pub enum Stop {
     Many(Vec<String>),
 }
 
+impl<'de> Deserialize<'de> for Stop {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let stops = match Value::deserialize(deserializer)? {
+            Value::String(stop) => Some(Self::One(stop)),
+            Value::Array(stops) => json::all(stops, |stop| stop.as_str().map(str::to_owned)).map(Self::Many),
+            _ => None,
+        };
+        stops.ok_or_else(|| D::Error::custom("expected a string or a list of strings"))
+    }
+}
+
 /// Something the model may ask to be called.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Tool {
     /// `function`, or a kind of the provider's own whose members are in `extra`.
-    #[serde(rename = "type", default = "function")]
+    #[serde(rename = "type")]
     pub kind: String,
     /// The function.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<ToolFunction>,
     /// Further members.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
+json::open_object! {
+    Tool {
+        kind: "type" or self::function,
+        function: "function",
+    }
+}
+
 /// A function the model may ask to be called.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ToolFunction {
     /// Its name.
     pub name: String,
     /// What it is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The JSON schema of its arguments.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Value>,
     /// Further members, such as `strict`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+json::open_object! {
+    ToolFunction {
+        name: "name" required,
+        description: "description",
+        parameters: "parameters",
+    }
 }
 
 impl ChatRequest {
@@ -96,6 +139,7 @@ impl ChatRequest {
     }
 
     /// Reads a request. The error names the field that is wrong.
+    #[inline(never)]
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         json::read_input("the request", bytes)
     }

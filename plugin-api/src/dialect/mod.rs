@@ -8,7 +8,7 @@
 //! what comes back, and [`Chunks`](crate::Chunks) to say it, in a stream or [as a whole](crate::Chunks::gather).
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::model::Model;
 use crate::{ProviderError, Result};
@@ -59,29 +59,35 @@ pub fn models(body: &[u8], member: &str, model: impl Fn(&Value) -> Option<Model>
     }
 }
 
-/// Leaves out the members of an object that are `null`, so that the body of a request can be written as one `json!`
-/// whose optional members are `Option`s. What is within a member stays as it is.
+/// An object of the members that are not `null`: the body of a request is written in one piece, and what is optional in
+/// it as the `Option` that it is. The values are moved into it, where `json!` would copy them.
 ///
 /// ```
-/// # use patchbay_plugin_api::dialect::without_nulls;
+/// # use patchbay_plugin_api::dialect::object;
 /// # use serde_json::json;
-/// let body = without_nulls(json!({"model": "tiny", "seed": None::<u64>, "schema": {"default": null}}));
+/// let body = object([("model", "tiny".into()), ("seed", None::<u64>.into()), ("schema", json!({"default": null}))]);
 /// assert_eq!(body, json!({"model": "tiny", "schema": {"default": null}}));
 /// ```
-#[must_use]
-pub fn without_nulls(mut object: Value) -> Value {
-    if let Value::Object(members) = &mut object {
-        members.retain(|_, value| !value.is_null());
+pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let mut object = Map::new();
+    members.into_iter().for_each(|(name, value)| put(&mut object, name, value));
+    object.into()
+}
+
+// Once in a library, not once for every number of members.
+#[inline(never)]
+fn put(object: &mut Map<String, Value>, name: &str, value: Value) {
+    if !value.is_null() {
+        object.insert(name.to_owned(), value);
     }
-    object
 }
 
-/// The same of an object that is a member itself; nothing where it has no members left.
-pub fn some_members(object: Value) -> Option<Value> {
-    Some(without_nulls(object)).filter(|object| object.as_object().is_some_and(|members| !members.is_empty()))
+/// The object or, where it has no members, nothing: for what is itself a member of an [`object`].
+pub fn unless_empty(object: Value) -> Option<Value> {
+    Some(object).filter(|object| object.as_object().is_some_and(|members| !members.is_empty()))
 }
 
-/// Something or, where it is empty, nothing: for members of [`without_nulls`] that upstream wants full or not at all.
+/// Something or, where it is empty, nothing: for members of an [`object`] that upstream wants full or not at all.
 pub fn filled<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
@@ -118,8 +124,9 @@ mod tests {
 
     #[test]
     fn what_is_empty_is_left_out() {
-        assert_eq!(some_members(json!({"a": null})), None);
-        assert_eq!(some_members(json!({"a": [null], "b": null})), Some(json!({"a": [null]})));
+        assert_eq!(unless_empty(object([("a", Value::Null)])), None);
+        let full = object([("a", json!([null])), ("b", Value::Null)]);
+        assert_eq!(unless_empty(full), Some(json!({"a": [null]})));
         assert_eq!((filled(vec![1]), filled(Vec::<u8>::new())), (Some(vec![1]), None));
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use crate::http::HttpRequest;
 use crate::model::Model;
-use crate::plan::Plan;
+use crate::plan::check::{header_problem, url_problem};
 use crate::{ErrorKind, ProviderError, Result};
 
 /// What an operator configures of an HTTP API, beside `own`, which is the vendor's. The key is not among it: the host
@@ -20,20 +22,17 @@ use crate::{ErrorKind, ProviderError, Result};
 /// assert_eq!(request.url, "https://x.test/v1/generate");
 /// # Ok::<(), patchbay_plugin_api::ProviderError>(())
 /// ```
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Upstream<C = ()> {
     /// Where the API begins.
     pub base_url: String,
     /// The model of requests that name none.
     pub model: Option<String>,
     /// Headers sent with every request, in place of those of the same name.
-    #[serde(default)]
     pub extra_headers: BTreeMap<String, String>,
     /// The models to offer, instead of all that are listed.
-    #[serde(default)]
     pub models: Vec<String>,
     /// The vendor's own.
-    #[serde(flatten)]
     pub own: C,
 }
 
@@ -41,26 +40,23 @@ impl<C> Upstream<C> {
     /// Checks what can be checked without asking; the error says what to mend. `example` is a good address, and
     /// `paths` are those of the API that operators copy along with it.
     pub fn check(&self, example: &str, paths: &[&str]) -> Result<()> {
-        let refused = |message: String| Err(ProviderError::invalid_input(message));
         let url = &*self.base_url;
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            return refused("`base_url` must begin with https:// or http://".into());
-        }
-        if url.contains(['?', '#']) || paths.iter().any(|path| url.contains(path)) {
-            return refused(format!("`base_url` is where the API begins, such as {example}"));
-        }
-        match &self.model {
-            // It may be the plugin's own default, of which an operator has not thought.
-            Some(model) if !self.models.is_empty() && !self.models.contains(model) => {
-                refused(format!("`model` is `{model}`, which is not among `models`: set it to one of them"))
-            }
-            // No request follows it, but what it finds wrong with an address or a header is wrong here too.
-            _ => {
-                let plan = Plan::openai(url);
-                let headers = self.extra_headers.iter();
-                headers.fold(plan, |plan, (name, value)| plan.with_header(name, value)).validate()
-            }
-        }
+        let example = || format!("`base_url` is where the API begins, such as {example}");
+        // It may be the plugin's own default, of which an operator has not thought.
+        let unlisted = |model: &&String| !self.models.is_empty() && !self.models.contains(model);
+        let problem = url_problem("`base_url`", url)
+            .or_else(|| {
+                (url.contains(['?', '#']) || paths.iter().any(|path| url.contains(path))).then(example)
+            })
+            .or_else(|| {
+                let model = self.model.as_ref().filter(unlisted)?;
+                Some(format!("`model` is `{model}`, which is not among `models`: set it to one of them"))
+            })
+            .or_else(|| {
+                let mut headers = self.extra_headers.iter();
+                headers.find_map(|(name, value)| header_problem("`extra_headers`", name, value))
+            });
+        problem.map_or(Ok(()), |problem| Err(ProviderError::invalid_input(problem)))
     }
 
     /// Adds a header to every request, unless the operator has one of this name.
@@ -110,6 +106,44 @@ impl<C> Upstream<C> {
     }
 }
 
+impl<'de, C: DeserializeOwned> Deserialize<'de> for Upstream<C> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut members = Map::deserialize(deserializer)?;
+        Ok(Self {
+            base_url: take(&mut members, "base_url")?.ok_or_else(|| D::Error::missing_field("base_url"))?,
+            model: take(&mut members, "model")?,
+            extra_headers: take(&mut members, "extra_headers")?.unwrap_or_default(),
+            models: take(&mut members, "models")?.unwrap_or_default(),
+            own: own(members).map_err(D::Error::custom)?,
+        })
+    }
+}
+
+fn take<T: DeserializeOwned, E: Error>(members: &mut Map<String, Value>, name: &str) -> Result<Option<T>, E> {
+    let value = members.remove(name).unwrap_or_default();
+    serde_json::from_value(value).map_err(|error| E::custom(format!("`{name}` is not usable: {error}")))
+}
+
+/// Reads the vendor's own, which `()` is nothing of. The error does not say which member is wrong: it is the one without
+/// which there is no such error.
+fn own<C: DeserializeOwned>(members: Map<String, Value>) -> Result<C, String> {
+    let read = |members: Map<String, Value>| C::deserialize(Value::Object(members));
+    let error = match read(members.clone()).or_else(|error| C::deserialize(Value::Null).map_err(|_| error)) {
+        Ok(own) => return Ok(own),
+        Err(error) => error.to_string(),
+    };
+    let without = |name: &String| {
+        let mut rest = members.clone();
+        rest.remove(name);
+        rest
+    };
+    let is_wrong = |name: &&String| read(without(name)).err().is_none_or(|other| other.to_string() != error);
+    Err(match members.keys().find(is_wrong) {
+        Some(name) => format!("`{name}` is not usable: {error}"),
+        None => error,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -135,6 +169,25 @@ mod tests {
             assert!(error.message.contains(says), "{error} does not say {says}");
         }
         assert_eq!(upstream(json!({"base_url": "http://x/v1"})).check("", &[]), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        #[derive(Debug, Deserialize)]
+        struct Own {
+            #[serde(rename = "limit")]
+            _limit: Option<u64>,
+        }
+        let read = |config: Value| serde_json::from_value::<Upstream<Own>>(config);
+        assert!(read(json!({"base_url": "x", "model": null, "limit": 1, "newer": true})).is_ok());
+        for (config, says) in [
+            (json!({}), "missing field `base_url`"),
+            (json!({"base_url": "x", "models": 3}), "`models` is not usable: invalid type"),
+            (json!({"base_url": "x", "keep": "a", "limit": "b"}), "`limit` is not usable: invalid type"),
+        ] {
+            let error = read(config).unwrap_err().to_string();
+            assert!(error.contains(says), "{error} does not say {says}");
+        }
     }
 
     #[test]

@@ -14,9 +14,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::ThreadId;
 
 use futures_util::Stream;
+use serde_json::json;
 
 use crate::abi::{HostServices, log_level};
-use crate::{ErrorKind, ProviderError, Result};
+use crate::{ErrorKind, ProviderError, Result, json};
 
 /// Where a panic happened. Only the hook knows, and only for as long as it runs: it is noted here for the guard
 /// that is about to catch it. One place is enough, as each generation runs its code on one thread.
@@ -52,8 +53,8 @@ fn contained(services: Option<&HostServices>, during: &str, payload: Box<dyn Any
     }
     let location = take_location().unwrap_or_default();
     if let Some(services) = services {
-        let fields =
-            serde_json::json!({ "during": during, "panic": message, "location": location }).to_string();
+        let fields = json!({ "during": during, "panic": message, "location": location });
+        let fields = json::to_string(&fields);
         (services.log)(services.context, log_level::PANIC, "plugin panicked".into(), fields.as_str().into());
     }
     ProviderError::new(ErrorKind::Panicked, format!("the plugin panicked {during}"))

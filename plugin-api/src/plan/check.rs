@@ -1,6 +1,6 @@
 //! Whether a plan can be followed.
 
-use super::{BodyRule, HeaderTemplate, Plan};
+use super::{BodyRule, Plan};
 use crate::abi::KEY_PLACEHOLDER;
 use crate::{ProviderError, Result};
 
@@ -23,46 +23,53 @@ impl Plan {
                 [("chat", &self.chat), ("completions", &self.completions), ("embeddings", &self.embeddings)];
             endpoints
                 .iter()
-                .find_map(|(name, endpoint)| url_problem(name, &endpoint.as_ref()?.url))
-                .or_else(|| self.headers.iter().find_map(header_problem))
+                .find_map(|(name, endpoint)| {
+                    url_problem(&format!("the plan's `{name}.url`"), &endpoint.as_ref()?.url)
+                })
+                .or_else(|| {
+                    let mut headers = self.headers.iter();
+                    headers
+                        .find_map(|header| header_problem("the plan's headers", &header.name, &header.value))
+                })
                 .or_else(|| body_problem(&self.body))
         };
         problem.map_or(Ok(()), |problem| Err(ProviderError::invalid_input(problem)))
     }
 }
 
-fn url_problem(name: &str, url: &str) -> Option<String> {
+/// What is wrong with an address; `what` says which it is.
+pub(crate) fn url_problem(what: &str, url: &str) -> Option<String> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let Some(rest) = rest else {
-        return Some(format!("the plan's `{name}.url` must begin with https:// or http://, not `{url}`"));
+        return Some(format!("{what} must begin with https:// or http://, not `{url}`"));
     };
     let (place, _query) = rest.split_once('?').unwrap_or((rest, ""));
     let host = place.split('/').next().unwrap_or_default();
-    if host.is_empty() {
-        return Some(format!("the plan's `{name}.url` names no host: `{url}`"));
-    }
-    if url.contains(|c: char| c.is_control() || c.is_whitespace()) {
-        return Some(format!("the plan's `{name}.url` holds a space or a control character"));
-    }
-    if host.contains('@') {
-        return Some(format!("the plan's `{name}.url` holds a user name or password: use a header template"));
-    }
-    place
-        .contains(KEY_PLACEHOLDER)
-        .then(|| format!("the plan's `{name}.url` has the key outside its query, where logs would show it"))
+    let problem = if host.is_empty() {
+        "names no host"
+    } else if url.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        "holds a space or a control character"
+    } else if host.contains('@') {
+        "holds a user name or password: use a header"
+    } else if place.contains(KEY_PLACEHOLDER) {
+        "has the key outside its query, where logs would show it"
+    } else {
+        return None;
+    };
+    Some(format!("{what} {problem}"))
 }
 
-fn header_problem(header: &HeaderTemplate) -> Option<String> {
-    let HeaderTemplate { name, value } = header;
+/// What is wrong with a header; `place` says where it stands.
+pub(crate) fn header_problem(place: &str, name: &str, value: &str) -> Option<String> {
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(token) {
-        return Some(format!("`{}` in the plan's headers is not the name of a header", name.escape_debug()));
+        return Some(format!("`{}` in {place} is not the name of a header", name.escape_debug()));
     }
     if ["host", "content-length", "transfer-encoding", "connection"].contains(&&*name.to_ascii_lowercase()) {
-        return Some(format!("the plan sets the header `{name}`, which is the host's to set"));
+        return Some(format!("{place} set the header `{name}`, which is the host's to set"));
     }
     let unusable = |c: char| c.is_control() && c != '\t';
-    value.contains(unusable).then(|| format!("the plan's header `{name}` holds a control character"))
+    value.contains(unusable).then(|| format!("the header `{name}` in {place} holds a control character"))
 }
 
 fn body_problem(body: &BodyRule) -> Option<String> {

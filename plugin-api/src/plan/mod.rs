@@ -12,7 +12,7 @@ use crate::abi::KEY_PLACEHOLDER;
 use crate::{ProviderError, Result, json};
 
 mod apply;
-mod check;
+pub(crate) mod check;
 
 /// How requests are served without the plugin.
 ///

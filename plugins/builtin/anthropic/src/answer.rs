@@ -2,6 +2,7 @@
 
 use patchbay_plugin_api::{Answer, Chunks, FinishReason, ProviderError, Result, Usage, dialect};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -27,7 +28,6 @@ struct Event {
     content_block: Block,
     delta: Block,
     usage: Map<String, Value>,
-    error: Value,
 }
 
 /// A whole message, or as much of it as is known when a stream begins.
@@ -39,7 +39,7 @@ struct Message {
     content: Option<Vec<Block>>,
     stop_reason: Option<String>,
     usage: Map<String, Value>,
-    error: Value,
+    error: Option<IgnoredAny>,
 }
 
 /// A block, or what is new in one or in the message. Kinds that only Anthropic's own tools make have none of these
@@ -62,9 +62,9 @@ struct Block {
 /// Reads a whole message.
 pub(crate) fn read(body: &[u8]) -> Result<Answer> {
     let message: Message = dialect::read("the provider's answer", body)?;
-    if !message.error.is_null() {
+    if message.error.is_some() {
         // It came with a status of success.
-        return Err(failure::within(&message.error));
+        return Err(failure::within(body));
     }
     let content =
         message.content.ok_or_else(|| ProviderError::unreadable("the provider's answer is not a message"))?;
@@ -95,7 +95,7 @@ pub(crate) fn event(state: &mut State, data: &str, out: &mut Chunks) -> Result<(
             state.reason = event.delta.stop_reason.or(state.reason.take());
         }
         "message_stop" => state.end(out),
-        "error" => return Err(failure::within(&event.error)),
+        "error" => return Err(failure::within(data.as_bytes())),
         // `ping`, and whatever is invented next: the API asks to ignore it.
         _ => {}
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use patchbay_plugin_api::dialect::unix_seconds;
 use patchbay_plugin_api::{ErrorKind, Failure, ProviderError};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The types of errors and their statuses: in a stream only the type is told.
 const STATUSES: [(&str, u16); 9] = [
@@ -30,11 +30,12 @@ pub(crate) fn of_status(failure: &Failure<'_>) -> ProviderError {
 }
 
 /// An error in the midst of a stream, or in an answer that claims success.
-pub(crate) fn within(error: &Value) -> ProviderError {
-    let status = STATUSES.iter().find(|(word, _)| error["type"] == *word).map(|(_, status)| *status);
-    let body = json!({"error": error}).to_string();
-    let failure = Failure::within(body.as_bytes(), status);
-    told(ProviderError { message: failure.described(), ..failure.to_error() }, error)
+pub(crate) fn within(json: &[u8]) -> ProviderError {
+    let said: Value = serde_json::from_slice(json).unwrap_or_default();
+    let said = &said["error"];
+    let status = STATUSES.iter().find(|(word, _)| said["type"] == *word).map(|(_, status)| *status);
+    let failure = Failure::within(json, status);
+    told(ProviderError { message: failure.described(), ..failure.to_error() }, said)
 }
 
 /// Adds what the type and the message of an error tell beyond its status.

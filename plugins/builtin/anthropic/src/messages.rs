@@ -1,7 +1,7 @@
 //! From canonical messages to turns: the system's apart from the rest, and user and assistant in alternation.
 
 use patchbay_plugin_api::chat::{Media, Piece, Said};
-use patchbay_plugin_api::dialect::{self, Turn};
+use patchbay_plugin_api::dialect::{self, Turn, filled, object};
 use patchbay_plugin_api::{Message, ProviderError, Result, Role, ToolCall};
 use serde_json::{Value, json};
 
@@ -15,10 +15,12 @@ pub(crate) fn turns(messages: &[Message]) -> Result<(Vec<Value>, Vec<Value>)> {
         Role::Tool => Ok(vec![tool_result(message, index)?]),
         _ => Ok(blocks(message)?.into_iter().chain(message.tool_calls.iter().map(tool_use)).collect()),
     })?;
-    let turn = |mut turn: Turn| {
+    let turn = |turn: Turn| {
         // Results come first in a turn, or they are refused.
-        turn.parts.sort_by_key(|block| block["type"] != "tool_result");
-        json!({"role": turn.role, "content": turn.parts})
+        let is_result = |block: &Value| block["type"] == "tool_result";
+        let (mut content, rest): (Vec<_>, Vec<_>) = turn.parts.into_iter().partition(is_result);
+        content.extend(rest);
+        object([("role", turn.role.into()), ("content", content.into())])
     };
     Ok((system, turns.into_iter().map(turn).collect()))
 }
@@ -71,9 +73,12 @@ fn tool_result(message: &Message, index: usize) -> Result<Value> {
         let error = ProviderError::invalid_input("a tool's message needs `tool_call_id`");
         error.with_param(&format!("messages[{index}].tool_call_id"))
     })?;
-    let content = dialect::filled(blocks(message)?);
-    let result = json!({"type": "tool_result", "tool_use_id": id(call), "content": content});
-    Ok(dialect::without_nulls(result))
+    let content = filled(blocks(message)?);
+    Ok(object([
+        ("type", "tool_result".into()),
+        ("tool_use_id", id(call).into()),
+        ("content", content.into()),
+    ]))
 }
 
 /// Ids that other providers made may hold what is refused here.

@@ -1,7 +1,7 @@
 //! From a canonical request to the body of one for Anthropic's Messages API.
 
 use patchbay_plugin_api::chat::{AnswerForm, ToolChoice};
-use patchbay_plugin_api::dialect::{close_objects, filled, version, without_nulls};
+use patchbay_plugin_api::dialect::{close_objects, filled, object, unless_empty, version};
 use patchbay_plugin_api::{ChatRequest, Result, Tool};
 use serde_json::{Value, json};
 
@@ -38,30 +38,34 @@ pub(crate) fn body(request: &ChatRequest, model: &str, limit: Option<u64>) -> Re
         // Forcing a tool would do as well with old models, but the current ones refuse to be forced.
         AnswerForm::Schema(schema) => Some(json!({"type": "json_schema", "schema": closed(schema)})),
     };
-    let output = without_nulls(json!({"effort": thinking.effort, "format": format}));
+    let output = object([("effort", thinking.effort.into()), ("format", format.into())]);
 
     // What a model refuses is left out: clients send it unasked, and an answer without it is better than none.
     let thinks = thinking.how.as_ref().is_some_and(|how| how["type"] != "disabled");
     let samples = !thinks && generation < thinking::CURRENT;
     let tools = filled(request.tools.iter().map(tool).collect());
-    Ok(without_nulls(json!({
-        "model": model,
-        "max_tokens": thinking.limit,
-        "messages": turns,
-        "stream": request.stream.then_some(true),
-        "stop_sequences": filled(request.stops().to_vec()),
-        "tool_choice": choice.filter(|_| tools.is_some()),
-        "tools": tools,
-        "system": filled(system),
-        "thinking": thinking.how,
-        "output_config": output.as_object().filter(|output| !output.is_empty()),
-        "metadata": request.member("user").filter(|user| user.is_string()).map(|user| json!({"user_id": user})),
+    let user = request.member("user").filter(|user| user.is_string());
+    Ok(object([
+        ("model", model.into()),
+        ("max_tokens", thinking.limit.into()),
+        ("messages", turns.into()),
+        ("stream", request.stream.then_some(true).into()),
+        ("stop_sequences", filled(request.stops().to_vec()).into()),
+        ("tool_choice", choice.filter(|_| tools.is_some()).into()),
+        ("tools", tools.into()),
+        ("system", filled(system).into()),
+        ("thinking", thinking.how.into()),
+        ("output_config", unless_empty(output).into()),
+        ("metadata", user.map(|user| json!({"user_id": user})).into()),
         // OpenAI's go up to 2.
-        "temperature": request.temperature.filter(|_| samples).map(|temperature| temperature.min(1.0)),
+        (
+            "temperature",
+            request.temperature.filter(|_| samples).map(|temperature| temperature.min(1.0)).into(),
+        ),
         // Not both: most models refuse that.
-        "top_p": request.top_p.filter(|_| samples && request.temperature.is_none()),
-        "top_k": request.member("top_k").filter(|top_k| samples && top_k.is_u64()),
-    })))
+        ("top_p", request.top_p.filter(|_| samples && request.temperature.is_none()).into()),
+        ("top_k", request.member("top_k").filter(|top_k| samples && top_k.is_u64()).cloned().into()),
+    ]))
 }
 
 fn tool(tool: &Tool) -> Value {
@@ -74,13 +78,13 @@ fn tool(tool: &Tool) -> Value {
     let schema = function.parameters.clone().filter(Value::is_object);
     let schema = schema.unwrap_or_else(|| json!({"type": "object", "properties": {}}));
     let strict = function.extra.get("strict") == Some(&Value::Bool(true));
-    without_nulls(json!({
-        "name": function.name,
-        "description": function.description,
-        "input_schema": if strict { closed(&schema) } else { schema },
-        "strict": strict.then_some(true),
-        "cache_control": tool.extra.get("cache_control"),
-    }))
+    object([
+        ("name", function.name.as_str().into()),
+        ("description", function.description.as_deref().into()),
+        ("input_schema", if strict { closed(&schema) } else { schema }),
+        ("strict", strict.then_some(true).into()),
+        ("cache_control", tool.extra.get("cache_control").cloned().into()),
+    ])
 }
 
 /// Schemas are followed only where every object says that it has no further members.

@@ -64,14 +64,14 @@ pub(crate) fn whole(body: &[u8]) -> Result<Answer> {
             // What it plans to do with its tools is what it says beside calling them.
             out.text(message.tool_plan.unwrap_or_default());
             message.content.into_iter().flatten().for_each(|block| block.say(out));
-            message.tool_calls.into_iter().flatten().for_each(|call| call.begin(&mut false, out));
+            message.tool_calls.into_iter().flatten().for_each(|call| call.begin(out));
         }
         said.end(out)
     })
 }
 
-/// Reads an event; `has_arguments` says whether the tool call under way has some yet.
-pub(crate) fn event(has_arguments: &mut bool, data: &[u8], out: &mut Chunks) -> Result<()> {
+/// Reads an event.
+pub(crate) fn event(data: &[u8], out: &mut Chunks) -> Result<()> {
     let Event { r#type, delta } = read("an event of the provider's stream", data)?;
     let Some(mut delta) = delta else { return Ok(()) };
     match (r#type.as_str(), delta.message.take()) {
@@ -79,9 +79,9 @@ pub(crate) fn event(has_arguments: &mut bool, data: &[u8], out: &mut Chunks) -> 
             out.text(message.tool_plan.unwrap_or_default());
             message.content.into_iter().for_each(|block| block.say(out));
         }
-        ("tool-call-start", Some(Message { tool_calls: Some(call), .. })) => call.begin(has_arguments, out),
+        ("tool-call-start", Some(Message { tool_calls: Some(call), .. })) => call.begin(out),
         ("tool-call-delta", Some(Message { tool_calls: Some(call), .. })) => {
-            go_on(call.function.arguments, has_arguments, out);
+            out.arguments(call.function.arguments);
         }
         ("message-end", _) => delta.end(out)?,
         // Citations, and whatever is invented next.
@@ -98,18 +98,8 @@ impl Block {
 }
 
 impl Call {
-    fn begin(self, has_arguments: &mut bool, out: &mut Chunks) {
-        *has_arguments = false;
-        out.begin_call(self.id, self.function.name, "");
-        go_on(self.function.arguments, has_arguments, out);
-    }
-}
-
-/// Of functions without parameters some models write no arguments, and some `null`.
-fn go_on(arguments: String, has_arguments: &mut bool, out: &mut Chunks) {
-    if *has_arguments || !matches!(arguments.trim(), "" | "null") {
-        *has_arguments = true;
-        out.arguments(arguments);
+    fn begin(self, out: &mut Chunks) {
+        out.begin_call(self.id, self.function.name, self.function.arguments);
     }
 }
 

@@ -1,23 +1,24 @@
 //! Texts to vectors.
 
-use patchbay_plugin_api::dialect::{self, without_nulls};
+use patchbay_plugin_api::dialect::{self, object};
 use patchbay_plugin_api::{EmbedRequest, Embeddings, Result};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::answer;
 
 /// A request for a vector of each text. Cohere wants to know what they are for; where it is not told in its own
 /// words, they are to be found again.
 pub(crate) fn body(request: &EmbedRequest, model: &str) -> Result<Value> {
-    Ok(without_nulls(json!({
-        "model": model,
-        "texts": request.texts()?,
-        "embedding_types": ["float"],
-        "input_type": request.extra.get("input_type").unwrap_or(&"search_document".into()),
-        "output_dimension": request.dimensions,
-        "truncate": request.extra.get("truncate"),
-    })))
+    let own = |name| request.extra.get(name).cloned();
+    Ok(object([
+        ("model", model.into()),
+        ("texts", request.texts()?.into()),
+        ("embedding_types", ["float"].as_slice().into()),
+        ("input_type", own("input_type").unwrap_or_else(|| "search_document".into())),
+        ("output_dimension", request.dimensions.into()),
+        ("truncate", own("truncate").into()),
+    ]))
 }
 
 #[derive(Deserialize)]

@@ -47,8 +47,7 @@ struct Cohere(Upstream);
 
 impl HttpProvider for Cohere {
     type Config = Upstream;
-    /// Whether the tool call under way has arguments yet.
-    type StreamState = bool;
+    type StreamState = ();
 
     fn create(upstream: Upstream) -> Result<Self> {
         Ok(Self(upstream.with_header("authorization", &format!("Bearer {KEY_PLACEHOLDER}"))))
@@ -68,8 +67,8 @@ impl HttpProvider for Cohere {
         answer::whole(body)
     }
 
-    fn event(&self, has_arguments: &mut bool, event: &Event<'_>, out: &mut Chunks) -> Result<()> {
-        answer::event(has_arguments, event.data.as_bytes(), out)
+    fn event(&self, _state: &mut (), event: &Event<'_>, out: &mut Chunks) -> Result<()> {
+        answer::event(event.data.as_bytes(), out)
     }
 
     fn error(&self, failure: &Failure<'_>) -> ProviderError {

@@ -1,7 +1,7 @@
 //! The conversation, message by message.
 
 use patchbay_plugin_api::chat::Said;
-use patchbay_plugin_api::dialect::{filled, without_nulls};
+use patchbay_plugin_api::dialect::{filled, object};
 use patchbay_plugin_api::{ChatRequest, Content, Message, Part, ProviderError, Result, Role, ToolCall};
 use serde_json::{Value, json};
 
@@ -52,12 +52,12 @@ fn assistant(message: &Message) -> Value {
     if calls.is_empty() {
         content.push(json!({"type": "text", "text": text}));
     }
-    without_nulls(json!({
-        "role": "assistant",
-        "content": filled(content),
-        "tool_plan": (!calls.is_empty() && !text.is_empty()).then_some(text),
-        "tool_calls": filled(calls.iter().map(called).collect()),
-    }))
+    object([
+        ("role", "assistant".into()),
+        ("content", filled(content).into()),
+        ("tool_plan", (!calls.is_empty() && !text.is_empty()).then_some(text).into()),
+        ("tool_calls", filled(calls.iter().map(called).collect::<Vec<_>>()).into()),
+    ])
 }
 
 /// Without further members, such as another provider's signature.

@@ -1,7 +1,7 @@
 //! A request in Cohere's terms: what is said is in `messages`, everything about how is here.
 
 use patchbay_plugin_api::chat::{AnswerForm, ToolChoice, ToolFunction};
-use patchbay_plugin_api::dialect::{filled, without_nulls};
+use patchbay_plugin_api::dialect::{filled, object};
 use patchbay_plugin_api::{ChatRequest, ProviderError, Result};
 use serde_json::{Value, json};
 
@@ -13,29 +13,30 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
     // Most models refuse both at one time.
     let frequency = penalty(request, "frequency_penalty");
     let presence = penalty(request, "presence_penalty").filter(|_| frequency.is_none());
-    Ok(without_nulls(json!({
-        "model": model,
-        "messages": messages::all(request)?,
-        "stream": request.stream.then_some(true),
+    let member = |name| request.member(name).cloned().into();
+    Ok(object([
+        ("model", model.into()),
+        ("messages", messages::all(request)?.into()),
+        ("stream", request.stream.then_some(true).into()),
         // OpenAI's go up to 2.
-        "temperature": request.temperature.map(|temperature| temperature.min(1.0)),
-        "p": request.top_p.map(|share| share.clamp(0.01, 0.99)),
-        "k": request.member("top_k"),
-        "max_tokens": request.token_limit(),
-        "stop_sequences": filled(request.stops().to_vec()),
-        "seed": request.member("seed").filter(|seed| seed.is_u64()),
-        "frequency_penalty": frequency,
-        "presence_penalty": presence,
-        "strict_tools": are_strict(&tools).then_some(true),
-        "tool_choice": choice.filter(|_| !tools.is_empty()),
-        "tools": filled(tools.into_iter().map(tool).collect()),
-        "response_format": format(request)?,
-        "thinking": request.member("thinking").cloned().or_else(|| thinking(request)),
+        ("temperature", request.temperature.map(|temperature| temperature.min(1.0)).into()),
+        ("p", request.top_p.map(|share| share.clamp(0.01, 0.99)).into()),
+        ("k", member("top_k")),
+        ("max_tokens", request.token_limit().into()),
+        ("stop_sequences", filled(request.stops().to_vec()).into()),
+        ("seed", request.member("seed").filter(|seed| seed.is_u64()).cloned().into()),
+        ("frequency_penalty", frequency.into()),
+        ("presence_penalty", presence.into()),
+        ("strict_tools", are_strict(&tools).then_some(true).into()),
+        ("tool_choice", choice.filter(|_| !tools.is_empty()).into()),
+        ("tools", filled(tools.into_iter().map(tool).collect::<Vec<_>>()).into()),
+        ("response_format", format(request)?.into()),
+        ("thinking", request.member("thinking").cloned().or_else(|| thinking(request)).into()),
         // Cohere's alone, from clients that know whom they talk to.
-        "citation_options": request.member("citation_options"),
-        "documents": request.member("documents"),
-        "safety_mode": request.member("safety_mode"),
-    })))
+        ("citation_options", member("citation_options")),
+        ("documents", member("documents")),
+        ("safety_mode", member("safety_mode")),
+    ]))
 }
 
 /// Cohere knows none below nothing and none above 1; nothing is what clients send unasked.
@@ -61,13 +62,13 @@ fn tools(request: &ChatRequest) -> Result<(Vec<&ToolFunction>, Option<&'static s
 }
 
 fn tool(function: &ToolFunction) -> Value {
-    let parameters = function.parameters.clone();
-    let made = json!({
-        "name": function.name,
-        "description": function.description,
-        "parameters": parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
-    });
-    json!({"type": "function", "function": without_nulls(made)})
+    let none = || json!({"type": "object", "properties": {}});
+    let function = object([
+        ("name", function.name.as_str().into()),
+        ("description", function.description.as_deref().into()),
+        ("parameters", function.parameters.clone().unwrap_or_else(none)),
+    ]);
+    object([("type", "function".into()), ("function", function)])
 }
 
 /// Cohere is strict with all tools or with none, and refuses to be with those that need no parameter.

@@ -108,7 +108,8 @@ impl FunctionCall {
     /// endpoint for OpenAI's clients has it. That of a text may come back, and no client would bring it.
     fn canonical(self, signature: Option<String>, answer: &str, index: u32) -> ToolCall {
         let id = if self.id.is_empty() { format!("call_{answer}_{index}") } else { self.id };
-        let mut call = ToolCall::function(id, self.name, Value::Object(self.args).to_string());
+        let arguments = serde_json::to_string(&self.args).unwrap_or_default();
+        let mut call = ToolCall::function(id, self.name, arguments);
         let google = signature.map(|signature| json!({"google": {"thought_signature": signature}}));
         call.extra.extend(google.map(|google| ("extra_content".to_owned(), google)));
         call

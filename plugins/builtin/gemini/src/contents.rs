@@ -1,7 +1,7 @@
 //! A conversation in Gemini's terms: turns of the user and of the model, each a list of parts.
 
 use patchbay_plugin_api::chat::{Media, Piece, Said, image_type};
-use patchbay_plugin_api::dialect::{self, without_nulls};
+use patchbay_plugin_api::dialect::{self, Turn, object};
 use patchbay_plugin_api::{ChatRequest, Message, ProviderError, Result, Role, ToolCall};
 use serde_json::{Value, json};
 
@@ -26,7 +26,8 @@ pub(crate) fn turns(request: &ChatRequest, signs: bool) -> Result<Vec<Value>> {
         }
         Ok(parts)
     })?;
-    Ok(turns.into_iter().map(|turn| json!({"role": turn.role, "parts": turn.parts})).collect())
+    let turn = |turn: Turn| object([("role", turn.role.into()), ("parts", turn.parts.into())]);
+    Ok(turns.into_iter().map(turn).collect())
 }
 
 fn said(message: &Message) -> Result<Vec<Value>> {
@@ -55,7 +56,7 @@ fn media(url: &str) -> Result<Value> {
         Media::Inline { media_type, data } => json!({"inlineData": {"mimeType": media_type, "data": data}}),
         // Google looks at the file where nothing is said.
         Media::At(url) => {
-            json!({"fileData": without_nulls(json!({"fileUri": url, "mimeType": image_type(url)}))})
+            json!({"fileData": object([("fileUri", url.into()), ("mimeType", image_type(url).into())])})
         }
     })
 }
@@ -64,10 +65,11 @@ fn call(call: &ToolCall, unsigned: Option<&str>) -> Result<Value> {
     let arguments = call.function.object().ok_or_else(|| {
         wrong(&format!("the arguments of the tool call `{}` are not a JSON object", call.function.name))
     })?;
-    let called = json!({"id": identified(&call.id), "name": call.function.name, "args": arguments});
+    let name = call.function.name.as_str();
+    let called = object([("id", identified(&call.id)), ("name", name.into()), ("args", arguments.into())]);
     let extra = call.extra.get("extra_content");
     let signature = extra.and_then(|extra| extra["google"]["thought_signature"].as_str()).or(unsigned);
-    Ok(without_nulls(json!({"functionCall": without_nulls(called), "thoughtSignature": signature})))
+    Ok(object([("functionCall", called), ("thoughtSignature", signature.into())]))
 }
 
 /// The result of a call. OpenAI names the call, and Gemini the function, too: it stands in what came before.
@@ -82,12 +84,12 @@ fn result(request: &ChatRequest, index: usize) -> Result<Value> {
         Ok(object @ Value::Object(_)) => object,
         _ => json!({"result": text}),
     };
-    let result = json!({"id": identified(id), "name": name, "response": response});
-    Ok(json!({"functionResponse": without_nulls(result)}))
+    let result = object([("id", identified(id)), ("name", name.into()), ("response", response)]);
+    Ok(object([("functionResponse", result)]))
 }
 
-fn identified(id: &str) -> Option<&str> {
-    Some(id).filter(|id| !id.is_empty())
+fn identified(id: &str) -> Value {
+    Some(id).filter(|id| !id.is_empty()).into()
 }
 
 fn wrong(message: &str) -> ProviderError {

@@ -1,6 +1,6 @@
 //! Texts to vectors.
 
-use patchbay_plugin_api::dialect::{self, without_nulls};
+use patchbay_plugin_api::dialect::{self, object};
 use patchbay_plugin_api::{EmbedRequest, Embeddings, Result, Usage};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 /// A request for a vector of each text. Google asks for the model of each again.
 pub(crate) fn body(request: &EmbedRequest, model: &str) -> Result<Value> {
     let asked = |text: &str| {
-        let content = json!({"parts": [{"text": text}]});
-        let dimensions = request.dimensions;
-        let model = format!("models/{model}");
-        without_nulls(json!({"model": model, "content": content, "outputDimensionality": dimensions}))
+        object([
+            ("model", format!("models/{model}").into()),
+            ("content", json!({"parts": [{"text": text}]})),
+            ("outputDimensionality", request.dimensions.into()),
+        ])
     };
     Ok(json!({"requests": request.texts()?.into_iter().map(asked).collect::<Vec<_>>()}))
 }

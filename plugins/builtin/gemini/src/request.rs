@@ -1,7 +1,7 @@
 //! A request in Gemini's terms: what is said is in `contents`, everything about how is here.
 
 use patchbay_plugin_api::chat::{AnswerForm, ToolChoice};
-use patchbay_plugin_api::dialect::{filled, some_members, version, without_nulls};
+use patchbay_plugin_api::dialect::{filled, object, unless_empty, version};
 use patchbay_plugin_api::{ChatRequest, ProviderError, Result};
 use serde_json::{Value, json};
 
@@ -22,25 +22,25 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
     let choice = request.choice().filter(|_| tools.is_some()).map(choice).transpose()?;
     // As Google's own endpoint for OpenAI's clients takes them.
     let google = request.member("extra_body").map_or(&Value::Null, |body| &body["google"]);
-    Ok(without_nulls(json!({
-        "systemInstruction": system.map(|text| json!({"parts": [{"text": text}]})),
-        "contents": turns,
-        "tools": tools.map(|tools| json!([{"functionDeclarations": tools}])),
-        "toolConfig": choice.map(|choice| json!({"functionCallingConfig": choice})),
-        "generationConfig": some_members(config(request, &google["thinking_config"], model, new)?),
-        "cachedContent": google["cached_content"],
-        "safetySettings": google["safety_settings"],
-    })))
+    Ok(object([
+        ("systemInstruction", system.map(|text| json!({"parts": [{"text": text}]})).into()),
+        ("contents", turns.into()),
+        ("tools", tools.map(|tools| json!([object([("functionDeclarations", tools.into())])])).into()),
+        ("toolConfig", choice.map(|choice| json!({"functionCallingConfig": choice})).into()),
+        ("generationConfig", unless_empty(config(request, &google["thinking_config"], model, new)?).into()),
+        ("cachedContent", google["cached_content"].clone()),
+        ("safetySettings", google["safety_settings"].clone()),
+    ]))
 }
 
 fn functions(request: &ChatRequest) -> Result<Vec<Value>> {
     let declared = request.functions()?.into_iter().map(|function| {
-        without_nulls(json!({
-            "name": function.name,
-            "description": function.description,
+        object([
+            ("name", function.name.as_str().into()),
+            ("description", function.description.as_deref().into()),
             // Unlike `parameters`, this is JSON Schema as it is, and nothing has to be cut from it.
-            "parametersJsonSchema": function.parameters,
-        }))
+            ("parametersJsonSchema", function.parameters.clone().into()),
+        ])
     });
     Ok(declared.collect())
 }
@@ -57,7 +57,7 @@ fn choice(choice: ToolChoice<'_>) -> Result<Value> {
         ToolChoice::Allowed { names, .. } => ("VALIDATED", Some(names)),
         ToolChoice::Other(_) => return Err(unusable("tool_choice")),
     };
-    Ok(without_nulls(json!({"mode": mode, "allowedFunctionNames": names})))
+    Ok(object([("mode", mode.into()), ("allowedFunctionNames", names.into())]))
 }
 
 fn config(request: &ChatRequest, own_thinking: &Value, model: &str, new: bool) -> Result<Value> {
@@ -72,21 +72,21 @@ fn config(request: &ChatRequest, own_thinking: &Value, model: &str, new: bool) -
     };
     // Clients send zeros unasked, and many models refuse even those.
     let penalty = |name| request.member(name).filter(|penalty| penalty.as_f64() != Some(0.0));
-    Ok(json!({
-        "temperature": request.temperature,
-        "topP": request.top_p,
-        "topK": request.member("top_k"),
-        "maxOutputTokens": request.token_limit(),
-        "stopSequences": filled(request.stops().to_vec()),
+    Ok(object([
+        ("temperature", request.temperature.into()),
+        ("topP", request.top_p.into()),
+        ("topK", request.member("top_k").cloned().into()),
+        ("maxOutputTokens", request.token_limit().into()),
+        ("stopSequences", filled(request.stops().to_vec()).into()),
         // Google's are shorter; a part of a seed is as good as all of it, so long as it is always the same.
-        "seed": request.member("seed").and_then(Value::as_i64).map(|seed| seed as i32),
-        "presencePenalty": penalty("presence_penalty"),
-        "frequencyPenalty": penalty("frequency_penalty"),
-        "responseMimeType": form,
+        ("seed", request.member("seed").and_then(Value::as_i64).map(|seed| seed as i32).into()),
+        ("presencePenalty", penalty("presence_penalty").cloned().into()),
+        ("frequencyPenalty", penalty("frequency_penalty").cloned().into()),
+        ("responseMimeType", form.into()),
         // As it is: unlike `responseSchema`, this is JSON Schema.
-        "responseJsonSchema": schema,
-        "thinkingConfig": thinking,
-    }))
+        ("responseJsonSchema", schema.cloned().into()),
+        ("thinkingConfig", thinking),
+    ]))
 }
 
 /// How much to think: in words since Gemini 3, in tokens before. Who says how much wants to see the thoughts, too.

@@ -1,13 +1,10 @@
 //! Answers, whole and line by line.
 
-use std::time::SystemTime;
-
 use patchbay_plugin_api::{
-    Answer, Chunk, Chunks, Embeddings, ErrorKind, Failure, FinishReason, ProviderError, Result, ToolCall,
-    Usage,
+    Chunks, Embeddings, ErrorKind, Failure, FinishReason, ProviderError, Result, ToolCall, Usage, dialect,
 };
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -45,91 +42,45 @@ struct Function {
     arguments: Option<Box<RawValue>>,
 }
 
-/// What a stream's lines before this one held.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    calls: u32,
-}
-
-impl Line {
-    /// The calls of this line; `first` is the index of the first of them. Ollama's own indexes are not all different.
-    fn calls(&mut self, first: u32) -> Vec<(u32, ToolCall)> {
-        let called = self.message.as_mut().and_then(|said| said.tool_calls.take()).unwrap_or_default();
-        let call = |(index, called): (u32, Called)| {
-            let id = called.id.filter(|id| !id.is_empty()).unwrap_or_else(|| self.made_up_id(index));
-            let arguments =
-                called.function.arguments.map_or_else(|| "{}".into(), |json| json.get().to_owned());
-            (index, ToolCall::function(id, called.function.name, arguments))
-        };
-        (first..).zip(called).map(call).collect()
+/// Reads a whole answer or a line of a stream. The last one may hold content, too.
+pub(crate) fn line(json: &[u8], out: &mut Chunks) -> Result<()> {
+    let line: Line = read(json)?;
+    if line.error.is_some() || (line.message.is_none() && !line.done) {
+        let unreadable = ProviderError::unreadable("the provider's answer cannot be read");
+        return Err(failed(json, unreadable.with_detail("it holds no message")));
     }
-
-    /// Older versions give none. The time, in its digits, makes it another one in each answer of a conversation.
-    fn made_up_id(&self, index: u32) -> String {
-        let time = self.created_at.as_deref().unwrap_or_default();
-        let digits: String = time.chars().filter(char::is_ascii_digit).take(23).collect();
-        format!("call_{digits}_{index}")
-    }
-
-    fn finish_reason(&self, has_calls: bool) -> FinishReason {
-        match self.done_reason.as_deref() {
-            Some("stop") | None if has_calls => FinishReason::ToolCalls,
-            // Loading a model, or unloading it, is all that a request without messages asks for.
-            Some("stop" | "load" | "unload") | None => FinishReason::Stop,
-            Some(other) => FinishReason::from(other),
-        }
-    }
-
-    /// None where nothing was counted. A prompt that was read before is not counted again.
-    fn usage(&self) -> Option<Usage> {
-        let counted = self.prompt_eval_count.is_some() || self.eval_count.is_some();
-        counted.then(|| Usage::new(self.prompt_eval_count.unwrap_or(0), self.eval_count.unwrap_or(0)))
-    }
-}
-
-/// Reads a whole answer.
-pub(crate) fn whole(body: &[u8]) -> Result<Answer> {
-    let mut line = read_line(body)?;
-    let calls: Vec<ToolCall> = line.calls(0).into_iter().map(|(_, call)| call).collect();
-    let (reason, usage) = (line.finish_reason(!calls.is_empty()), line.usage());
     let said = line.message.unwrap_or_default();
-    let mut answer = Answer::text(said.content.unwrap_or_default()).with_finish_reason(reason);
-    if let Some(thinking) = said.thinking.filter(|thinking| !thinking.is_empty()) {
-        answer = answer.with_reasoning(thinking);
-    }
-    if !calls.is_empty() {
-        answer = answer.with_tool_calls(calls);
-    }
-    answer = line.model.into_iter().fold(answer, Answer::with_model);
-    Ok(usage.into_iter().fold(answer, Answer::with_usage))
-}
-
-/// Reads a line of a stream. The last one may hold content, too.
-pub(crate) fn line(json: &[u8], seen: &mut Seen, out: &mut Chunks) -> Result<()> {
-    let mut line = read_line(json)?;
-    let calls = line.calls(seen.calls);
-    let said = line.message.take().unwrap_or_default();
-    let full = |text: Option<String>| text.filter(|text| !text.is_empty());
-    full(said.thinking).map(Chunk::reasoning).into_iter().for_each(|chunk| out.push(chunk));
-    full(said.content).map(Chunk::text).into_iter().for_each(|chunk| out.push(chunk));
-    for (index, ToolCall { id, function, .. }) in calls {
-        out.push(Chunk::tool_call(index, Some(id), Some(function.name), function.arguments));
-        seen.calls = index + 1;
+    out.reasoning(said.thinking.unwrap_or_default());
+    out.text(said.content.unwrap_or_default());
+    for Called { id, function } in said.tool_calls.unwrap_or_default() {
+        let id = id.filter(|id| !id.is_empty());
+        let id = id.unwrap_or_else(|| made_up_id(line.created_at.as_deref(), out.calls()));
+        let arguments = function.arguments.map_or_else(|| "{}".into(), |json| json.get().to_owned());
+        out.tool_call(ToolCall::function(id, function.name, arguments));
     }
     if line.done {
-        out.push(Chunk::finish(line.finish_reason(seen.calls > 0)));
-        line.usage().map(Chunk::usage).into_iter().for_each(|chunk| out.push(chunk));
-        out.finish();
+        out.name(None, line.model);
+        // Nothing may be counted; and a prompt that was read before is not counted again.
+        let counted = line.prompt_eval_count.or(line.eval_count);
+        let usage = Usage::new(line.prompt_eval_count.unwrap_or(0), line.eval_count.unwrap_or(0));
+        out.end(finish_reason(line.done_reason.as_deref()), counted.map(|_| usage));
     }
     Ok(())
 }
 
-fn read_line(json: &[u8]) -> Result<Line> {
-    let line: Line = read(json)?;
-    if line.error.is_some() || (line.message.is_none() && !line.done) {
-        return Err(failed(json, "it holds no message"));
+/// Older versions give none. The time, in its digits, makes it another one in each answer of a conversation.
+fn made_up_id(time: Option<&str>, index: u32) -> String {
+    let time = time.unwrap_or_default();
+    let digits: String = time.chars().filter(char::is_ascii_digit).take(23).collect();
+    format!("call_{digits}_{index}")
+}
+
+fn finish_reason(word: Option<&str>) -> FinishReason {
+    match word {
+        // Loading a model, or unloading it, is all that a request without messages asks for.
+        Some("stop" | "load" | "unload") | None => FinishReason::Stop,
+        Some(other) => FinishReason::from(other),
     }
-    Ok(line)
 }
 
 /// Reads vectors.
@@ -141,22 +92,22 @@ pub(crate) fn embeddings(body: &[u8]) -> Result<Embeddings> {
         prompt_eval_count: Option<u64>,
     }
     let read: Vectors = read(body)?;
-    let vectors =
-        Embeddings::new(read.embeddings).with_usage(Usage::new(read.prompt_eval_count.unwrap_or(0), 0));
+    let usage = Usage::new(read.prompt_eval_count.unwrap_or(0), 0);
+    let vectors = Embeddings::new(read.embeddings).with_usage(usage);
     Ok(read.model.into_iter().fold(vectors, Embeddings::with_model))
 }
 
-/// Reads what came with a status of success.
-pub(crate) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
-    serde_json::from_slice(json).map_err(|error| failed(json, &error.to_string()))
+/// Reads what came with a status of success, in which an error may come, too, once a stream has begun.
+fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T> {
+    dialect::read("the provider's answer", json).map_err(|error| failed(json, error))
 }
 
-/// Why something is no answer: an error may come with a status of success, too, once a stream has begun.
-fn failed(json: &[u8], reason: &str) -> ProviderError {
-    let failure = Failure { status: 500, headers: &[], body: json, now: SystemTime::UNIX_EPOCH };
+/// Why something is no answer.
+fn failed(json: &[u8], unreadable: ProviderError) -> ProviderError {
     let is_error = serde_json::from_slice(json).is_ok_and(|said: Value| !said["error"].is_null());
-    match failure.message().filter(|_| is_error) {
-        Some(message) => ProviderError::new(ErrorKind::Provider, format!("the provider failed: {message}")),
-        None => ProviderError::unreadable("the provider's answer cannot be read").with_detail(reason),
+    if is_error {
+        ProviderError::new(ErrorKind::Provider, Failure::within(json, None).described())
+    } else {
+        unreadable
     }
 }

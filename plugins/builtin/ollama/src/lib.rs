@@ -1,10 +1,10 @@
 //! Ollama, in its own dialect: what its OpenAI-compatible one lacks (`think`, `num_ctx`, `keep_alive`) is there, too.
 
-use std::collections::BTreeMap;
-
+use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
+use patchbay_plugin_api::dialect::Upstream;
 use patchbay_plugin_api::{
     Answer, ChatRequest, Chunks, EmbedRequest, Embeddings, ErrorKind, Event, Failure, Framing, Http,
-    HttpProvider, HttpRequest, Model, Plan, ProviderError, Result,
+    HttpProvider, HttpRequest, Model, ProviderError, Result,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -38,19 +38,12 @@ patchbay_plugin_api::export! {
     config_defaults: DEFAULTS,
 }
 
-/// What an operator configures. A key, which only hosted Ollama wants, is the host's matter.
+/// The provider.
+struct Ollama(Upstream<Own>);
+
+/// What an operator may configure beside what all upstreams have.
 #[derive(Debug, Deserialize)]
-struct Config {
-    /// Where Ollama is, without `/api`.
-    base_url: String,
-    /// The model of requests that name none.
-    model: Option<String>,
-    /// The models to offer, instead of all that were pulled.
-    #[serde(default)]
-    models: Vec<String>,
-    /// Headers sent with every request.
-    #[serde(default)]
-    extra_headers: BTreeMap<String, String>,
+struct Own {
     /// Ollama's own options, such as `num_ctx`, for requests that do not set them.
     #[serde(default)]
     options: Map<String, Value>,
@@ -58,84 +51,45 @@ struct Config {
     keep_alive: Option<Value>,
 }
 
-impl Config {
-    /// Where the paths begin; Ollama's documentation counts `/api` to the address, at times.
-    fn root(&self) -> &str {
-        let base = self.base_url.trim_end_matches('/');
-        // A host may be called `api`, too.
-        base.strip_suffix("/api").filter(|rest| !rest.ends_with('/')).unwrap_or(base)
-    }
-
-    /// Only its headers and its checks are of use: the host cannot follow it, as this is another dialect.
-    fn plan(&self) -> Plan {
-        let plan = Plan::openai(self.root());
-        self.extra_headers.iter().fold(plan, |plan, (name, value)| plan.with_header(name, value))
-    }
-}
-
-/// The provider.
-struct Ollama {
-    config: Config,
-    plan: Plan,
-}
-
-impl Ollama {
-    fn to(&self, method: &str, path: &str) -> HttpRequest {
-        let request = HttpRequest::new(method, format!("{}{path}", self.config.root()));
-        self.plan.headers.iter().fold(request, |request, header| request.header(&header.name, &header.value))
-    }
-
-    fn model<'a>(&'a self, asked: Option<&'a str>) -> Result<&'a str> {
-        // Not the request's fault: another provider may have a default.
-        asked.or(self.config.model.as_deref()).ok_or_else(|| {
-            ProviderError::unsupported("requests that name no model, as it is configured without one")
-                .with_param("model")
-        })
-    }
+/// The address without `/api`, which Ollama's documentation counts to it at times.
+fn root(base_url: &str) -> &str {
+    let base = base_url.trim_end_matches('/');
+    // A host may be called `api`, too.
+    base.strip_suffix("/api").filter(|rest| !rest.ends_with('/')).unwrap_or(base)
 }
 
 impl HttpProvider for Ollama {
-    type Config = Config;
-    type StreamState = answer::Seen;
+    type Config = Upstream<Own>;
+    type StreamState = ();
 
-    fn create(config: Config) -> Result<Self> {
-        Ok(Self { plan: config.plan(), config })
+    fn create(upstream: Self::Config) -> Result<Self> {
+        let base_url = root(&upstream.base_url).to_owned();
+        let bearer = format!("Bearer {KEY_PLACEHOLDER}");
+        // Only hosted Ollama wants a key; without one no header that needs it is sent.
+        Ok(Self(Upstream { base_url, ..upstream }.with_header("authorization", &bearer)))
     }
 
-    fn validate(config: &Config) -> Result<()> {
-        let refused = |message: String| Err(ProviderError::invalid_input(message));
-        if !config.base_url.starts_with("https://") && !config.base_url.starts_with("http://") {
-            return refused("`base_url` must begin with https:// or http://".into());
+    fn validate(upstream: &Self::Config) -> Result<()> {
+        upstream.check("http://127.0.0.1:11434", &[])?;
+        if root(&upstream.base_url).ends_with("/v1") {
+            let message = "`base_url` is where Ollama is, such as http://127.0.0.1:11434; its OpenAI dialect below \
+                           /v1 is for the plugin `openai-compatible`";
+            return Err(ProviderError::invalid_input(message));
         }
-        if config.base_url.contains(['?', '#']) || config.root().ends_with("/v1") {
-            return refused(
-                "`base_url` is where Ollama is, such as http://127.0.0.1:11434; its OpenAI dialect below /v1 is \
-                 for the plugin `openai-compatible`"
-                    .into(),
-            );
-        }
-        if let Some(model) = &config.model
-            && !config.models.is_empty()
-            && !config.models.contains(model)
-        {
-            return refused(format!(
-                "`model` is `{model}`, which is not among `models`: set it to one of them"
-            ));
-        }
-        config.plan().validate()
+        Ok(())
     }
 
     fn request(&self, request: &ChatRequest) -> Result<HttpRequest> {
-        let model = self.model(request.model.as_deref())?;
-        self.to("POST", "/api/chat").json(&request::Chat::new(request, model, &self.config)?)
+        let model = self.0.model(request.model.as_deref())?;
+        self.0.post("api/chat").json(&request::chat(request, model, &self.0.own)?)
     }
 
     fn response(&self, body: &[u8]) -> Result<Answer> {
-        answer::whole(body)
+        Chunks::gather(|out| answer::line(body, out))
     }
 
-    fn event(&self, seen: &mut answer::Seen, event: &Event<'_>, out: &mut Chunks) -> Result<()> {
-        answer::line(event.data.as_bytes(), seen, out)
+    fn event(&self, _state: &mut (), event: &Event<'_>, out: &mut Chunks) -> Result<()> {
+        answer::line(event.data.as_bytes(), out)
     }
 
     fn framing(&self) -> Framing {
@@ -152,8 +106,8 @@ impl HttpProvider for Ollama {
     }
 
     fn embed_request(&self, request: &EmbedRequest) -> Result<HttpRequest> {
-        let model = self.model(request.model.as_deref())?;
-        self.to("POST", "/api/embed").json(&request::Embed::new(request, model, &self.config)?)
+        let model = self.0.model(request.model.as_deref())?;
+        self.0.post("api/embed").json(&request::embed(request, model, &self.0.own)?)
     }
 
     fn embed_response(&self, body: &[u8]) -> Result<Embeddings> {
@@ -161,15 +115,15 @@ impl HttpProvider for Ollama {
     }
 
     fn models_request(&self) -> Option<HttpRequest> {
-        self.config.models.is_empty().then(|| self.to("GET", "/api/tags"))
+        self.0.list("api/tags")
     }
 
     fn models_response(&self, body: Option<&[u8]>) -> Result<Vec<Model>> {
-        body.map_or_else(|| Ok(self.config.models.iter().map(Model::new).collect()), models::read)
+        self.0.listed(body, models::read)
     }
 
     fn health_request(&self) -> Option<HttpRequest> {
-        Some(self.to("GET", "/api/version"))
+        Some(self.0.get("api/version"))
     }
 
     fn credentials_request(&self) -> Option<HttpRequest> {

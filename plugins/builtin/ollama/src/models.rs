@@ -1,29 +1,7 @@
 //! The models that were pulled.
 
-use patchbay_plugin_api::{Model, Result};
-use serde::Deserialize;
-
-use crate::answer;
-
-#[derive(Deserialize)]
-struct Listed {
-    models: Vec<Tagged>,
-}
-
-#[derive(Deserialize)]
-struct Tagged {
-    name: String,
-    /// Only newer versions say them here.
-    capabilities: Option<Vec<String>>,
-    details: Option<Details>,
-}
-
-#[derive(Default, Deserialize)]
-struct Details {
-    family: Option<String>,
-    families: Option<Vec<String>>,
-    context_length: Option<u64>,
-}
+use patchbay_plugin_api::{Model, Result, dialect};
+use serde_json::Value;
 
 /// Ollama's words, and those of the features.
 const CAPABILITIES: [(&str, &str); 5] = [
@@ -36,21 +14,23 @@ const CAPABILITIES: [(&str, &str); 5] = [
 
 /// Reads the list.
 pub(crate) fn read(body: &[u8]) -> Result<Vec<Model>> {
-    let listed: Listed = answer::read(body)?;
-    Ok(listed.models.into_iter().map(model).collect())
+    dialect::models(body, "models", model)
 }
 
-fn model(tagged: Tagged) -> Model {
-    let details = tagged.details.unwrap_or_default();
-    let words = tagged.capabilities.unwrap_or_default();
+fn model(listed: &Value) -> Option<Model> {
+    let details = &listed["details"];
+    let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
+    // Only newer versions say them here.
+    let words = list(&listed["capabilities"]);
     let can = |word: &str| words.iter().any(|known| known == word);
-    let mut model = Model::new(tagged.name);
+    let mut model = Model::new(listed["name"].as_str()?);
     // Where nothing is said, the family tells: the relatives of BERT turn texts into vectors and nothing else.
-    let berts =
-        details.family.iter().chain(details.families.iter().flatten()).any(|name| name.ends_with("bert"));
+    let mut families = list(&details["families"]).into_iter().chain([details["family"].clone()]);
+    let berts = families.any(|name| name.as_str().is_some_and(|name| name.ends_with("bert")));
     if !can("completion") && (can("embedding") || berts) {
         model.kind = "embedding".into();
     }
-    model.context_length = details.context_length.filter(|length| *length > 0);
-    model.with_capabilities(CAPABILITIES.iter().filter(|(word, _)| can(word)).map(|(_, feature)| *feature))
+    model.context_length = details["context_length"].as_u64().filter(|length| *length > 0);
+    let capabilities = CAPABILITIES.iter().filter(|(word, _)| can(word)).map(|(_, feature)| *feature);
+    Some(model.with_capabilities(capabilities))
 }
