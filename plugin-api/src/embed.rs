@@ -57,13 +57,13 @@ impl<'de> Deserialize<'de> for EmbedInput {
             // An empty list is one of texts.
             Value::Array(list) => match list.first() {
                 None | Some(Value::String(_)) => {
-                    json::all(list, |text| text.as_str().map(str::to_owned)).map(Self::Texts)
+                    json::all(&list, |text| text.as_str().map(str::to_owned)).map(Self::Texts)
                 }
                 Some(Value::Array(_)) => {
-                    let tokens = |list: &Value| json::all(list.as_array()?.clone(), token);
-                    json::all(list, tokens).map(Self::TokenLists)
+                    let tokens = |list: &Value| json::all(list.as_array()?, token);
+                    json::all(&list, tokens).map(Self::TokenLists)
                 }
-                Some(_) => json::all(list, token).map(Self::Tokens),
+                Some(_) => json::all(&list, token).map(Self::Tokens),
             },
             _ => None,
         };

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use abi_stable::std_types::RString;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::abi::AbiError;
+use crate::json;
 
 /// The result of everything a provider does.
 pub type Result<T, E = ProviderError> = std::result::Result<T, E>;
@@ -152,16 +154,6 @@ pub struct ProviderError {
 /// No code or name of a member is longer.
 const LONGEST_WORD: usize = 64;
 
-/// What [`AbiError::extra`] holds. Keys that this version does not know are ignored.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Extra {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    param: Option<String>,
-}
-
 impl ProviderError {
     /// An error of a kind with its public message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -234,15 +226,13 @@ fn word(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-impl Extra {
-    /// As JSON; nothing at all where there is nothing to say.
-    fn write(self) -> RString {
-        if self.code.is_none() && self.param.is_none() {
-            return RString::new();
-        }
-        // Two strings can always be written.
-        serde_json::to_string(&self).unwrap_or_default().into()
+/// What [`AbiError::extra`] holds, as JSON; nothing at all where there is nothing to say.
+fn extra(code: Option<String>, param: Option<String>) -> RString {
+    let mut extra = Map::new();
+    for (name, word) in [("code", code), ("param", param)] {
+        extra.extend(word.map(|word| (name.to_owned(), word.into())));
     }
+    if extra.is_empty() { RString::new() } else { json::to_string(&extra).into() }
 }
 
 impl fmt::Display for ProviderError {
@@ -270,7 +260,7 @@ impl From<ProviderError> for AbiError {
                 .map_or(u64::MAX, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX - 1)),
             message: error.message.into(),
             detail: error.detail.unwrap_or_default().into(),
-            extra: Extra { code: error.code, param: error.param }.write(),
+            extra: extra(error.code, error.param),
         }
     }
 }
@@ -280,7 +270,8 @@ impl From<AbiError> for ProviderError {
     #[inline(never)]
     fn from(error: AbiError) -> Self {
         // Empty from plugins of before, and of a plugin's own making otherwise: what cannot be read says nothing.
-        let Extra { code, param } = serde_json::from_str(&error.extra).unwrap_or_default();
+        let extra: Map<String, Value> = serde_json::from_str(&error.extra).unwrap_or_default();
+        let said = |name: &str| extra.get(name).and_then(Value::as_str).and_then(word);
         Self {
             kind: ErrorKind::from_code(error.kind),
             message: error.message.as_str().to_owned(),
@@ -288,8 +279,8 @@ impl From<AbiError> for ProviderError {
             status: u16::try_from(error.status).ok().filter(|status| *status != 0),
             retry_after: (error.retry_after_ms != u64::MAX)
                 .then(|| Duration::from_millis(error.retry_after_ms)),
-            code: code.as_deref().and_then(word),
-            param: param.as_deref().and_then(word),
+            code: said("code"),
+            param: said("param"),
         }
     }
 }

@@ -157,7 +157,7 @@ macro_rules! open_object {
 pub(crate) use open_object;
 
 /// The values of a list, if all of them are what `read` reads.
-pub(crate) fn all<T>(list: Vec<Value>, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
+pub(crate) fn all<T>(list: &[Value], read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
     list.iter().map(read).collect()
 }
 

@@ -80,7 +80,7 @@ impl<'de> Deserialize<'de> for Stop {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let stops = match Value::deserialize(deserializer)? {
             Value::String(stop) => Some(Self::One(stop)),
-            Value::Array(stops) => json::all(stops, |stop| stop.as_str().map(str::to_owned)).map(Self::Many),
+            Value::Array(stops) => json::all(&stops, |stop| stop.as_str().map(str::to_owned)).map(Self::Many),
             _ => None,
         };
         stops.ok_or_else(|| D::Error::custom("expected a string or a list of strings"))

@@ -114,7 +114,7 @@ impl<'de, C: DeserializeOwned> Deserialize<'de> for Upstream<C> {
             model: take(&mut members, "model")?,
             extra_headers: take(&mut members, "extra_headers")?.unwrap_or_default(),
             models: take(&mut members, "models")?.unwrap_or_default(),
-            own: own(members).map_err(D::Error::custom)?,
+            own: own(&members).map_err(D::Error::custom)?,
         })
     }
 }
@@ -126,7 +126,7 @@ fn take<T: DeserializeOwned, E: Error>(members: &mut Map<String, Value>, name: &
 
 /// Reads the vendor's own, which `()` is nothing of. The error does not say which member is wrong: it is the one without
 /// which there is no such error.
-fn own<C: DeserializeOwned>(members: Map<String, Value>) -> Result<C, String> {
+fn own<C: DeserializeOwned>(members: &Map<String, Value>) -> Result<C, String> {
     let read = |members: Map<String, Value>| C::deserialize(Value::Object(members));
     let error = match read(members.clone()).or_else(|error| C::deserialize(Value::Null).map_err(|_| error)) {
         Ok(own) => return Ok(own),
