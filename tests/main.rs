@@ -69,6 +69,8 @@ mod completions;
 mod openai_errors;
 // The clients themselves: OpenAI's own and LangChain's.
 mod clients;
+// Every vendor's dialect, there and back: one table for all.
+mod dialects;
 // 7. The process: signals, its data directory, the command line.
 mod process;
 // 8. The rest of the command line.

@@ -40,29 +40,51 @@ async fn openais_client_for_node_works_unchanged() {
         return skip("openai and zod for Node", NPM);
     };
     let mut command = program("node");
-    command.arg(script("openai_client.mjs")).env("NODE_MODULES", modules);
+    command.arg(script("clients", "openai_client.mjs")).env("NODE_MODULES", modules);
     run(command).await;
 }
 
 async fn run_python(package: &str, name: &str) {
+    if let Some(mut command) = python(package).await {
+        command.arg(script("clients", name));
+        run(command).await;
+    }
+}
+
+/// Python with this package; where there is none, that is said.
+pub(crate) async fn python(package: &str) -> Option<Command> {
     let Some(python) = python_with(package).await else {
-        return skip(&format!("{package} for Python"), PIP);
+        skip(&format!("{package} for Python"), PIP);
+        return None;
     };
     let mut command = program(python);
     // No compiled scripts among the sources.
-    command.arg("-B").arg(script(name));
-    run(command).await;
+    command.arg("-B");
+    Some(command)
 }
 
 /// With nothing of the tester's own that clients would heed, such as a key or another address.
 fn program(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).kill_on_drop(true);
+    // Whoever asks for anything but this machine finds nobody.
+    command.envs(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")));
+    command.env("NO_PROXY", "127.0.0.1");
     command
 }
 
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients").join(name)
+/// A script in a folder of the tests.
+pub(crate) fn script(folder: &str, name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests").join(folder).join(name)
+}
+
+/// Runs a script to its end, which must be a good one.
+pub(crate) async fn finish(mut command: Command) {
+    // Many cases, each with a patience of its own.
+    let output = tokio::time::timeout(PATIENCE * 5, command.output()).await.unwrap().unwrap();
+    let [said, errors] =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert!(output.status.success(), "{said}{errors}");
 }
 
 /// Runs a script against a host that is open to it, and one that wants a token.
@@ -76,15 +98,8 @@ async fn run(mut command: Command) {
         .env("GUARDED", guarded.address().replace("0.0.0.0", "127.0.0.1"))
         .env("UPSTREAM", upstream.base_url().trim_end_matches("/v1"))
         .env("TOKEN", TOKEN)
-        // Whoever asks for anything but this machine finds nobody.
-        .envs(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")))
-        .env("NO_PROXY", "127.0.0.1")
         .env("LANGSMITH_TRACING", "false");
-    // Many cases, each with a patience of its own.
-    let output = tokio::time::timeout(PATIENCE * 5, command.output()).await.unwrap().unwrap();
-    let [said, errors] =
-        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    assert!(output.status.success(), "{said}{errors}");
+    finish(command).await;
     let requests = upstream.requests();
     assert!(!requests.is_empty(), "a script that asks nothing tests nothing");
     for (headers, body) in requests {

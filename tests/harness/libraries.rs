@@ -48,8 +48,8 @@ pub fn ollama() -> Library {
 }
 
 /// The vendors with a dialect of their own.
-pub fn translating() -> [(&'static str, Library); 2] {
-    ["anthropic", "gemini"].map(|id| (id, Library::built(id)))
+pub fn translating() -> [(&'static str, Library); 3] {
+    ["anthropic", "cohere", "gemini"].map(|id| (id, Library::built(id)))
 }
 
 impl Library {

@@ -70,7 +70,7 @@ impl Chunks {
         arguments: impl Into<String>,
     ) {
         self.end_call();
-        let arguments = arguments.into();
+        let arguments = Some(arguments.into()).filter(|arguments| !is_nothing(arguments)).unwrap_or_default();
         self.awaits_arguments = arguments.is_empty();
         self.push(Chunk::tool_call(self.calls, Some(id.into()), Some(name.into()), arguments));
         self.calls += 1;
@@ -79,7 +79,9 @@ impl Chunks {
     /// Adds to the arguments of the tool call that was begun last.
     pub fn arguments(&mut self, more: impl Into<String>) {
         let (call, more) = (self.calls.saturating_sub(1), more.into());
-        if !more.is_empty() {
+        // Within arguments a blank or a `null` is theirs.
+        let none = if self.awaits_arguments { is_nothing(&more) } else { more.is_empty() };
+        if !none {
             self.awaits_arguments = false;
             self.push(Chunk::tool_call(call, None, None, more));
         }
@@ -175,6 +177,11 @@ impl Chunks {
     }
 }
 
+/// For functions without parameters some models write `null`, where no arguments are an empty object.
+fn is_nothing(arguments: &str) -> bool {
+    matches!(arguments.trim(), "" | "null")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,9 +193,11 @@ mod tests {
             out.text(text);
         }
         out.begin_call("1", "f", "");
-        out.arguments("{\"a\"");
-        out.arguments(":1}");
+        for piece in ["{\"a\":", "null", "}"] {
+            out.arguments(piece);
+        }
         out.begin_call("2", "g", "");
+        out.arguments("null");
         let mut signed = ToolCall::function("3", "h", "{}");
         signed.extra.insert("signature".into(), "s".into());
         out.tool_call(signed);
@@ -209,8 +218,9 @@ mod tests {
             Chunk::text("a"),
             Chunk::text("b"),
             begun(0, "1", "f", ""),
-            Chunk::tool_call(0, None, None, "{\"a\""),
-            Chunk::tool_call(0, None, None, ":1}"),
+            Chunk::tool_call(0, None, None, "{\"a\":"),
+            Chunk::tool_call(0, None, None, "null"),
+            Chunk::tool_call(0, None, None, "}"),
             begun(1, "2", "g", ""),
             Chunk::tool_call(1, None, None, "{}"),
             begun(2, "3", "h", "{}"),
@@ -231,7 +241,7 @@ mod tests {
         let mut signed = ToolCall::function("3", "h", "{}");
         signed.extra.insert("signature".into(), "s".into());
         let calls =
-            vec![ToolCall::function("1", "f", "{\"a\":1}"), ToolCall::function("2", "g", "{}"), signed];
+            vec![ToolCall::function("1", "f", "{\"a\":null}"), ToolCall::function("2", "g", "{}"), signed];
         let expected = Answer::text("ab").with_reasoning("hm").with_tool_calls(calls).with_id("id");
         let expected = expected.with_usage(Usage::new(1, 2)).with_finish_reason(FinishReason::ToolCalls);
         assert_eq!(answer, Ok(expected));

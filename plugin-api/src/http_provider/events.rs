@@ -55,9 +55,14 @@ impl<P: HttpProvider> Events<P> {
         let broken = |message| ProviderError::new(ErrorKind::BrokenStream, message);
         if let Some(event) = self.splitter.finish() {
             let terminal = self.terminal.as_deref();
-            // Either upstream does not close its last event, or the event was cut; then it is hardly readable.
+            // Either upstream does not close its last event, or the event was cut; then it is not readable.
             read(&*self.provider, &mut self.state, terminal, &event, &mut self.chunks).map_err(|error| {
-                broken("the provider's answer broke off within an event").with_detail(error.message)
+                match error.kind {
+                    ErrorKind::UnreadableAnswer => {
+                        broken("the provider's answer broke off within an event").with_detail(error.message)
+                    }
+                    _ => error,
+                }
             })?;
         }
         if self.chunks.is_finished() || self.provider.ends_without_terminal() {

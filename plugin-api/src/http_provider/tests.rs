@@ -53,6 +53,9 @@ impl HttpProvider for Lines {
     fn event(&self, words: &mut u64, event: &Event<'_>, out: &mut Chunks) -> Result<()> {
         let line: Line = serde_json::from_str(&event.data)
             .map_err(|error| ProviderError::unreadable(error.to_string()))?;
+        if line.say == "no" {
+            return Err(ProviderError::new(ErrorKind::Provider, "it says no"));
+        }
         *words += 1;
         out.push(Chunk::text(line.say));
         if line.over {
@@ -149,6 +152,18 @@ fn what_came_before_an_error_is_delivered() {
     let (chunks, error) = streamed(NDJSON, Reply::new(200).body("{\"say\":\"a\"}\n").then_breaks());
     assert_eq!(chunks, [Chunk::text("a")]);
     assert_eq!(error.unwrap().message, "the connection to the provider broke");
+}
+
+#[test]
+fn an_error_that_upstream_tells_counts_though_its_event_is_not_closed() {
+    for (config, body) in [
+        (SSE, "data: {\"say\":\"a\"}\n\ndata: {\"say\":\"no\"}"),
+        (NDJSON, "{\"say\":\"a\"}\n{\"say\":\"no\"}"),
+    ] {
+        let (chunks, error) = streamed(config, Reply::new(200).body(body));
+        assert_eq!(chunks, [Chunk::text("a")]);
+        assert_eq!(error.unwrap().message, "it says no");
+    }
 }
 
 #[test]

@@ -54,6 +54,10 @@ fn told(mut error: ProviderError, said: &Value) -> ProviderError {
             return error.with_code("context_length_exceeded");
         }
     }
+    // Nothing else is looked for, and clients know OpenAI's word for a model that is not there.
+    if error.status == Some(404) {
+        return error.with_code("model_not_found");
+    }
     said["type"].as_str().into_iter().fold(error, ProviderError::with_code)
 }
 

@@ -26,6 +26,8 @@ pub(crate) fn error(failure: &Failure<'_>) -> ProviderError {
     match error.kind {
         ErrorKind::Authentication => error,
         ErrorKind::InvalidInput if too_long(said) => error.with_code("context_length_exceeded"),
+        // Nothing else is looked for, and clients know OpenAI's word for a model that is not there.
+        _ if error.status == Some(404) => error.with_code("model_not_found"),
         _ => error.with_code(word),
     }
 }

@@ -30,7 +30,7 @@ fn failures_have_their_kinds() {
             Some("context_length_exceeded"),
         ),
         (said(400, "FAILED_PRECONDITION", "pay", &none), ErrorKind::Provider, Some("FAILED_PRECONDITION")),
-        (said(404, "NOT_FOUND", "no model", &none), ErrorKind::Provider, Some("NOT_FOUND")),
+        (said(404, "NOT_FOUND", "no model", &none), ErrorKind::Provider, Some("model_not_found")),
         (said(429, "RESOURCE_EXHAUSTED", "slow", &none), ErrorKind::RateLimited, Some("RESOURCE_EXHAUSTED")),
         (
             said(503, "UNAVAILABLE", "The model is overloaded.", &none),
