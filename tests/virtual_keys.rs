@@ -55,9 +55,7 @@ async fn a_key_lets_in_until_it_is_revoked_and_survives_a_crash() {
     assert!(!listed.body.contains(&key) && !host.log().contains(&key), "it is shown once");
     assert_eq!(listed.json()["keys"][0]["name"], "team");
 
-    // As hard as a host can end.
-    host.signal(libc::SIGKILL);
-    drop(host);
+    host.kill().await;
     let host = start(&upstream, data.path()).await;
     assert_eq!(chat(&host, &key, "m").await.status, 200);
     let revoked = with_key(&host, Method::DELETE, &format!("/api/keys/{id}"), "", None).await;

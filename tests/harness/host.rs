@@ -318,6 +318,14 @@ impl Host {
         begun.elapsed()
     }
 
+    /// Ends it as hard as a process can end.
+    pub async fn kill(mut self) {
+        self.signal(libc::SIGKILL);
+        self.process.wait().await;
+        self.stopped = true;
+        self.check_secrets();
+    }
+
     /// Waits for its end, which must be with this status.
     pub async fn ends_with(mut self, code: i32) {
         let status = self.process.wait().await;

@@ -2,8 +2,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -32,7 +34,11 @@ const MIGRATIONS: [&str; 1] = [
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub struct SqliteStore(SqlitePool);
+pub struct SqliteStore {
+    pool: SqlitePool,
+    /// The folder that the file is in, where its name is no text.
+    _folder: Option<Arc<File>>,
+}
 
 impl SqliteStore {
     /// Opens the file, makes it where there is none, and brings it up to this version.
@@ -45,8 +51,9 @@ impl SqliteStore {
         };
         // There are hashes of keys in it: nobody but the host's user has a reason to read them.
         private(path).map_err(|error| unusable(error.into()))?;
+        let (name, folder) = as_text(path).map_err(|error| unusable(error.into()))?;
         let options = SqliteConnectOptions::new()
-            .filename(path)
+            .filename(name)
             .journal_mode(SqliteJournalMode::Wal)
             // With a write-ahead log a crash of the machine may cost the last moments, never the file.
             .synchronous(SqliteSynchronous::Normal)
@@ -54,7 +61,7 @@ impl SqliteStore {
             .busy_timeout(BUSY_WITHIN);
         let pool =
             SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(unusable)?;
-        let store = Self(pool);
+        let store = Self { pool, _folder: folder };
         store.migrate(path).await.map_err(|error| match error {
             StoreError::Failed(source) => unusable(source),
             other => other,
@@ -64,13 +71,13 @@ impl SqliteStore {
 
     async fn migrate(&self, path: &Path) -> Result<(), StoreError> {
         let known = MIGRATIONS.len() as i64;
-        let found: i64 = sqlx::query("PRAGMA user_version").fetch_one(&self.0).await?.get(0);
+        let found: i64 = sqlx::query("PRAGMA user_version").fetch_one(&self.pool).await?.get(0);
         let done = usize::try_from(found).ok().filter(|done| *done <= MIGRATIONS.len());
         let Some(done) = done else {
             return Err(StoreError::TooNew { place: path.display().to_string(), found, known });
         };
         for (version, step) in MIGRATIONS.iter().enumerate().skip(done) {
-            let mut change = self.0.begin().await?;
+            let mut change = self.pool.begin().await?;
             sqlx::raw_sql(*step).execute(&mut *change).await?;
             // The version is a number of this file: there is nothing in it that could be anything else.
             let mark = format!("PRAGMA user_version = {}", version + 1);
@@ -82,7 +89,7 @@ impl SqliteStore {
 
     /// Closes the file, so that nothing is left beside it.
     pub async fn close(&self) {
-        self.0.close().await;
+        self.pool.close().await;
     }
 }
 
@@ -90,7 +97,7 @@ impl Store for SqliteStore {
     fn keys(&self) -> BoxFuture<'_, Result<Vec<VirtualKey>, StoreError>> {
         Box::pin(async {
             let rows = sqlx::query("SELECT document FROM keys WHERE revoked_at IS NULL ORDER BY rowid")
-                .fetch_all(&self.0)
+                .fetch_all(&self.pool)
                 .await?;
             let read = |document: String| {
                 serde_json::from_str(&document)
@@ -108,7 +115,7 @@ impl Store for SqliteStore {
                 .bind(&key.id)
                 .bind(key.hash.as_slice())
                 .bind(document)
-                .execute(&self.0)
+                .execute(&self.pool)
                 .await?;
             Ok(())
         })
@@ -119,11 +126,22 @@ impl Store for SqliteStore {
             let revoked =
                 sqlx::query("UPDATE keys SET revoked_at = unixepoch() WHERE id = ? AND revoked_at IS NULL")
                     .bind(id)
-                    .execute(&self.0)
+                    .execute(&self.pool)
                     .await?;
             Ok(revoked.rows_affected() > 0)
         })
     }
+}
+
+/// A name for the file that is text, as the library wants it: where its folder's is none, that of the open folder.
+fn as_text(path: &Path) -> io::Result<(PathBuf, Option<Arc<File>>)> {
+    if path.to_str().is_some() {
+        return Ok((path.to_owned(), None));
+    }
+    let folder = File::open(path.parent().unwrap_or(Path::new(".")))?;
+    let name = path.file_name().unwrap_or_default();
+    let open = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    Ok((open, Some(Arc::new(folder))))
 }
 
 fn private(path: &Path) -> io::Result<File> {
@@ -164,7 +182,7 @@ mod tests {
         let store = store(&dir).await;
         let mode = std::fs::metadata(dir.path().join("store.sqlite")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        sqlx::raw_sql("PRAGMA user_version = 99").execute(&store.0).await.unwrap();
+        sqlx::raw_sql("PRAGMA user_version = 99").execute(&store.pool).await.unwrap();
         store.close().await;
         let error = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap_err().to_string();
         assert!(error.contains("is of version 99, and this host knows up to"), "{error}");

@@ -16,7 +16,7 @@ use crate::cli::{Failure, output};
 Examples:
   patchbay keys create web-team
   patchbay keys create nightly --model 'openai/*' --model llama-3.3-70b --expires-in 90d
-  patchbay keys create watcher --scope read --json | jq -r .key
+  patchbay keys create watcher --scope read --json
 
 The key alone is printed to standard output, what is known of it to standard error. A model is allowed by its name, as \
 PROVIDER/MODEL, or with a * at the end. --json prints the answer of POST /api/keys.")]
