@@ -63,6 +63,8 @@ mod process;
 mod cli;
 // 9. Both sides of the boundary do the same.
 mod conformance;
+// What a plugin's author is told before it is shipped.
+mod kit;
 // 10. A plugin that another compiler built.
 mod other_rustc;
 // 11. Reload under load: the scenario of the benchmark, with fewer rounds.

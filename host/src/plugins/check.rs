@@ -93,13 +93,10 @@ async fn try_out(
     inspection: &Inspection,
     manifest: &Manifest,
 ) -> Result<(), Problem> {
-    // As a data directory would be: others may write to the temporary folder itself.
-    let data = std::env::temp_dir().join(format!("patchbay-check-{}", std::process::id()));
-    let unusable = |source| copy::CopyError::Unusable { dir: data.clone(), source }.problem();
-    std::fs::DirBuilder::new().mode(0o700).create(&data).map_err(unusable)?;
-    let cache = data.join("plugins");
+    let scratch = Scratch::new("check")?;
     let probed = async {
-        let copy = copy::store(&cache, &manifest.id, 0, content).map_err(|error| error.problem())?;
+        let stored = copy::store(&scratch.cache(), &manifest.id, 0, content);
+        let copy = stored.map_err(|error| error.problem())?;
         let mut sample = manifest.config_defaults.clone();
         sample.extend(manifest.sample_config.clone().unwrap_or_default());
         let text = String::from_utf8_lossy(&inspection.manifest_json);
@@ -114,6 +111,32 @@ async fn try_out(
         probed.map(drop).map_err(|fault| fault.problem())
     };
     let outcome = probed.await;
-    std::fs::remove_dir_all(&data).map_err(unusable)?;
+    scratch.remove()?;
     outcome
+}
+
+/// A folder of this process's own for copies of libraries, as a data directory would be: others may write to the
+/// temporary folder itself.
+#[derive(Debug)]
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new(purpose: &str) -> Result<Self, Problem> {
+        let scratch = Self(std::env::temp_dir().join(format!("patchbay-{purpose}-{}", std::process::id())));
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&scratch.0);
+        made.map_err(|source| scratch.unusable(source))?;
+        Ok(scratch)
+    }
+
+    pub(super) fn cache(&self) -> PathBuf {
+        self.0.join("plugins")
+    }
+
+    pub(super) fn remove(self) -> Result<(), Problem> {
+        std::fs::remove_dir_all(&self.0).map_err(|source| self.unusable(source))
+    }
+
+    fn unusable(&self, source: std::io::Error) -> Problem {
+        copy::CopyError::Unusable { dir: self.0.clone(), source }.problem()
+    }
 }

@@ -67,6 +67,8 @@ mod close;
 pub mod watch;
 // The loader's pipeline on one file, for people.
 pub mod check;
+// And beyond it: a plugin's every answer, tested.
+pub mod conformance;
 // What is shown of plugins and reloads.
 mod report;
 // What is known of every library and generation.

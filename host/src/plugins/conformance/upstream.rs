@@ -1,0 +1,176 @@
+//! The upstream that a tested plugin asks: on loopback, and it answers what the check at hand wants.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// No request is larger: beyond it something else is talking.
+const MAX_REQUEST_BYTES: usize = 1 << 20;
+
+/// What the next requests are answered with, whatever they ask for.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    status: u16,
+    headers: String,
+    /// Each is a piece of its own for whoever reads it.
+    pieces: Vec<Vec<u8>>,
+    end: End,
+}
+
+/// How an answer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// As it should.
+    Whole,
+    /// With the connection, in the middle.
+    Broken,
+    /// Not at all, until the reader leaves.
+    Never,
+    /// With the connection, in the middle of the head.
+    InHead,
+    /// Before the head; the reader may wait for ever.
+    Silent,
+}
+
+impl Reply {
+    pub(super) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = format!("content-type: {content_type}\r\n");
+        Self { status, headers, pieces: vec![body.into()], end: End::Whole }
+    }
+
+    pub(super) fn json(body: &str) -> Self {
+        Self::new(200, "application/json", body)
+    }
+
+    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers += &format!("{name}: {value}\r\n");
+        self
+    }
+
+    pub(super) fn pieces(mut self, pieces: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        self.pieces = pieces.into_iter().collect();
+        self
+    }
+
+    pub(super) fn ends(mut self, end: End) -> Self {
+        self.end = end;
+        self
+    }
+}
+
+/// See the module.
+pub(super) struct Upstream {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    reply: Mutex<Arc<Reply>>,
+    asked: AtomicUsize,
+    /// Connections that nobody has closed yet.
+    open: watch::Sender<usize>,
+}
+
+impl Upstream {
+    pub(super) async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            reply: Mutex::new(Arc::new(Reply::json("{}"))),
+            asked: AtomicUsize::new(0),
+            open: watch::Sender::new(0),
+        });
+        let serving = Arc::clone(&shared);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                serving.open.send_modify(|open| *open += 1);
+                let serving = Arc::clone(&serving);
+                tokio::spawn(async move {
+                    // A reader that leaves is what many checks are about.
+                    let _ = serve(socket, &serving).await;
+                    serving.open.send_modify(|open| *open -= 1);
+                });
+            }
+        });
+        Ok(Self { address, shared })
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// An address where nobody listens: it was free just now.
+    pub(super) async fn nobody() -> io::Result<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Ok(format!("http://{}", listener.local_addr()?))
+    }
+
+    pub(super) fn answers(&self, reply: Reply) {
+        *self.shared.reply.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(reply);
+    }
+
+    /// How many requests there were.
+    pub(super) fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::Relaxed)
+    }
+
+    /// Waits until every connection is closed. False when one stays open.
+    pub(super) async fn is_left_alone(&self, patience: Duration) -> bool {
+        let mut open = self.shared.open.subscribe();
+        tokio::time::timeout(patience, open.wait_for(|open| *open == 0)).await.is_ok()
+    }
+}
+
+async fn serve(mut socket: TcpStream, shared: &Shared) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    read_request(&mut socket).await?;
+    shared.asked.fetch_add(1, Ordering::Relaxed);
+    let reply = Arc::clone(&shared.reply.lock().unwrap_or_else(PoisonError::into_inner));
+    match reply.end {
+        End::Silent => return until_left(&mut socket).await,
+        End::InHead => return socket.write_all(b"HTTP/1.1 200 O").await,
+        End::Whole | End::Broken | End::Never => {}
+    }
+    let (status, headers) = (reply.status, &reply.headers);
+    let head =
+        format!("HTTP/1.1 {status} -\r\n{headers}connection: close\r\ntransfer-encoding: chunked\r\n\r\n");
+    socket.write_all(head.as_bytes()).await?;
+    for piece in reply.pieces.iter().filter(|piece| !piece.is_empty()) {
+        let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+        socket.write_all(&chunk).await?;
+    }
+    match reply.end {
+        End::Never => until_left(&mut socket).await,
+        End::Whole => socket.write_all(b"0\r\n\r\n").await,
+        End::Broken | End::InHead | End::Silent => Ok(()),
+    }
+}
+
+async fn until_left(socket: &mut TcpStream) -> io::Result<()> {
+    let mut ignored = [0; 64];
+    while socket.read(&mut ignored).await? > 0 {}
+    Ok(())
+}
+
+/// Reads a request to its end; what it asks for makes no difference.
+async fn read_request(socket: &mut TcpStream) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    while bytes.len() < MAX_REQUEST_BYTES {
+        if socket.read_buf(&mut bytes).await? == 0 {
+            break;
+        }
+        let Some(head) = memchr::memmem::find(&bytes, b"\r\n\r\n") else { continue };
+        let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+        if bytes.len() - head - 4 >= length.unwrap_or(0_usize) {
+            return Ok(());
+        }
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}
