@@ -182,3 +182,19 @@ fn what_cannot_be_tested_is_refused_in_words() {
         assert!(words.contains(said), "{said:?} is not in {words}");
     }
 }
+
+#[test]
+fn a_check_gives_advice_and_refuses_nothing_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = libraries::mock().install(folder.path(), "libmock.so");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
+    let output = command.args(["plugin", "check", "--json"]).arg(file).env_clear().output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["passed"], true);
+    let advice = report["advice"].as_array().unwrap();
+    let about = |code: &str| advice.iter().find(|advice| advice["code"] == code);
+    assert!(about("debug_build").is_some() && about("brought_along").is_none(), "{report:#}");
+    let floor = about("glibc_floor").unwrap()["message"].as_str().unwrap();
+    assert!(floor.starts_with("runs on glibc 2.") && floor.ends_with(" and newer"), "{floor}");
+}

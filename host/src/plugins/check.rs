@@ -4,8 +4,11 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::advice::{Advice, advise};
 use super::copy;
 use super::file::{self, FileContents, FileRules};
 use super::inspect::{Inspection, inspect};
@@ -22,6 +25,8 @@ pub struct CheckReport {
     pub file: PathBuf,
     /// The steps, up to the first that failed.
     pub steps: Vec<CheckStep>,
+    /// What it could do better, where it could be read.
+    pub advice: Vec<Advice>,
 }
 
 /// One step.
@@ -33,9 +38,30 @@ pub struct CheckStep {
     pub outcome: Result<(), Problem>,
 }
 
+impl Serialize for CheckReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut report = serializer.serialize_struct("CheckReport", 4)?;
+        report.serialize_field("file", &self.file.display().to_string())?;
+        report.serialize_field("passed", &self.passed())?;
+        report.serialize_field("steps", &self.steps)?;
+        report.serialize_field("advice", &self.advice)?;
+        report.end()
+    }
+}
+
+impl Serialize for CheckStep {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut step = serializer.serialize_struct("CheckStep", 3)?;
+        step.serialize_field("step", &self.step)?;
+        step.serialize_field("passed", &self.outcome.is_ok())?;
+        step.serialize_field("problem", &self.outcome.as_ref().err())?;
+        step.end()
+    }
+}
+
 /// Takes a file through discovery and validation without a running host.
 pub async fn check_file(path: &Path) -> CheckReport {
-    let mut report = CheckReport { file: path.to_owned(), steps: Vec::new() };
+    let mut report = CheckReport { file: path.to_owned(), steps: Vec::new(), advice: Vec::new() };
     // The report says all there is to say.
     let _ = report.run(path).await;
     report
@@ -70,6 +96,7 @@ impl CheckReport {
         let content = self.note(Step::File, content)?;
         let inspection = inspect(&content.bytes, &platform).map_err(|error| error.problem());
         let inspection = self.note(Step::Read, inspection)?;
+        self.advice = advise(&content.bytes, &inspection);
         let manifest = Manifest::parse(&inspection.manifest_json, &platform).map_err(|error| error.problem());
         let manifest = self.note(Step::Metadata, manifest)?;
         self.note(Step::Requires, requirements(&manifest))?;

@@ -65,6 +65,8 @@ mod watchdog;
 mod close;
 // Tells of changed files.
 pub mod watch;
+// What a library could do better.
+pub mod advice;
 // The loader's pipeline on one file, for people.
 pub mod check;
 // And beyond it: a plugin's every answer, tested.

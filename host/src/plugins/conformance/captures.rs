@@ -45,13 +45,13 @@ const FILES: [&str; 7] =
 
 const SSE: &str = "text/event-stream";
 
-const ANSWER: &str = r#"{"id":"kit","object":"chat.completion","created":1,"model":"kit","choices":[{"index":0,"message":{"role":"assistant","content":"Hello!"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
+const ANSWER: &str = r#"{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hello!"},"finish_reason":"stop"}]}"#;
 
-const STREAM: &str = r#"data: {"id":"kit","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Hel"}}]}
+const STREAM: &str = r#"data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Hel"}}]}
 
-data: {"id":"kit","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"lo!"}}]}
+data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"lo!"}}]}
 
-data: {"id":"kit","object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
+data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
 
 data: [DONE]
 

@@ -62,6 +62,24 @@ impl Reply {
         self.end = end;
         self
     }
+
+    /// As it goes over the wire.
+    fn bytes(&self) -> Vec<u8> {
+        let (status, headers) = (self.status, &self.headers);
+        let mut bytes = format!(
+            "HTTP/1.1 {status} -\r\n{headers}connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        .into_bytes();
+        for piece in self.pieces.iter().filter(|piece| !piece.is_empty()) {
+            bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            bytes.extend_from_slice(piece);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        if self.end == End::Whole {
+            bytes.extend_from_slice(b"0\r\n\r\n");
+        }
+        bytes
+    }
 }
 
 /// See the module.
@@ -137,18 +155,11 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> io::Result<()> {
         End::InHead => return socket.write_all(b"HTTP/1.1 200 O").await,
         End::Whole | End::Broken | End::Never => {}
     }
-    let (status, headers) = (reply.status, &reply.headers);
-    let head =
-        format!("HTTP/1.1 {status} -\r\n{headers}connection: close\r\ntransfer-encoding: chunked\r\n\r\n");
-    socket.write_all(head.as_bytes()).await?;
-    for piece in reply.pieces.iter().filter(|piece| !piece.is_empty()) {
-        let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
-        socket.write_all(&chunk).await?;
-    }
+    // All in one write: what keeps the pieces apart is that each is a chunk of its own.
+    socket.write_all(&reply.bytes()).await?;
     match reply.end {
         End::Never => until_left(&mut socket).await,
-        End::Whole => socket.write_all(b"0\r\n\r\n").await,
-        End::Broken | End::InHead | End::Silent => Ok(()),
+        _ => Ok(()),
     }
 }
 
