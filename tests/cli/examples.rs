@@ -13,13 +13,14 @@ use super::{check, finish};
 use crate::harness::{Host, HostOptions, SECRET, libraries};
 
 /// Examples that no test can run, by how they begin; the other tests here do what they do.
-const NOT_RUN: [(&str, &str); 6] = [
+const NOT_RUN: [(&str, &str); 7] = [
     ("patchbay serve", "goes on until it is told to end"),
     ("patchbay dev", "goes on until it is told to end"),
     ("GROQ_API_KEY=", "goes on until it is told to end"),
     ("ADMIN_TOKEN=", "asks another machine"),
     ("pass show", "needs a store of passwords"),
     ("patchbay plugin install", "needs a library that a reader has built"),
+    ("patchbay plugin test libhello.so", "needs a library that a reader has built"),
 ];
 
 /// The examples of a command and of all below it.
