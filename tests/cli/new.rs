@@ -105,7 +105,7 @@ fn run_kit(folder: &Path) -> Output {
 
 /// The kit finds nothing wrong with a new crate, and has tested this.
 #[track_caller]
-fn kit(folder: &Path, check_name: &str) {
+pub(super) fn kit(folder: &Path, check_name: &str) {
     check(&run_kit(folder), 0, &[&format!("✓ {check_name}"), ", 0 failed, "]);
 }
 
