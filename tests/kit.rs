@@ -83,6 +83,26 @@ fn of_the_mock_all_is_tested_that_takes_no_upstream() {
 }
 
 #[test]
+fn a_plugin_that_a_test_has_changed_is_like_any_other() {
+    let (report, passed) = test(&libraries::chameleon().colour("red"), &["--reloads", "10"]);
+    assert!(passed, "{report:#}");
+    assert!(checks(&report, "passed").contains(&"streams what it answers whole"));
+}
+
+/// With this flaw there is this finding of this check.
+#[track_caller]
+fn fails(careless: &Library, flaw: &str, check: &str, finding: &str) {
+    let config = json!({ "flaw": flaw }).to_string();
+    let (report, passed) = test(careless, &["--reloads", "2", "--config", &config]);
+    assert!(!passed, "{flaw}: {report:#}");
+    let found = report["checks"].as_array().unwrap().iter().any(|it| {
+        let mut findings = it["findings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        it["name"].as_str().unwrap().starts_with(check) && findings.any(|it| it.contains(finding))
+    });
+    assert!(found, "{flaw}: {finding:?} of {check:?} is not in {report:#}");
+}
+
+#[test]
 fn whoever_is_careless_is_found_out() {
     let careless = Library::built("careless");
     for (flaw, check, finding) in [
@@ -126,16 +146,14 @@ fn whoever_is_careless_is_found_out() {
         ("accepts_any_key", CREDENTIALS, r#"it says {"status":"valid"}"#),
         ("blocks", "gives upstream's answer whole", "its thread did not come back: it blocks or spins"),
     ] {
-        let config = json!({ "flaw": flaw }).to_string();
-        let (report, passed) = test(&careless, &["--reloads", "2", "--config", &config]);
-        assert!(!passed, "{flaw}: {report:#}");
-        let found = report["checks"].as_array().unwrap().iter().any(|it| {
-            let findings = it["findings"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            it["name"].as_str().unwrap().starts_with(check)
-                && findings.into_iter().any(|it| it.contains(finding))
-        });
-        assert!(found, "{flaw}: {finding:?} of {check:?} is not in {report:#}");
+        fails(&careless, flaw, check, finding);
     }
+    // Of one that wants the key itself nobody knows how it is sent.
+    let plain = careless.clone().manifest(|manifest| {
+        manifest.insert("secrets".to_owned(), false.into());
+    });
+    let finding = "it asks without the key: write {{key}} where it belongs";
+    fails(&plain, "asks_without_the_key", CREDENTIALS, finding);
     let (report, passed) = test(&careless, &["--reloads", "2"]);
     assert!(passed, "without a flaw it has none: {report:#}");
 }

@@ -61,9 +61,7 @@ mod clients;
 mod process;
 // 8. The rest of the command line.
 mod cli;
-// 9. Both sides of the boundary do the same.
-mod conformance;
-// What a plugin's author is told before it is shipped.
+// 9. What every plugin must do, on the built library: what a plugin's author is told before it is shipped.
 mod kit;
 // 10. A plugin that another compiler built.
 mod other_rustc;

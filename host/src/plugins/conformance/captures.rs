@@ -43,6 +43,9 @@ struct Kit {
 const FILES: [&str; 7] =
     ["kit.json", "answer.json", "stream.txt", "models.json", "health.json", "embeddings.json", "error.json"];
 
+/// The most bytes of a capture.
+const MOST_BYTES: usize = 8 << 10;
+
 const SSE: &str = "text/event-stream";
 
 const ANSWER: &str = r#"{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hello!"},"finish_reason":"stop"}]}"#;
@@ -87,6 +90,13 @@ impl Captures {
     pub fn read(folder: &Path) -> Result<Self, CapturesError> {
         check_names(folder)?;
         let file = |name: &str| match fs::read_to_string(folder.join(name)) {
+            Ok(text) if text.len() > MOST_BYTES => {
+                let (path, size) = (folder.join(name), text.len());
+                Err(CapturesError(format!(
+                    "{} has {size} bytes, more than {MOST_BYTES}: it is cut at every one, and a short one says as much",
+                    path.display()
+                )))
+            }
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => {
@@ -101,6 +111,12 @@ impl Captures {
             })?,
         };
         let answer = file("answer.json")?;
+        if answer.is_some() && kit.text.is_none() {
+            let folder = folder.display();
+            let message =
+                format!("{folder}/kit.json does not say the \"text\" of answer.json and stream.txt");
+            return Err(CapturesError(message));
+        }
         let openai = if answer.is_none() { Self::default() } else { Self::nothing() };
         let models = file("models.json")?.or(openai.models);
         Ok(Self {
@@ -171,9 +187,10 @@ mod tests {
 
     #[test]
     fn with_an_answer_only_what_is_there_is_known() {
-        let kit = read(&[("answer.json", "{}"), ("models.json", "[]")]).unwrap();
+        let said = ("kit.json", r#"{"text": "Hello!"}"#);
+        let kit = read(&[said, ("answer.json", "{}"), ("models.json", "[]")]).unwrap();
         assert_eq!((kit.answer.as_deref(), kit.health.as_deref()), (Some("{}"), Some("[]")));
-        assert_eq!((kit.text, kit.stream, kit.embeddings), (None, None, None));
+        assert_eq!((kit.stream, kit.embeddings), (None, None));
     }
 
     #[test]
@@ -185,6 +202,10 @@ mod tests {
         );
         let error = read(&[("kit.json", r#"{"txt": "x"}"#)]).unwrap_err();
         assert!(error.contains("unknown field `txt`"), "{error}");
+        let error = read(&[("answer.json", "{}")]).unwrap_err();
+        assert!(error.contains("kit.json does not say the \"text\""), "{error}");
+        let error = read(&[("stream.txt", &"x".repeat(MOST_BYTES + 1))]).unwrap_err();
+        assert!(error.contains("has 8193 bytes, more than 8192"), "{error}");
     }
 
     #[test]

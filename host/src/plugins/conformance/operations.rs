@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use patchbay_plugin_api::ErrorKind;
+use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
 use serde_json::{Map, Value, json};
 
 use super::report::{Findings, Outcome};
@@ -183,6 +184,10 @@ pub(super) async fn credentials(stand: &Stand) -> Outcome {
         findings.add(format!("of a good key it says {}", shown(&good)));
     }
     if stand.upstream.asked() > before {
+        // Who computes with the key may send what nobody knows it by.
+        if !stand.upstream.saw_the_key() && !stand.manifest.secrets {
+            findings.add(format!("it asks without the key: write {KEY_PLACEHOLDER} where it belongs"));
+        }
         stand.upstream.answers(Reply::new(401, "application/json", stand.captures.failure(401)));
         let bad = told(stand, Operation::Credentials).await;
         if !bad.as_ref().is_ok_and(|told| told["status"] == "invalid") {

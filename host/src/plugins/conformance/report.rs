@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// No check says more: what is wrong at one byte usually is at the next.
 const MOST_FINDINGS: usize = 3;
 
+/// Nor is what it says longer, in bytes.
+const LONGEST_FINDING: usize = 1000;
+
 /// What came of all of it.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -72,13 +75,13 @@ impl Outcome {
     }
 
     pub(super) fn failed(finding: impl Into<String>) -> Self {
-        Self::Failed { findings: vec![finding.into()] }
+        Self::Failed { findings: vec![short(finding.into())] }
     }
 
     /// The same with something more that was wrong.
     pub(super) fn and(self, more: Vec<String>) -> Self {
         let mut findings = if let Self::Failed { findings } = self { findings } else { Vec::new() };
-        findings.extend(more);
+        findings.extend(more.into_iter().map(short));
         findings.truncate(MOST_FINDINGS + 1);
         Self::Failed { findings }
     }
@@ -91,7 +94,7 @@ pub(super) struct Findings(Vec<String>);
 impl Findings {
     /// Adds one, if it is not there yet. False when it is enough.
     pub(super) fn add(&mut self, finding: impl Into<String>) -> bool {
-        let finding = finding.into();
+        let finding = short(finding.into());
         if !self.0.contains(&finding) {
             self.0.push(finding);
         }
@@ -101,6 +104,16 @@ impl Findings {
     pub(super) fn outcome(self) -> Outcome {
         if self.0.is_empty() { Outcome::Passed } else { Outcome::Failed { findings: self.0 } }
     }
+}
+
+/// A plugin's words may be any number.
+fn short(mut finding: String) -> String {
+    if finding.len() > LONGEST_FINDING {
+        let end = (0..=LONGEST_FINDING).rfind(|end| finding.is_char_boundary(*end));
+        finding.truncate(end.unwrap_or_default());
+        finding.push('…');
+    }
+    finding
 }
 
 impl Summary {
@@ -113,5 +126,22 @@ impl Summary {
             }
             sum
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_few_and_short() {
+        let mut findings = Findings::default();
+        assert!(findings.add("one") && findings.add("one") && findings.add("é".repeat(1000)));
+        assert!(!findings.add("three"));
+        let Outcome::Failed { findings } = findings.outcome().and(vec!["four".into(), "five".into()]) else {
+            panic!("findings are a failure");
+        };
+        let lengths: Vec<usize> = findings.iter().map(String::len).collect();
+        assert_eq!(lengths, [3, 1003, 5, 4]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,10 +66,8 @@ impl Reply {
     /// As it goes over the wire.
     fn bytes(&self) -> Vec<u8> {
         let (status, headers) = (self.status, &self.headers);
-        let mut bytes = format!(
-            "HTTP/1.1 {status} -\r\n{headers}connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
-        )
-        .into_bytes();
+        let mut bytes =
+            format!("HTTP/1.1 {status} -\r\n{headers}transfer-encoding: chunked\r\n\r\n").into_bytes();
         for piece in self.pieces.iter().filter(|piece| !piece.is_empty()) {
             bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
             bytes.extend_from_slice(piece);
@@ -91,8 +89,10 @@ pub(super) struct Upstream {
 struct Shared {
     reply: Mutex<Arc<Reply>>,
     asked: AtomicUsize,
-    /// Connections that nobody has closed yet.
-    open: watch::Sender<usize>,
+    /// Whether the last request had the key in it.
+    with_key: AtomicBool,
+    /// Requests whose answers are on their way.
+    busy: watch::Sender<usize>,
 }
 
 impl Upstream {
@@ -102,17 +102,16 @@ impl Upstream {
         let shared = Arc::new(Shared {
             reply: Mutex::new(Arc::new(Reply::json("{}"))),
             asked: AtomicUsize::new(0),
-            open: watch::Sender::new(0),
+            with_key: AtomicBool::new(false),
+            busy: watch::Sender::new(0),
         });
         let serving = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                serving.open.send_modify(|open| *open += 1);
                 let serving = Arc::clone(&serving);
                 tokio::spawn(async move {
                     // A reader that leaves is what many checks are about.
                     let _ = serve(socket, &serving).await;
-                    serving.open.send_modify(|open| *open -= 1);
                 });
             }
         });
@@ -138,28 +137,46 @@ impl Upstream {
         self.shared.asked.load(Ordering::Relaxed)
     }
 
-    /// Waits until every connection is closed. False when one stays open.
+    /// Whether the last request had the key in it.
+    pub(super) fn saw_the_key(&self) -> bool {
+        self.shared.with_key.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nobody is waited for: every answer has ended, or its reader has left. False when one goes on.
     pub(super) async fn is_left_alone(&self, patience: Duration) -> bool {
-        let mut open = self.shared.open.subscribe();
-        tokio::time::timeout(patience, open.wait_for(|open| *open == 0)).await.is_ok()
+        let mut busy = self.shared.busy.subscribe();
+        tokio::time::timeout(patience, busy.wait_for(|busy| *busy == 0)).await.is_ok()
     }
 }
 
 async fn serve(mut socket: TcpStream, shared: &Shared) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    read_request(&mut socket).await?;
-    shared.asked.fetch_add(1, Ordering::Relaxed);
-    let reply = Arc::clone(&shared.reply.lock().unwrap_or_else(PoisonError::into_inner));
-    match reply.end {
-        End::Silent => return until_left(&mut socket).await,
-        End::InHead => return socket.write_all(b"HTTP/1.1 200 O").await,
-        End::Whole | End::Broken | End::Never => {}
+    loop {
+        let request = read_request(&mut socket).await?;
+        shared.busy.send_modify(|busy| *busy += 1);
+        let with_key = memchr::memmem::find(&request, super::KEY.as_bytes()).is_some();
+        shared.with_key.store(with_key, Ordering::Relaxed);
+        shared.asked.fetch_add(1, Ordering::Relaxed);
+        let reply = Arc::clone(&shared.reply.lock().unwrap_or_else(PoisonError::into_inner));
+        let answered = answer(&mut socket, &reply).await;
+        shared.busy.send_modify(|busy| *busy -= 1);
+        answered?;
+        if reply.end != End::Whole {
+            return Ok(());
+        }
     }
-    // All in one write: what keeps the pieces apart is that each is a chunk of its own.
-    socket.write_all(&reply.bytes()).await?;
+}
+
+async fn answer(socket: &mut TcpStream, reply: &Reply) -> io::Result<()> {
     match reply.end {
-        End::Never => until_left(&mut socket).await,
-        _ => Ok(()),
+        End::Silent => until_left(socket).await,
+        End::InHead => socket.write_all(b"HTTP/1.1 200 O").await,
+        // All in one write: what keeps the pieces apart is that each is a chunk of its own.
+        End::Whole | End::Broken => socket.write_all(&reply.bytes()).await,
+        End::Never => {
+            socket.write_all(&reply.bytes()).await?;
+            until_left(socket).await
+        }
     }
 }
 
@@ -170,7 +187,7 @@ async fn until_left(socket: &mut TcpStream) -> io::Result<()> {
 }
 
 /// Reads a request to its end; what it asks for makes no difference.
-async fn read_request(socket: &mut TcpStream) -> io::Result<()> {
+async fn read_request(socket: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while bytes.len() < MAX_REQUEST_BYTES {
         if socket.read_buf(&mut bytes).await? == 0 {
@@ -180,7 +197,7 @@ async fn read_request(socket: &mut TcpStream) -> io::Result<()> {
         let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
         let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
         if bytes.len() - head - 4 >= length.unwrap_or(0_usize) {
-            return Ok(());
+            return Ok(bytes);
         }
     }
     Err(io::ErrorKind::UnexpectedEof.into())

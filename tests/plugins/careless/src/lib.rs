@@ -42,6 +42,7 @@ enum Flaw {
     KnowsNoModels,
     IsAlwaysWell,
     AcceptsAnyKey,
+    AsksWithoutTheKey,
     Blocks,
 }
 
@@ -98,18 +99,17 @@ impl Provider for Careless {
     }
 
     async fn models(&self, call: Call) -> Result<Vec<Model>> {
-        let body =
-            self.ask(&call, HttpRequest::get(format!("{URL}/models"))).await?.body.collect(1 << 20).await?;
+        let body = self.ask(&call, self.models_request()).await?.body.collect(1 << 20).await?;
         if self.flaw == Flaw::KnowsNoModels { Ok(Vec::new()) } else { openai::models(&body) }
     }
 
     async fn health(&self, call: Call) -> Result<Health> {
-        let asked = self.ask(&call, HttpRequest::get(format!("{URL}/models"))).await;
+        let asked = self.ask(&call, self.models_request()).await;
         if self.flaw == Flaw::IsAlwaysWell { Ok(Health::Available) } else { asked.map(|_| Health::Available) }
     }
 
     async fn credentials(&self, call: Call) -> Result<Credentials> {
-        match self.ask(&call, HttpRequest::get(format!("{URL}/models"))).await {
+        match self.ask(&call, self.models_request()).await {
             Err(error) if self.flaw != Flaw::AcceptsAnyKey && error.kind == ErrorKind::Authentication => {
                 Ok(Credentials::Invalid { message: error.message })
             }
@@ -124,6 +124,11 @@ fn flaw(config: &Value) -> Result<Flaw> {
 }
 
 impl Careless {
+    fn models_request(&self) -> HttpRequest {
+        let request = HttpRequest::get(format!("{URL}/models"));
+        if self.flaw == Flaw::AsksWithoutTheKey { request } else { request.bearer_key() }
+    }
+
     async fn chat(&self, request: &ChatRequest, call: &Call, stream: bool) -> Result<HttpResponse> {
         let body = serde_json::json!({"prompt": request.last_user_text(), "stream": stream});
         self.ask(call, HttpRequest::post(format!("{URL}/chat/completions")).bearer_key().json(&body)?).await
