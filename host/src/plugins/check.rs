@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::advice::{Advice, advise};
 use super::copy;
+use super::examine::stays;
 use super::file::{self, FileContents, FileRules};
 use super::inspect::{Inspection, inspect};
 use super::manifest::Manifest;
@@ -132,7 +133,7 @@ async fn try_out(
             plugin: manifest.id.as_str(),
             manifest: &text,
             sample_config: Value::Object(sample),
-            close: !manifest.threads && !inspection.nodelete,
+            close: stays(manifest, inspection).is_none(),
         };
         let probed = probe::probe(Path::new(probe::PROGRAM), subject, Duration::from_secs(5)).await;
         probed.map(drop).map_err(|fault| fault.problem())

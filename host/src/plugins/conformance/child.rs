@@ -1,14 +1,15 @@
 //! The child process in which a plugin is tested.
 
 use std::io::{self, Read as _, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::checks::ALL;
+use super::notices::{Noticed, listen_to_the_log};
 use super::reloads::{self, Opening};
 use super::report::Outcome;
-use super::stand::{Noticed, Stand, notice};
+use super::stand::Stand;
 use super::upstream::Upstream;
 use super::{ASK, KEY, Line, Question};
 use crate::plugins::manifest::Manifest;
@@ -95,27 +96,4 @@ async fn stand(question: Question) -> Result<Stand, String> {
         client: HttpClient::default(),
         noticed,
     })
-}
-
-/// Everything that is logged, as the log of a host would have it.
-struct Ear(Noticed);
-
-impl Write for Ear {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if memchr::memmem::find(line, KEY.as_bytes()).is_some() {
-            notice(&self.0, "the key is in a line of the log of its own making".to_owned());
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn listen_to_the_log(noticed: &Noticed) {
-    let ear = Mutex::new(Ear(Arc::clone(noticed)));
-    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(ear);
-    // Only this process's own, and it has none yet.
-    let _ = tracing::subscriber::set_global_default(lines.finish());
 }

@@ -8,7 +8,7 @@ use super::PATIENCE;
 use super::report::{Findings, Outcome};
 use super::stand::{Heard, Stand, Way};
 use super::upstream::{End, Reply};
-use super::words::{self, all_but_the_last_event};
+use super::words;
 
 /// What an answer that ends early may become.
 const EARLY: [ErrorKind; 4] =
@@ -16,6 +16,11 @@ const EARLY: [ErrorKind; 4] =
 
 /// How an upstream ends early: in good order, which only the dialect can tell, and not.
 const ENDS: [(End, &str); 2] = [(End::Whole, "in good order"), (End::Broken, "with the connection")];
+
+/// Every place and way in which something of this length ends early.
+fn early(length: usize) -> impl Iterator<Item = (usize, End, &'static str)> {
+    (0..length).flat_map(|at| ENDS.map(|(end, how)| (at, end, how)))
+}
 
 async fn stream_once(stand: &Stand, way: Way) -> Heard {
     // Fresh each time: whoever fails often is left alone by the host, and that is not the plugin's doing.
@@ -70,7 +75,7 @@ pub(super) async fn streams(stand: &Stand) -> Outcome {
         let Some(whole) = uncut(stand, way, &captured).await else {
             return Outcome::failed(format!("{} it does not even stream all of it", way.word()));
         };
-        for (at, (end, how)) in (0..captured.len()).flat_map(|at| ENDS.map(|end| (at, end))) {
+        for (at, end, how) in early(captured.len()) {
             stand.streams([captured.as_bytes()[..at].to_vec()], end);
             let heard = stream_once(stand, way).await;
             let problem = match &heard.error {
@@ -101,7 +106,7 @@ pub(super) async fn answers(stand: &Stand) -> Outcome {
     let captured = captured.trim_end();
     let mut findings = Findings::default();
     for way in words::ways(stand).await {
-        for (at, (end, how)) in (0..captured.len()).flat_map(|at| ENDS.map(|end| (at, end))) {
+        for (at, end, how) in early(captured.len()) {
             let early = &captured.as_bytes()[..at];
             stand.upstream.answers(Reply::new(200, "application/json", early).ends(end));
             let answered = match stand.usual().await {
@@ -124,12 +129,9 @@ pub(super) async fn answers(stand: &Stand) -> Outcome {
 
 /// The reader leaves after every chunk that there is, and upstream has more to say.
 pub(super) async fn leaving(stand: &Stand) -> Outcome {
-    let captured = match words::streamed(stand).await {
-        Ok(captured) => captured,
+    let beginning = match words::unfinished(stand).await {
+        Ok(beginning) => beginning,
         Err(not_tested) => return not_tested,
-    };
-    let Some(beginning) = all_but_the_last_event(&captured) else {
-        return Outcome::not_tested("the captured stream is of one event only");
     };
     let mut findings = Findings::default();
     for way in words::ways(stand).await {

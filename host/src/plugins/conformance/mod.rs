@@ -11,6 +11,7 @@ mod report;
 // 2. The test stand.
 mod child;
 mod detour;
+mod notices;
 mod stand;
 mod upstream;
 // 3. The checks.
@@ -33,6 +34,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use self::checks::ALL;
 use super::check::{self, CheckReport, Scratch};
+use super::examine::stays;
 use super::file::{self, FileRules};
 use super::inspect::inspect;
 use super::manifest::Manifest;
@@ -166,15 +168,17 @@ fn prepare(options: &Options) -> Result<(Question, Manifest, Scratch), Problem> 
         let stored = copy::store(&scratch.cache(), &manifest.id, number, &content);
         stored.map_err(|error| error.problem())
     };
-    let keep = if manifest.threads {
-        Some("its manifest says that it has threads of its own".to_owned())
-    } else {
-        inspection.nodelete.then(|| "it was linked with -z nodelete".to_owned())
+    let copies = match store(0).and_then(|first| Ok([first, store(1)?])) {
+        Ok(copies) => copies,
+        Err(problem) => {
+            scratch.remove()?;
+            return Err(problem);
+        }
     };
     let question = Question {
-        copies: [store(0)?, store(1)?],
+        copies,
         manifest: String::from_utf8_lossy(&inspection.manifest_json).into_owned(),
-        keep,
+        keep: stays(&manifest, &inspection).map(str::to_owned),
         captures: options.captures.clone(),
         config: options.config.clone(),
         reloads: options.reloads,

@@ -9,8 +9,9 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::PATIENCE;
+use super::notices::{Noticed, notice};
 use super::report::{Findings, Outcome};
-use super::stand::{Noticed, Stand, notice};
+use super::stand::Stand;
 use super::upstream::Reply;
 use crate::plugins::generation::{Blueprint, Generation};
 use crate::plugins::job::Operation;

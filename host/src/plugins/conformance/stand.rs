@@ -1,6 +1,6 @@
 //! The plugin on its test stand: loaded as in a host, and asked through the same ways.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::captures::Captures;
 use super::detour::{self, Detour};
+use super::notices::{Noticed, notice};
 use super::reloads::Opening;
 use super::upstream::{End, Reply, Upstream};
 use super::{KEY, PATIENCE};
@@ -41,34 +42,6 @@ pub(super) struct Stand {
     pub(super) opening: Opening,
     /// Panics and keys that were seen, in words.
     pub(super) noticed: Noticed,
-}
-
-/// What no check looks for by itself, in the order it was noticed; the first few are told already.
-#[derive(Debug, Default)]
-pub(super) struct Notices {
-    all: Vec<String>,
-    told: usize,
-}
-
-pub(super) type Noticed = Arc<Mutex<Notices>>;
-
-/// No plugin has more to say that is worth telling.
-const MOST_NOTICES: usize = 64;
-
-impl Notices {
-    fn take(&mut self) -> Vec<String> {
-        let new = self.all[self.told..].to_vec();
-        self.told = self.all.len();
-        new
-    }
-}
-
-/// Notes something; the same thing once.
-pub(super) fn notice(noticed: &Mutex<Notices>, what: String) {
-    let mut noticed = noticed.lock().unwrap_or_else(PoisonError::into_inner);
-    if !noticed.all.contains(&what) && noticed.all.len() < MOST_NOTICES {
-        noticed.all.push(what);
-    }
 }
 
 /// Who makes an answer.

@@ -100,20 +100,24 @@ fn compare(stand: &Stand, way: Way, said: &str, findings: &mut Findings) {
     }
 }
 
+/// Why nothing can be said of streams that are not at their end; else the beginning of one.
+pub(super) async fn unfinished(stand: &Stand) -> Result<Vec<u8>, Outcome> {
+    let captured = streamed(stand).await?;
+    let one_event = || Outcome::not_tested("the captured stream is of one event only");
+    all_but_the_last_event(&captured).ok_or_else(one_event)
+}
+
 /// All but the last event, so that there is something more to wait for.
-pub(super) fn all_but_the_last_event(stream: &str) -> Option<Vec<u8>> {
+fn all_but_the_last_event(stream: &str) -> Option<Vec<u8>> {
     let events = stream.trim_end();
     let end = events.rfind("\n\n").map(|at| at + 2).or_else(|| events.rfind('\n').map(|at| at + 1))?;
     Some(stream.as_bytes()[..end].to_vec())
 }
 
 pub(super) async fn arrival(stand: &Stand) -> Outcome {
-    let captured = match streamed(stand).await {
-        Ok(captured) => captured,
+    let beginning = match unfinished(stand).await {
+        Ok(beginning) => beginning,
         Err(not_tested) => return not_tested,
-    };
-    let Some(beginning) = all_but_the_last_event(&captured) else {
-        return Outcome::not_tested("the captured stream is of one event only");
     };
     let mut findings = Findings::default();
     for way in ways(stand).await {
