@@ -151,7 +151,8 @@
 //! # Ok::<(), patchbay_plugin_api::ProviderError>(())
 //! ```
 //!
-//! Streams deserve a test for every place where the network may cut them: see [`testing::every_cut`].
+//! Streams deserve a test for every place where the network may cut them: see [`testing::every_cut`], and
+//! `patchbay plugin test`, which does that and more with the built library.
 //!
 //! # What a plugin does not do
 //!
