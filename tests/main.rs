@@ -75,8 +75,8 @@ mod dialects;
 mod process;
 // 8. The rest of the command line.
 mod cli;
-// 9. Both sides of the boundary do the same.
-mod conformance;
+// 9. What every plugin must do, on the built library: what a plugin's author is told before it is shipped.
+mod kit;
 // 10. A plugin that another compiler built.
 mod other_rustc;
 // 11. Reload under load: the scenario of the benchmark, with fewer rounds.

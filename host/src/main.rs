@@ -1,7 +1,7 @@
 use clap::Parser as _;
 use patchbay::cli::{self, CommandLine, Failure};
 use patchbay::config::Environment;
-use patchbay::plugins::{self, probe};
+use patchbay::plugins::{self, conformance, probe};
 use patchbay::telemetry::log;
 use tokio::runtime::Builder;
 
@@ -11,7 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     // Before anything else: the child that opens a library first must have nothing of the host in it.
-    if let Some(code) = probe::run_if_asked() {
+    if let Some(code) = probe::run_if_asked().or_else(conformance::run_if_asked) {
         std::process::exit(code);
     }
     let environment = Environment::capture();

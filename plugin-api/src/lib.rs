@@ -4,6 +4,8 @@
 //! it for a newer one, while it runs. The plugin translates; the host does the rest: HTTP, TLS and connections, keys and
 //! their rotation, timeouts, retries, routing, and the API that applications see.
 //!
+//! The [`guide`] goes from an empty folder to a published library.
+//!
 //! # A whole plugin
 //!
 //! ```rust
@@ -149,7 +151,8 @@
 //! # Ok::<(), patchbay_plugin_api::ProviderError>(())
 //! ```
 //!
-//! Streams deserve a test for every place where the network may cut them: see [`testing::every_cut`].
+//! Streams deserve a test for every place where the network may cut them: see [`testing::every_cut`], and
+//! `patchbay plugin test`, which does that and more with the built library.
 //!
 //! # What a plugin does not do
 //!
@@ -176,6 +179,11 @@
 //! | `requires` | what must be there: `patchbay>=0.1`, `service:http>=1`, `plugin:ID>=1.2` |
 //! | `category` | `official`, `community` or `custom` |
 //! | `homepage`, `documentation`, `license` | for those who want to know more |
+
+// 0. How it all comes together.
+/// How to write, test and publish a plugin.
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 
 // 1. The contract.
 pub mod abi;

@@ -4,6 +4,8 @@
 mod examples;
 // Crates that `plugin new` makes, built for real.
 mod new;
+// The vendor in the guide.
+mod guide;
 // What is saved while `dev` runs.
 mod dev;
 

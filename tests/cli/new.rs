@@ -1,7 +1,7 @@
 //! What `plugin new` makes builds, passes its test and answers, inside a clone and anywhere else.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::json;
 
@@ -47,6 +47,7 @@ async fn outside_a_clone_it_is_tested_built_and_answers_after_one_reload() {
     let sdk = clone().join("plugin-api");
     new(outside.path(), &["hello", "--sdk", sdk.to_str().unwrap()], 0, &["made hello", "cargo test"]);
     let library = build(&outside.path().join("hello"), "hello");
+    kit(&outside.path().join("hello"), "answers whole, and the same again");
 
     let host = Host::start(HostOptions::default()).await;
     host.install(&library, &library.file_name());
@@ -62,10 +63,11 @@ async fn inside_a_clone_it_takes_the_clones_plugin_api() {
     let target = clone().join("target");
     std::fs::create_dir_all(&target).unwrap();
     let inside = tempfile::tempdir_in(target).unwrap();
-    new(inside.path(), &["my-service", "--kind", "http"], 0, &["made my-service"]);
+    new(inside.path(), &["my-service", "--kind", "openai"], 0, &["made my-service"]);
     let manifest = std::fs::read_to_string(inside.path().join("my-service/Cargo.toml")).unwrap();
     assert!(manifest.contains(r#"{ path = "../../../plugin-api" }"#), "{manifest}");
     let library = build(&inside.path().join("my-service"), "my-service");
+    kit(&inside.path().join("my-service"), "says what upstream's failures mean");
 
     let upstream = Upstream::start().await;
     let host = Host::start(HostOptions::default()).await;
@@ -76,6 +78,35 @@ async fn inside_a_clone_it_takes_the_clones_plugin_api() {
     assert_eq!(host.ask("my_service", "hi").await.response(), "a b c");
     assert_eq!(upstream.requests()[0].1["model"], "tiny");
     host.stop().await;
+}
+
+#[test]
+fn one_with_a_dialect_of_its_own_brings_what_its_service_says() {
+    let outside = tempfile::tempdir().unwrap();
+    let sdk = clone().join("plugin-api");
+    let arguments = ["own-words", "--kind", "http", "--sdk", sdk.to_str().unwrap()];
+    new(outside.path(), &arguments, 0, &["made own-words", "patchbay plugin test own-words"]);
+    build(&outside.path().join("own-words"), "own-words");
+    kit(&outside.path().join("own-words"), "gives the same chunks wherever the network cuts a stream");
+    // A crate that does not build is no library to test.
+    std::fs::write(outside.path().join("own-words/src/lib.rs"), "fn broken(").unwrap();
+    let output = run_kit(&outside.path().join("own-words"));
+    check(&output, 1, &["unclosed delimiter", "own-words does not build"]);
+}
+
+/// `plugin test` of a crate, which builds it first.
+fn run_kit(folder: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
+    command.args(["plugin", "test", "--reloads", "5"]).arg(folder).current_dir(folder);
+    command.env("CARGO", env!("CARGO")).env("CARGO_NET_OFFLINE", "true");
+    command.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-new"));
+    command.output().unwrap()
+}
+
+/// The kit finds nothing wrong with a new crate, and has tested this.
+#[track_caller]
+pub(super) fn kit(folder: &Path, check_name: &str) {
+    check(&run_kit(folder), 0, &[&format!("✓ {check_name}"), ", 0 failed, "]);
 }
 
 #[test]

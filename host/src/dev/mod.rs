@@ -70,6 +70,16 @@ pub async fn build(
     Ok(done)
 }
 
+/// Builds one crate and leaves its library where cargo puts it; none if it does not build.
+///
+/// # Errors
+///
+/// When cargo cannot be run.
+pub async fn library(plugin: &PluginCrate) -> Result<Option<PathBuf>, CargoError> {
+    let mut libraries = cargo::build(&plugin.workspace, [plugin.package_id.as_str()].into_iter()).await?;
+    Ok(libraries.remove(&plugin.package_id))
+}
+
 async fn stage_built(library: Option<PathBuf>, staging: PathBuf) -> Result<Staged, Trouble> {
     let library = library.ok_or(Trouble::DoesNotBuild)?;
     // Copying and syncing wait for the disk.

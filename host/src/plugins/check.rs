@@ -4,9 +4,13 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::advice::{Advice, advise};
 use super::copy;
+use super::examine::stays;
 use super::file::{self, FileContents, FileRules};
 use super::inspect::{Inspection, inspect};
 use super::manifest::Manifest;
@@ -22,6 +26,8 @@ pub struct CheckReport {
     pub file: PathBuf,
     /// The steps, up to the first that failed.
     pub steps: Vec<CheckStep>,
+    /// What it could do better, where it could be read.
+    pub advice: Vec<Advice>,
 }
 
 /// One step.
@@ -33,9 +39,30 @@ pub struct CheckStep {
     pub outcome: Result<(), Problem>,
 }
 
+impl Serialize for CheckReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut report = serializer.serialize_struct("CheckReport", 4)?;
+        report.serialize_field("file", &self.file.display().to_string())?;
+        report.serialize_field("passed", &self.passed())?;
+        report.serialize_field("steps", &self.steps)?;
+        report.serialize_field("advice", &self.advice)?;
+        report.end()
+    }
+}
+
+impl Serialize for CheckStep {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut step = serializer.serialize_struct("CheckStep", 3)?;
+        step.serialize_field("step", &self.step)?;
+        step.serialize_field("passed", &self.outcome.is_ok())?;
+        step.serialize_field("problem", &self.outcome.as_ref().err())?;
+        step.end()
+    }
+}
+
 /// Takes a file through discovery and validation without a running host.
 pub async fn check_file(path: &Path) -> CheckReport {
-    let mut report = CheckReport { file: path.to_owned(), steps: Vec::new() };
+    let mut report = CheckReport { file: path.to_owned(), steps: Vec::new(), advice: Vec::new() };
     // The report says all there is to say.
     let _ = report.run(path).await;
     report
@@ -70,6 +97,7 @@ impl CheckReport {
         let content = self.note(Step::File, content)?;
         let inspection = inspect(&content.bytes, &platform).map_err(|error| error.problem());
         let inspection = self.note(Step::Read, inspection)?;
+        self.advice = advise(&content.bytes, &inspection);
         let manifest = Manifest::parse(&inspection.manifest_json, &platform).map_err(|error| error.problem());
         let manifest = self.note(Step::Metadata, manifest)?;
         self.note(Step::Requires, requirements(&manifest))?;
@@ -93,13 +121,10 @@ async fn try_out(
     inspection: &Inspection,
     manifest: &Manifest,
 ) -> Result<(), Problem> {
-    // As a data directory would be: others may write to the temporary folder itself.
-    let data = std::env::temp_dir().join(format!("patchbay-check-{}", std::process::id()));
-    let unusable = |source| copy::CopyError::Unusable { dir: data.clone(), source }.problem();
-    std::fs::DirBuilder::new().mode(0o700).create(&data).map_err(unusable)?;
-    let cache = data.join("plugins");
+    let scratch = Scratch::new("check")?;
     let probed = async {
-        let copy = copy::store(&cache, &manifest.id, 0, content).map_err(|error| error.problem())?;
+        let stored = copy::store(&scratch.cache(), &manifest.id, 0, content);
+        let copy = stored.map_err(|error| error.problem())?;
         let mut sample = manifest.config_defaults.clone();
         sample.extend(manifest.sample_config.clone().unwrap_or_default());
         let text = String::from_utf8_lossy(&inspection.manifest_json);
@@ -108,12 +133,38 @@ async fn try_out(
             plugin: manifest.id.as_str(),
             manifest: &text,
             sample_config: Value::Object(sample),
-            close: !manifest.threads && !inspection.nodelete,
+            close: stays(manifest, inspection).is_none(),
         };
         let probed = probe::probe(Path::new(probe::PROGRAM), subject, Duration::from_secs(5)).await;
         probed.map(drop).map_err(|fault| fault.problem())
     };
     let outcome = probed.await;
-    std::fs::remove_dir_all(&data).map_err(unusable)?;
+    scratch.remove()?;
     outcome
+}
+
+/// A folder of this process's own for copies of libraries, as a data directory would be: others may write to the
+/// temporary folder itself.
+#[derive(Debug)]
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new(purpose: &str) -> Result<Self, Problem> {
+        let scratch = Self(std::env::temp_dir().join(format!("patchbay-{purpose}-{}", std::process::id())));
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&scratch.0);
+        made.map_err(|source| scratch.unusable(source))?;
+        Ok(scratch)
+    }
+
+    pub(super) fn cache(&self) -> PathBuf {
+        self.0.join("plugins")
+    }
+
+    pub(super) fn remove(self) -> Result<(), Problem> {
+        std::fs::remove_dir_all(&self.0).map_err(|source| self.unusable(source))
+    }
+
+    fn unusable(&self, source: std::io::Error) -> Problem {
+        copy::CopyError::Unusable { dir: self.0.clone(), source }.problem()
+    }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::discover::{Candidate, DirCategory};
 use super::file::{self, ContentHash, FileContents, FileError, FileRules};
-use super::inspect;
+use super::inspect::{self, Inspection};
 use super::manifest::Manifest;
 use super::platform::Platform;
 use super::problem::Problem;
@@ -206,13 +206,7 @@ impl Examiner {
         let plugin = plugin.and_then(|inspection| {
             let manifest = Manifest::parse(&inspection.manifest_json, &self.platform);
             let manifest = manifest.map_err(|error| error.problem())?;
-            let keep = if manifest.threads {
-                Some("its manifest says that it has threads of its own")
-            } else if inspection.nodelete {
-                Some("it was linked with -z nodelete")
-            } else {
-                None
-            };
+            let keep = stays(&manifest, &inspection);
             Ok(Plugin {
                 manifest: Arc::new(manifest),
                 text: String::from_utf8_lossy(&inspection.manifest_json).into(),
@@ -220,6 +214,17 @@ impl Examiner {
             })
         });
         Content { hash: bytes.hash, size: bytes.bytes.len() as u64, plugin }
+    }
+}
+
+/// Why a library must never be unmapped, if so.
+pub(super) fn stays(manifest: &Manifest, inspection: &Inspection) -> Option<&'static str> {
+    if manifest.threads {
+        Some("its manifest says that it has threads of its own")
+    } else if inspection.nodelete {
+        Some("it was linked with -z nodelete")
+    } else {
+        None
     }
 }
 

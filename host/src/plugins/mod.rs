@@ -65,8 +65,12 @@ mod watchdog;
 mod close;
 // Tells of changed files.
 pub mod watch;
+// What a library could do better.
+pub mod advice;
 // The loader's pipeline on one file, for people.
 pub mod check;
+// And beyond it: a plugin's every answer, tested.
+pub mod conformance;
 // What is shown of plugins and reloads.
 mod report;
 // What is known of every library and generation.

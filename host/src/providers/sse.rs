@@ -56,9 +56,12 @@ impl SseSplitter {
         Ok(None)
     }
 
-    /// What an event without the empty line behind it holds, once nothing more will come.
+    /// What an event without the empty line behind it holds, once nothing more will come. May be asked again.
     pub fn finish(&mut self) -> Result<Option<Bytes>, ProviderError> {
-        self.push(Bytes::from_static(b"\n\n"));
+        // One of the two is left where only the empty line was missing.
+        if self.input.is_empty() {
+            self.push(Bytes::from_static(b"\n\n"));
+        }
         self.next_event()
     }
 
@@ -154,6 +157,7 @@ mod tests {
         ("data: one\ndata: two\ndata\ndata: three\n\n", &["one\ntwo\n\nthree"]),
         ("\n\n\ndata: é🎉漢\n\n", &["é🎉漢"]),
         ("data: [DONE]", &["[DONE]"]),
+        ("data: a\n\ndata: without its empty line\n", &["a", "without its empty line"]),
         ("\u{feff}data: a\n\ndatax: b\n\n", &["a"]),
         ("data: {\"a\":\"b: c\"}\n\n", &["{\"a\":\"b: c\"}"]),
         ("", &[]),

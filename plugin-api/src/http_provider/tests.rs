@@ -281,3 +281,20 @@ fn a_plan_alone_is_a_provider() {
     assert_eq!(block_on(provider.embed(request, call())), Ok(Embeddings::raw(vectors)));
     assert_eq!(host.requests()[1].url, "https://x/v1/embeddings");
 }
+
+#[test]
+fn every_failure_is_read_as_the_gateway_needs_it() {
+    use crate::testing::conformance::{FAILURES, misread};
+    let wait = Duration::from_secs(7);
+    for (status, _) in FAILURES {
+        let host = TestHost::new();
+        host.reply(Reply::new(status).header("retry-after", "7").body("why"));
+        let error = block_on(lines(&host, SSE).complete(ChatRequest::ask("hi"), call())).unwrap_err();
+        assert_eq!(misread(status, Some(wait), &error), None);
+        let other = ProviderError::new(ErrorKind::Panicked, "boom");
+        assert!(misread(status, None, &other).is_some(), "{status} is no panic");
+    }
+    let hasty = ProviderError::new(ErrorKind::RateLimited, "slow down");
+    let said = misread(429, Some(wait), &hasty).unwrap();
+    assert_eq!(said, "upstream asked to be left alone for 7s, the error says None");
+}

@@ -1,10 +1,12 @@
 //! What every provider must do, whatever it talks to. The same cases run on a plugin's type in its own tests
 //! (through [`Native`](super::Native)) and on its built library in a host.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::abi::{ChunkEnd, chunk_flags};
-use crate::{ErrorKind, Result};
+use crate::{ErrorKind, ProviderError, Result};
 
 /// Something that answers as a provider does.
 pub trait Subject {
@@ -60,20 +62,65 @@ impl Streamed {
     }
 }
 
+/// One thing that every provider must do.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// What it does then, in words that follow its name.
+    pub name: &'static str,
+    /// Panics where the provider does not.
+    pub check: fn(&dyn Subject),
+}
+
+/// Every case.
+pub const CASES: [Case; 5] = [
+    Case { name: "answers whole, and the same again", check: answers_are_whole },
+    Case { name: "streams what it answers whole", check: streams_say_the_same },
+    Case { name: "can be left after every batch of a stream", check: a_stream_can_be_left_anywhere },
+    Case { name: "refuses requests that are nonsense", check: nonsense_is_refused },
+    Case { name: "tells its health and its models", check: health_is_one_of_two },
+];
+
 /// Runs every case.
 ///
 /// # Panics
 ///
 /// At the first that fails.
 pub fn check(subject: &dyn Subject) {
-    answers_are_whole(subject);
-    streams_say_the_same(subject);
-    a_stream_can_be_left_anywhere(subject);
-    nonsense_is_refused(subject);
-    health_is_one_of_two(subject);
+    for case in CASES {
+        (case.check)(subject);
+    }
 }
 
-fn request(stream: bool) -> Vec<u8> {
+/// The statuses that upstreams fail with, and the kinds of error that each may become: by them the gateway knows
+/// whether to try again, elsewhere, or with another key.
+pub const FAILURES: [(u16, &[ErrorKind]); 8] = [
+    (400, &[ErrorKind::InvalidInput]),
+    (401, &[ErrorKind::Authentication]),
+    (403, &[ErrorKind::Authentication, ErrorKind::Provider]),
+    (404, &[ErrorKind::Provider, ErrorKind::InvalidInput, ErrorKind::Unsupported]),
+    (413, &[ErrorKind::InvalidInput]),
+    (429, &[ErrorKind::RateLimited]),
+    (500, &[ErrorKind::Provider]),
+    (503, &[ErrorKind::Provider, ErrorKind::RateLimited]),
+];
+
+/// What is wrong with the error that became of a status of failure, if anything is. Upstream's `Retry-After` is what
+/// upstream asked for, if it did.
+pub fn misread(status: u16, retry_after: Option<Duration>, error: &ProviderError) -> Option<String> {
+    let kinds = FAILURES.iter().find(|(known, _)| *known == status).map_or(&[][..], |(_, kinds)| kinds);
+    if !kinds.contains(&error.kind) {
+        let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+        return Some(format!("{status} became {}, not {}: {error}", error.kind, kinds.join(" or ")));
+    }
+    if error.kind == ErrorKind::RateLimited && retry_after.is_some() && error.retry_after != retry_after {
+        let (asked, kept) = (retry_after.unwrap_or_default(), error.retry_after);
+        return Some(format!("upstream asked to be left alone for {asked:?}, the error says {kept:?}"));
+    }
+    None
+}
+
+/// The chat request that the cases ask with.
+pub fn request(stream: bool) -> Vec<u8> {
     // With a member that nobody knows: those are never a reason to refuse.
     let body = json!({
         "model": "conformance", "stream": stream, "x_unknown": {"a": [1, null]},

@@ -12,11 +12,19 @@ use crate::plugins::check::CheckReport;
 
 /// Take a library through everything that a host does before it loads one
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  patchbay plugin check plugins/custom/libmock.so")]
+#[command(after_help = "\
+Example:
+  patchbay plugin check plugins/custom/libmock.so
+
+Beside what a host would refuse there is advice, which never refuses anything.")]
 pub(super) struct Check {
     /// The library; no running host sees or touches it
     #[arg(value_name = "FILE")]
     file: PathBuf,
+
+    /// The report as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(command: &Check) -> Result<u8, Failure> {
@@ -24,7 +32,11 @@ pub(super) async fn run(command: &Check) -> Result<u8, Failure> {
         return Err(Failure::bad_input(format!("{} is not there", command.file.display())));
     }
     let report = progress::shown("checking", plugins::check_file(&command.file)).await;
-    output::line(&render(&report, Paint::for_stdout()));
+    if command.json {
+        output::line(&serde_json::to_string(&report).map_err(|error| Failure::failed(error.to_string()))?);
+    } else {
+        output::line(&render(&report, Paint::for_stdout()));
+    }
     Ok(if report.passed() { 0 } else { 1 })
 }
 
@@ -50,12 +62,20 @@ pub(super) fn render(report: &CheckReport, paint: Paint) -> String {
             }
         }
     }
+    if !report.advice.is_empty() {
+        lines.push("  advice".to_owned());
+    }
+    for advice in &report.advice {
+        lines.push(format!("    {} {} [{}]", paint.dim("•"), advice.message, advice.code));
+        lines.extend(advice.hint.map(|hint| format!("      hint: {hint}")));
+    }
     lines.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugins::advice::Advice;
     use crate::plugins::check::CheckStep;
     use crate::plugins::{Problem, Step};
 
@@ -72,6 +92,11 @@ mod tests {
         let report = CheckReport {
             file: "libmock.so".into(),
             steps: vec![step(Step::File, Ok(())), step(Step::Read, Ok(())), step(Step::Trust, Err(problem))],
+            advice: vec![Advice {
+                code: "debug_build",
+                message: "it was built for debugging".into(),
+                hint: Some("build it with --release"),
+            }],
         };
         let expected = "\
 libmock.so
@@ -80,7 +105,14 @@ libmock.so
     ✓ read
   validation
     ✗ trust: built for aarch64, this host is x86_64 [wrong_machine]
-      hint: build it with --target x86_64-unknown-linux-gnu";
+      hint: build it with --target x86_64-unknown-linux-gnu
+  advice
+    • it was built for debugging [debug_build]
+      hint: build it with --release";
         assert_eq!(render(&report, Paint::none()), expected);
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!((&json["passed"], &json["steps"][1]["passed"]), (&false.into(), &true.into()));
+        assert_eq!(json["steps"][2]["problem"]["code"], "wrong_machine");
+        assert_eq!(json["advice"][0]["code"], "debug_build");
     }
 }

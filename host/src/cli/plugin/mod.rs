@@ -5,12 +5,13 @@ mod install;
 mod list;
 mod new;
 mod switch;
+mod test;
 
 use clap::{Args, Subcommand};
 
 use super::Failure;
 
-/// Write, check, install and switch plugins
+/// Write, check, test, install and switch plugins
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
@@ -25,6 +26,7 @@ pub(super) struct Plugin {
 enum Command {
     New(new::New),
     Check(check::Check),
+    Test(test::Test),
     Install(install::Install),
     List(list::List),
     Enable(switch::Enable),
@@ -35,6 +37,7 @@ pub(super) async fn run(command: Plugin) -> Result<u8, Failure> {
     match command.command {
         Command::New(command) => new::run(&command),
         Command::Check(command) => check::run(&command).await,
+        Command::Test(command) => test::run(command).await,
         Command::Install(command) => install::run(command).await,
         Command::List(command) => list::run(command).await,
         Command::Enable(command) => switch::enable(command).await,

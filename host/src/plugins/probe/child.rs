@@ -47,7 +47,7 @@ fn run(parent: u32, seconds: u32) -> i32 {
     if !confine(parent, seconds) {
         return 1;
     }
-    let Some(mut lines) = take_standard_output() else { return 1 };
+    let Some(mut lines) = own_standard_output().map(Lines) else { return 1 };
     lines.write(&Line::Hello(HELLO.to_owned()));
     let mut question = Vec::new();
     if std::io::stdin().read_to_end(&mut question).is_err() {
@@ -58,34 +58,46 @@ fn run(parent: u32, seconds: u32) -> i32 {
     let verdict = runtime.block_on(examine(&question, &mut lines));
     lines.write(&Line::Verdict(verdict.cut_to_size()));
     // Not by `exit`: what a library registered to run at the end is not part of the question.
-    // SAFETY: ends the process; everything worth keeping was written.
-    unsafe { libc::_exit(0) }
+    end(0)
 }
 
-/// Dies with its parent, leaves no core, and has bounds. False when the parent is gone already.
-fn confine(parent: u32, seconds: u32) -> bool {
-    let limit = |what, value, most| {
-        let limit = libc::rlimit { rlim_cur: value, rlim_max: most };
-        // SAFETY: a valid struct. Failing to lower a limit only means that it is not lowered.
-        unsafe { libc::setrlimit(what, &raw const limit) };
-    };
+/// Ends the process there and then.
+pub(in crate::plugins) fn end(code: i32) -> ! {
+    // SAFETY: ends the process; everything worth keeping was written.
+    unsafe { libc::_exit(code) }
+}
+
+fn limit(what: libc::__rlimit_resource_t, value: libc::rlim_t, most: libc::rlim_t) {
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: most };
+    // SAFETY: a valid struct. Failing to lower a limit only means that it is not lowered.
+    unsafe { libc::setrlimit(what, &raw const limit) };
+}
+
+/// Dies with its parent, and leaves no core. False when the parent is gone already.
+pub(in crate::plugins) fn die_with(parent: u32) -> bool {
     limit(libc::RLIMIT_CORE, 0, 0);
-    limit(libc::RLIMIT_FSIZE, 0, 0);
-    limit(libc::RLIMIT_NOFILE, 64, 64);
-    limit(libc::RLIMIT_AS, 8 << 30, 8 << 30);
-    // First comes SIGXCPU, which says whose fault it is, and not SIGKILL, which could be anybody's.
-    limit(libc::RLIMIT_CPU, u64::from(seconds) + 1, u64::from(seconds) + 2);
     // SAFETY: plain system calls without pointers.
     unsafe {
-        // A write beyond the limit is then an error that a plugin can deal with, not its end.
-        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         libc::getppid() == parent.cast_signed()
     }
 }
 
+/// Has bounds, too.
+fn confine(parent: u32, seconds: u32) -> bool {
+    limit(libc::RLIMIT_FSIZE, 0, 0);
+    limit(libc::RLIMIT_NOFILE, 64, 64);
+    limit(libc::RLIMIT_AS, 8 << 30, 8 << 30);
+    // First comes SIGXCPU, which says whose fault it is, and not SIGKILL, which could be anybody's.
+    limit(libc::RLIMIT_CPU, u64::from(seconds) + 1, u64::from(seconds) + 2);
+    // A write beyond the limit is then an error that a plugin can deal with, not its end.
+    // SAFETY: a plain system call without pointers.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    die_with(parent)
+}
+
 /// The pipe to the parent, out of the reach of a plugin that prints; inherited descriptors are closed.
-fn take_standard_output() -> Option<Lines> {
+pub(in crate::plugins) fn own_standard_output() -> Option<File> {
     // SAFETY: standard output was made by the parent; the copy is ours alone, and from here on descriptor 1 is
     // the null device, as is 2 already. Nothing else is open that anyone here relies on.
     unsafe {
@@ -95,7 +107,7 @@ fn take_standard_output() -> Option<Lines> {
         if pipe < 0 || null < 0 || libc::dup2(null, 1) < 0 || libc::close(null) != 0 {
             return None;
         }
-        Some(Lines(File::from_raw_fd(pipe)))
+        Some(File::from_raw_fd(pipe))
     }
 }
 

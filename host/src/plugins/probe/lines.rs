@@ -63,7 +63,8 @@ impl Lines {
     }
 }
 
-fn signal_name(signal: i32) -> String {
+/// As the manual has it.
+pub(in crate::plugins) fn signal_name(signal: i32) -> String {
     let name = match signal {
         libc::SIGSEGV => "SIGSEGV",
         libc::SIGBUS => "SIGBUS",

@@ -25,7 +25,9 @@ use fault::Refusal;
 use lines::Lines;
 
 pub use child::run_if_asked;
+pub(super) use child::{die_with, end, own_standard_output};
 pub use fault::ProbeFault;
+pub(super) use lines::signal_name;
 
 /// This very program, also when its file was replaced since it was started.
 pub const PROGRAM: &str = "/proc/self/exe";

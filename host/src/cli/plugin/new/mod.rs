@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 
 use self::sdk::Sdk;
 use crate::cli::{Failure, output};
+use crate::plugins::conformance;
 use crate::plugins::manifest::PluginId;
 
 /// Begin a plugin: a crate with a provider that answers, and a test that passes
@@ -18,6 +19,7 @@ use crate::plugins::manifest::PluginId;
 #[command(after_help = "\
 Examples:
   patchbay plugin new hello
+  patchbay plugin new my-vendor --kind openai
   patchbay plugin new my-service --kind http
 
 The crate is made in plugins/custom at the top of a clone of Patchbay, else in the working directory. The plugin API \
@@ -38,15 +40,56 @@ pub(super) struct New {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
-    /// A provider for one HTTP API, of which it only says how to ask it
+    /// A vendor that speaks OpenAI's dialect: nearly nothing but data
+    #[value(name = "openai")]
+    OpenAi,
+    /// An HTTP API with a dialect of its own: what to send, and what came back
     Http,
     /// A provider that does everything itself
     Full,
 }
 
 const MANIFEST: &str = include_str!("Cargo.toml.tmpl");
+const OPENAI: &str = include_str!("openai.rs.tmpl");
 const HTTP: &str = include_str!("http.rs.tmpl");
 const FULL: &str = include_str!("full.rs.tmpl");
+
+const SERDE: &str = "serde = { version = \"1\", features = [\"derive\"] }\n";
+const SERDE_JSON: &str = "serde_json = \"1\"\n";
+
+/// What the service of `http.rs.tmpl` says.
+const CAPTURES: [(&str, &str); 3] = [
+    ("kit.json", include_str!("conformance/kit.json")),
+    ("answer.json", include_str!("conformance/answer.json")),
+    ("stream.txt", include_str!("conformance/stream.txt")),
+];
+
+impl Kind {
+    fn source(self) -> &'static str {
+        match self {
+            Kind::OpenAi => OPENAI,
+            Kind::Http => HTTP,
+            Kind::Full => FULL,
+        }
+    }
+
+    /// The lines of a manifest, beside the SDK's.
+    fn dependencies(self) -> String {
+        match self {
+            Kind::OpenAi => String::new(),
+            Kind::Http => [SERDE, SERDE_JSON].concat(),
+            Kind::Full => SERDE.to_owned(),
+        }
+    }
+
+    /// Files for `plugin test`, where the dialect is not OpenAI's.
+    fn captures(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Kind::Http => &CAPTURES,
+            Kind::OpenAi | Kind::Full => &[],
+        }
+    }
+}
 
 pub(super) fn run(command: &New) -> Result<u8, Failure> {
     check_name(&command.name)?;
@@ -85,10 +128,6 @@ fn check_name(name: &str) -> Result<(), Failure> {
 }
 
 fn write(command: &New, sdk: &Sdk, place: &Path) -> io::Result<()> {
-    let source = match command.kind {
-        Kind::Http => HTTP,
-        Kind::Full => FULL,
-    };
     let title = title(&command.name);
     let fill = |template: &str| {
         template
@@ -96,6 +135,7 @@ fn write(command: &New, sdk: &Sdk, place: &Path) -> io::Result<()> {
             .replace("{title}", &title)
             .replace("{description}", &format!("The provider {title}"))
             .replace("{sdk}", &sdk.to_toml())
+            .replace("{dependencies}\n", &command.kind.dependencies())
     };
     if let Some(parent) = place.parent() {
         fs::create_dir_all(parent)?;
@@ -104,7 +144,12 @@ fn write(command: &New, sdk: &Sdk, place: &Path) -> io::Result<()> {
     fs::create_dir(place)?;
     fs::create_dir(place.join("src"))?;
     fs::write(place.join(".gitignore"), "/target/\n")?;
-    fs::write(place.join("src/lib.rs"), fill(source))?;
+    fs::write(place.join("src/lib.rs"), fill(command.kind.source()))?;
+    for (name, text) in command.kind.captures() {
+        let folder = place.join(conformance::FOLDER);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(name), text)?;
+    }
     // Last: it is what makes a crate of the folder, and `patchbay dev` may be looking.
     fs::write(place.join("Cargo.toml"), fill(MANIFEST))
 }
@@ -123,6 +168,7 @@ fn next_steps(name: &str, place: &Path, is_in_clone: bool) -> String {
         "made {folder}; its code is all in src/lib.rs
 next:
   (cd {folder} && cargo test)    the first build takes about a minute
+  patchbay plugin test {folder}
   write \"{name}\": {{}} under \"plugins\" in plugin_config.json
   {dev}
       serves, and swaps it in whenever you save it
@@ -150,7 +196,8 @@ mod tests {
 
     #[test]
     fn templates_are_short_and_filled_in() {
-        for source in [HTTP, FULL] {
+        for kind in Kind::value_variants() {
+            let source = kind.source();
             assert!(source.lines().count() < 60);
             assert!(source.lines().all(|line| line.len() <= 100));
         }
