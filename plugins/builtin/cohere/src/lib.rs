@@ -93,10 +93,6 @@ impl HttpProvider for Cohere {
         self.0.listed(body, models::read)
     }
 
-    fn health_request(&self) -> Option<HttpRequest> {
-        self.credentials_request()
-    }
-
     fn credentials_request(&self) -> Option<HttpRequest> {
         Some(self.0.get("v1/models?page_size=1"))
     }
