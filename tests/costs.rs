@@ -13,7 +13,7 @@ async fn host(upstream: &Upstream, routing: Value, providers: &[(&str, Value)]) 
         let config = json!({ "base_url": upstream.base_url(), "models": models, "pricing": pricing });
         options = options.entry(name, json!({ "plugin": "openai-compatible", "config": config }));
     }
-    Host::start(options).await
+    Host::start(options.custom(&libraries::mock()).provider("mock", json!({}))).await
 }
 
 fn ask(model: &str) -> Value {
@@ -127,6 +127,18 @@ async fn a_cost_is_told_before_anything_is_spent() {
     let usage = &told["candidates"][0]["usage"];
     assert_eq!((told["provider"].as_str(), usage["prompt_tokens"].as_u64()), (Some("dear"), Some(5)));
     assert_eq!(usage["completion_tokens"], 1000);
+
+    // Those who could not serve it are not the first, whatever they would cost.
+    let mut drawing = ask("m");
+    drawing["messages"][0]["content"] =
+        json!([{ "type": "image_url", "image_url": { "url": "https://x.test/a.png" } }]);
+    drawing["provider"] = "mock".into();
+    let told = host.post_json("/api/cost/estimate", &drawing).await.json();
+    assert!(told["provider"].is_null() && told["cost_usd"].is_null(), "{told}");
+    assert_eq!(told["candidates"][0]["reason"], "does not support vision");
+    let vectors = json!({ "model": "m", "input": "hi" });
+    let told = host.post_json("/api/cost/estimate", &vectors).await.json();
+    assert_eq!(told["candidates"][0]["usage"]["completion_tokens"], 0, "{told}");
 
     for (body, status, code) in [
         (json!({ "model": "m" }), 400, "missing_field"),

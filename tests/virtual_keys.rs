@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Host, HostOptions, Upstream, libraries};
 
 async fn start(upstream: &Upstream, data: &Path) -> Host {
-    let config = |models: Value| json!({ "base_url": upstream.base_url(), "models": models });
+    let config = |models: Value| json!({ "base_url": upstream.base_url(), "models": models, "model": "m" });
     let entry = |models| json!({ "plugin": "openai-compatible", "config": config(models) });
     let mut options = HostOptions::default().builtin(&libraries::openai_compatible());
     options = options.section("health", json!({ "enabled": false })).env("PATCHBAY_DATA_DIR", data);
+    let chains = json!({ "chain": ["a/m", "b/m"], "a-chain": ["a/m"] });
+    options = options.section("routing", json!({ "chains": chains }));
     options = options.entry("a", entry(json!(["m", "a-only"]))).entry("b", entry(json!(["m"])));
     Host::start(options).await
 }
@@ -64,6 +66,19 @@ async fn a_key_lets_in_until_it_is_revoked_and_survives_a_crash() {
     assert_eq!(chat(&host, &other, "m").await.status, 200);
     let again = with_key(&host, Method::DELETE, &format!("/api/keys/{id}"), "", None).await;
     assert_eq!(again.error().1, "key_not_found");
+    // Without any key left, nobody is let in without one.
+    let (last, _) = made(&host, json!({ "name": "last" })).await;
+    let ids: Vec<String> = host.get("/api/keys").await.json()["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(ids.contains(&last));
+    for id in ids {
+        assert_eq!(with_key(&host, Method::DELETE, &format!("/api/keys/{id}"), "", None).await.status, 204);
+    }
+    assert_eq!((chat(&host, "", "m").await.status, chat(&host, &other, "m").await.status), (401, 401));
     host.stop().await;
 }
 
@@ -84,10 +99,41 @@ async fn a_key_is_only_good_for_what_it_names() {
     let models = with_key(&host, Method::GET, "/v1/models", &narrow, None).await.json();
     let ids: Vec<&str> =
         models["data"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["b/m"]);
+    assert_eq!(ids, ["chain", "b/m"]);
     let estimate = json!({ "model": "m", "prompt_tokens": 1 });
     let told = with_key(&host, Method::POST, "/api/cost/estimate", &narrow, Some(estimate)).await.json();
     assert_eq!((&told["provider"], &told["candidates"][1]["available"]), (&json!("b"), &json!(false)));
+
+    // By whatever way a model can be asked for.
+    let hi = json!([{ "role": "user", "content": "hi" }]);
+    for (path, body, expected) in [
+        ("/v1/chat/completions", json!({ "messages": hi, "model": "auto" }), Ok("b")),
+        ("/v1/chat/completions", json!({ "messages": hi, "model": "a/m" }), Err(403)),
+        ("/v1/chat/completions", json!({ "messages": hi, "model": "chain" }), Ok("b")),
+        ("/v1/chat/completions", json!({ "messages": hi, "model": "a-chain" }), Err(403)),
+        ("/v1/completions", json!({ "prompt": "hi", "model": "a/m" }), Err(403)),
+        ("/v1/completions", json!({ "prompt": "hi", "model": "b/m" }), Ok("b")),
+        ("/v1/embeddings", json!({ "input": "hi", "model": "a/m" }), Err(403)),
+        ("/v1/embeddings", json!({ "input": "hi", "model": "b/m" }), Ok("b")),
+        ("/api/chat/complete", json!({ "messages": hi, "provider": "a" }), Err(403)),
+        ("/api/chat", json!({ "messages": hi, "provider": "a", "model": "m" }), Err(403)),
+        // Members that name other models do not go to upstream.
+        (
+            "/v1/chat/completions",
+            json!({ "messages": hi, "model": "m", "Model": "x", "models": ["y"] }),
+            Ok("b"),
+        ),
+    ] {
+        let answer = with_key(&host, Method::POST, path, &narrow, Some(body.clone())).await;
+        let got = if answer.status == 200 {
+            Ok(answer.header("x-patchbay-provider").unwrap())
+        } else {
+            Err(answer.status)
+        };
+        assert_eq!(got, expected, "{path} {body}: {}", answer.body);
+    }
+    let (_, last) = upstream.requests().pop().unwrap();
+    assert_eq!((last.get("model"), last.get("Model"), last.get("models")), (Some(&json!("m")), None, None));
 
     for (key, method, path, body, status) in [
         (&narrow, Method::GET, "/api/plugins", None, 403),

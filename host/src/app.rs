@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
-use crate::access::{self, KeyBook};
+use crate::access::{KeyBook, OpenError};
 use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
@@ -78,9 +78,9 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What virtual keys are recognised with.
-    #[error("the host's own secret in {} cannot be used: look at its permissions, or put it back from a backup", .0.display())]
-    KeySecret(PathBuf, #[source] io::Error),
+    /// The virtual keys.
+    #[error(transparent)]
+    Keys(#[from] OpenError),
     /// The port.
     #[error("cannot listen on {0}")]
     Bind(String, #[source] io::Error),
@@ -160,9 +160,7 @@ impl App {
         let lock = lock(&data_dir)?;
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
-        let secret =
-            access::secret_in(&data_dir).map_err(|error| StartError::KeySecret(data_dir.clone(), error))?;
-        let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), secret).await?);
+        let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
 
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
         let manager = Manager::start(ManagerOptions {

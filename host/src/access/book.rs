@@ -3,11 +3,9 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
-use std::fs::OpenOptions;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -16,18 +14,20 @@ use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use sha2::Sha256;
 
 use super::key::{NewKey, Permits, VirtualKey};
+use super::secret::{self, SECRET_BYTES, SecretError};
 use crate::store::{Store, StoreError};
 
 /// What every key begins with, so that one that lies about is known for what it is.
 const PREFIX: &str = "pb-";
 
-/// So many random bytes cannot be guessed.
-const SECRET_BYTES: usize = 32;
-
 /// More would be a program that makes keys.
 const MOST_KEYS: usize = 10_000;
 const LONGEST_NAME: usize = 128;
 const LONGEST_LIST: usize = 1_000;
+const LONGEST_ENTRY: usize = 256;
+
+/// Each that counts is remembered.
+const MOST_PER_MINUTE: u32 = 1_000_000;
 
 /// Ten years, in seconds.
 const LONGEST_LIFE: u64 = 315_360_000;
@@ -49,6 +49,17 @@ pub enum BookError {
     NoRandom(String),
 }
 
+/// Why the keys cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The keeper.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What they are recognised with.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
 /// Why a key is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unrecognised {
@@ -63,6 +74,8 @@ pub struct KeyBook {
     /// What hashes are made with: who only has the store cannot try out guesses.
     secret: SecretBox<[u8; SECRET_BYTES]>,
     known: ArcSwap<HashMap<[u8; 32], Arc<VirtualKey>>>,
+    /// Whether there ever was one.
+    issued: AtomicBool,
     store: Arc<dyn Store>,
 }
 
@@ -73,18 +86,21 @@ impl fmt::Debug for KeyBook {
 }
 
 impl KeyBook {
-    /// The keys that the store has.
-    pub async fn open(store: Arc<dyn Store>, secret: [u8; SECRET_BYTES]) -> Result<Self, StoreError> {
-        let keys = store.keys().await?;
+    /// The keys that the store has, recognised with the secret of a data directory.
+    pub async fn open(store: Arc<dyn Store>, data_dir: &Path) -> Result<Self, OpenError> {
+        let (keys, issued) = (store.keys().await?, store.had_keys().await?);
+        let secret = secret::of(data_dir, issued)?;
         let known = keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect::<HashMap<_, _>>();
-        Ok(Self { secret: SecretBox::new(Box::new(secret)), known: ArcSwap::from_pointee(known), store })
+        let (secret, known) = (SecretBox::new(Box::new(secret)), ArcSwap::from_pointee(known));
+        Ok(Self { secret, known, issued: AtomicBool::new(issued), store })
     }
 
     /// For tests: keys that have these tokens.
     #[cfg(test)]
     pub(super) fn with(store: Arc<dyn Store>, keys: Vec<(&str, VirtualKey)>) -> Self {
-        let book =
-            Self { secret: SecretBox::new(Box::new([7; SECRET_BYTES])), known: ArcSwap::default(), store };
+        let (secret, issued) =
+            (SecretBox::new(Box::new([7; SECRET_BYTES])), AtomicBool::new(!keys.is_empty()));
+        let book = Self { secret, known: ArcSwap::default(), issued, store };
         let hashed = |(token, key): (&str, VirtualKey)| {
             let hash = book.hash(token.as_bytes());
             (hash, Arc::new(VirtualKey { hash, ..key }))
@@ -93,9 +109,14 @@ impl KeyBook {
         book
     }
 
-    /// Whether any key was given out: then who has none is not let in.
+    /// Whether any key was ever given out: then who has none is not let in, also when the last one was revoked.
     pub fn is_in_use(&self) -> bool {
-        !self.known.load().is_empty()
+        self.issued.load(Ordering::Relaxed)
+    }
+
+    /// Whether this claims to be a key of a host's. One that is not known is none, wherever nobody needs one.
+    pub fn looks_like_one(token: &[u8]) -> bool {
+        token.starts_with(PREFIX.as_bytes())
     }
 
     /// All of them, the oldest first.
@@ -141,6 +162,7 @@ impl KeyBook {
         });
         // On disk before anybody is told of it.
         self.store.add_key(&key).await?;
+        self.issued.store(true, Ordering::Relaxed);
         self.known.rcu(|known| {
             let mut known = HashMap::clone(known);
             known.insert(key.hash, Arc::clone(&key));
@@ -149,16 +171,26 @@ impl KeyBook {
         Ok((key, token.into()))
     }
 
-    /// Revokes a key: from now on it is not taken.
+    /// Revokes a key: from now on it is not taken. Where that cannot be kept it is as before.
     pub async fn revoke(&self, id: &str) -> Result<Arc<VirtualKey>, BookError> {
         let found = self.known.load().values().find(|key| key.id == id).cloned();
         let key = found.ok_or_else(|| BookError::Unknown(id.to_owned()))?;
-        self.store.revoke_key(id).await?;
-        self.known.rcu(|known| {
-            let mut known = HashMap::clone(known);
-            known.remove(&key.hash);
-            known
-        });
+        let change = |taken: bool| {
+            self.known.rcu(|known| {
+                let mut known = HashMap::clone(known);
+                if taken {
+                    known.insert(key.hash, Arc::clone(&key))
+                } else {
+                    known.remove(&key.hash)
+                };
+                known
+            });
+        };
+        change(false);
+        if let Err(error) = self.store.revoke_key(id).await {
+            change(true);
+            return Err(error.into());
+        }
         Ok(key)
     }
 
@@ -181,6 +213,18 @@ fn check(wanted: &NewKey, count: usize) -> Result<(), String> {
     }
     if wanted.models.len().max(wanted.providers.len()) > LONGEST_LIST {
         return Err(format!("models and providers may name {LONGEST_LIST} each"));
+    }
+    for name in wanted.models.iter().chain(&wanted.providers) {
+        let stars = name.strip_suffix('*').unwrap_or(name).contains('*');
+        if name.is_empty() || name.len() > LONGEST_ENTRY || stars {
+            return Err(format!(
+                "{name:?} is no name that a key can be bound to: write it as \"model\", \"provider/model\" or with one * \
+                 at the end, in {LONGEST_ENTRY} bytes"
+            ));
+        }
+    }
+    if wanted.limits.requests_per_minute.is_some_and(|limit| limit.get() > MOST_PER_MINUTE) {
+        return Err(format!("limits.requests_per_minute may be up to {MOST_PER_MINUTE}"));
     }
     if wanted.expires_in.is_some_and(|time| time == 0 || time > LONGEST_LIFE) {
         return Err(format!(
@@ -206,28 +250,6 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The host's own secret: made once, and readable by nobody but its user. Without it no key is recognised any more.
-pub fn secret_in(data_dir: &Path) -> io::Result<[u8; SECRET_BYTES]> {
-    let path = data_dir.join("keys.secret");
-    let mut secret = [0; SECRET_BYTES];
-    match OpenOptions::new().read(true).open(&path) {
-        Ok(mut file) => {
-            file.read_exact(&mut secret)?;
-            return Ok(secret);
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
-    // Under another name first: half a secret would be worse than none.
-    let temporary = path.with_extension("tmp");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(&secret)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, &path)?;
-    Ok(secret)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -237,7 +259,7 @@ mod tests {
 
     async fn book(dir: &Path) -> KeyBook {
         let store = SqliteStore::open(&dir.join("store.sqlite")).await.unwrap();
-        KeyBook::open(Arc::new(store), secret_in(dir).unwrap()).await.unwrap()
+        KeyBook::open(Arc::new(store), dir).await.unwrap()
     }
 
     fn wanted(json: &str) -> NewKey {
@@ -280,18 +302,17 @@ mod tests {
         book.revoke(&id).await.unwrap();
         assert_eq!(recognise(token.expose_secret(), now), Err(Unrecognised::Unknown));
         assert!(matches!(book.revoke(&id).await, Err(BookError::Unknown(_))));
-        assert!(!book.is_in_use());
+        assert!(book.is_in_use(), "whoever had the last key is not let in without it");
     }
 
     #[tokio::test]
-    async fn another_host_does_not_recognise_it() {
+    async fn without_the_secret_that_they_were_made_with_keys_are_not_opened() {
         let dir = tempfile::tempdir().unwrap();
-        let (_, token) =
-            book(dir.path()).await.create(wanted(r#"{"name":"k"}"#), SystemTime::now()).await.unwrap();
+        book(dir.path()).await.create(wanted(r#"{"name":"k"}"#), SystemTime::now()).await.unwrap();
         std::fs::remove_file(dir.path().join("keys.secret")).unwrap();
-        let stranger = book(dir.path()).await;
-        let outcome = stranger.recognise(token.expose_secret().as_bytes(), SystemTime::now());
-        assert_eq!(outcome.unwrap_err(), Unrecognised::Unknown);
+        let store = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap();
+        let error = KeyBook::open(Arc::new(store), dir.path()).await.unwrap_err().to_string();
+        assert!(error.contains("keys.secret is not there") && error.contains("from a backup"), "{error}");
     }
 
     #[tokio::test]
@@ -302,6 +323,11 @@ mod tests {
             (r#"{"name":"  "}"#, "name must be a text"),
             (r#"{"name":"a\nb"}"#, "name must be a text"),
             (r#"{"name":"k","scopes":[]}"#, "scopes must name at least one"),
+            (
+                r#"{"name":"k","models":["gpt-*-mini"]}"#,
+                "\"gpt-*-mini\" is no name that a key can be bound to",
+            ),
+            (r#"{"name":"k","limits":{"requests_per_minute":1000001}}"#, "limits.requests_per_minute may be"),
             (r#"{"name":"k","expires_in":0}"#, "expires_in is in seconds, from 1"),
         ] {
             let error = book.create(wanted(json), SystemTime::now()).await.unwrap_err();

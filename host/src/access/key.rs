@@ -46,7 +46,8 @@ pub struct VirtualKey {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Permits {
-    /// Models by name, as `provider/model`, or with a `*` at the end for all that begin like this.
+    /// Models by name, wherever they are, or as `provider/model`; with a `*` at the end for all that begin like this.
+    /// What stands before the first slash is always a provider.
     pub models: Vec<String>,
     /// Providers by name.
     pub providers: Vec<String>,
@@ -115,19 +116,17 @@ impl Permits {
     }
 
     fn allow_model(&self, provider: &str, model: &str) -> bool {
-        self.models.iter().any(|allowed| {
-            let matches = |name: &str| match allowed.strip_suffix('*') {
-                Some(beginning) => name.starts_with(beginning),
-                None => name == allowed,
-            };
-            matches(model)
-                || allowed.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/')).is_some_and(
-                    |rest| match rest.strip_suffix('*') {
-                        Some(beginning) => model.starts_with(beginning),
-                        None => model == rest,
-                    },
-                )
+        self.models.iter().any(|allowed| match allowed.split_once('/') {
+            Some((of, allowed)) => of == provider && matches(allowed, model),
+            None => matches(allowed, model),
         })
+    }
+}
+
+fn matches(allowed: &str, model: &str) -> bool {
+    match allowed.strip_suffix('*') {
+        Some(beginning) => model.starts_with(beginning),
+        None => model == allowed,
     }
 }
 
@@ -169,7 +168,10 @@ mod tests {
             (permits(&["a/*"], &[]), "a", Some("x/y"), true),
             (permits(&["a/*"], &[]), "b", Some("x/y"), false),
             (permits(&["a/*"], &[]), "ab", Some("m"), false),
-            (permits(&["x/y"], &[]), "b", Some("x/y"), true),
+            // A model's own slashes stand behind its provider's: another's name may be in front of them.
+            (permits(&["a/*"], &[]), "b", Some("a/m"), false),
+            (permits(&["x/y"], &[]), "b", Some("x/y"), false),
+            (permits(&["b/x/y"], &[]), "b", Some("x/y"), true),
             (permits(&["m"], &[]), "a", None, false),
             (permits(&["*"], &[]), "a", None, true),
             (permits(&[], &["a"]), "a", None, true),

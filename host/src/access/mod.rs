@@ -2,11 +2,14 @@
 
 // 1. A key, and what it lets do.
 mod key;
-// 2. All of them, as requests look them up.
+// 2. What they are recognised with.
+mod secret;
+// 3. All of them, as requests look them up.
 mod book;
 
-pub use book::{BookError, KeyBook, Unrecognised, secret_in};
+pub use book::{BookError, KeyBook, OpenError, Unrecognised};
 pub use key::{Limits, NewKey, Permits, Scope, VirtualKey};
+pub use secret::SecretError;
 
 #[cfg(test)]
 pub(crate) mod testing {
@@ -30,8 +33,12 @@ pub(crate) mod testing {
             Box::pin(async { Ok(()) })
         }
 
-        fn revoke_key<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
-            Box::pin(async { Ok(true) })
+        fn had_keys(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+            Box::pin(async { Ok(false) })
+        }
+
+        fn revoke_key<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async { Ok(()) })
         }
     }
 

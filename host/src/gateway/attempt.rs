@@ -246,7 +246,7 @@ impl<'r> Attempts<'r> {
     /// Who served, and why.
     pub(super) fn served(&self, tried: Tried, model: Option<String>) -> Served {
         let route = self.route(&tried);
-        let Candidate { provider, model: asked } = tried.candidate;
+        let Candidate { provider, model: asked, .. } = tried.candidate;
         let model = model.or_else(|| asked.clone()).unwrap_or_default();
         Served { provider, model, asked, attempts: self.failed.len() + 1, route }
     }

@@ -45,7 +45,7 @@ impl Gateway {
         let snapshot = self.registry.snapshot();
         let mut queue = select(&snapshot, request.target())?;
         let (mut candidates, mut passed) = (Vec::new(), Vec::new());
-        let needs = Needs::of(&[]).within(asker.permits());
+        let needs = Needs::of(&request.needs).within(asker.permits());
         let now = Instant::now();
         while let Some(next) = queue.next(needs, now, &mut || self.dice.roll()) {
             match next {
@@ -106,10 +106,16 @@ pub(super) fn expected(body: &Members) -> Tokens {
     Tokens { prompt: read, completion: written, ..Tokens::default() }
 }
 
-/// The most that a body lets be written.
+/// The most that a body lets be written, in all of the answers that it asks for.
 fn most(body: &Members) -> Option<u64> {
-    let number = |name| serde_json::from_slice(body.get(name)?).ok();
-    number("max_completion_tokens").or_else(|| number("max_tokens"))
+    let number = |name| {
+        let json = body.get(name)?;
+        // As a form sends it, too.
+        let digits = json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(json);
+        serde_json::from_slice::<u64>(digits).ok()
+    };
+    let most = number("max_completion_tokens").or_else(|| number("max_tokens"))?;
+    Some(most.saturating_mul(number("n").unwrap_or(1).max(1)))
 }
 
 fn of_messages(json: &Bytes) -> u64 {
@@ -160,7 +166,7 @@ mod tests {
             (r#"{"messages":[{"content":"123456789"},{"content":null}],"max_tokens":7}"#.to_owned(), (11, 7)),
             (
                 r#"{"messages":[{"content":"a"}],"max_tokens":7,"max_completion_tokens":"9"}"#.to_owned(),
-                (5, 7),
+                (5, 9),
             ),
             (
                 format!(
@@ -169,6 +175,7 @@ mod tests {
                 (805, 1000),
             ),
             (r#"{"prompt":"123456","max_tokens":1}"#.to_owned(), (2, 1)),
+            (r#"{"prompt":"1","max_tokens":5,"n":3}"#.to_owned(), (1, 15)),
             (r#"{"input":["123","4"]}"#.to_owned(), (3, 0)),
             (r#"{"messages":"nonsense"}"#.to_owned(), (0, 1000)),
         ] {

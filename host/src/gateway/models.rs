@@ -24,8 +24,11 @@ pub struct ListedModel {
 /// Those that may not be asked for are left out.
 pub fn list_models(snapshot: &Snapshot, permits: Option<&Permits>) -> Vec<ListedModel> {
     let chains = &snapshot.rules.routing.chains;
-    let mut listed: Vec<ListedModel> =
-        chains.iter().filter(|(_, models)| !models.is_empty()).map(|(name, _)| chain(name)).collect();
+    let mut listed: Vec<ListedModel> = chains
+        .iter()
+        .filter(|(_, models)| may_ask_any(permits, models))
+        .map(|(name, _)| chain(name))
+        .collect();
     for provider in snapshot.by_priority() {
         let (name, list) = (provider.name(), provider.listed());
         let ids = list.iter().flat_map(|list| list.ids());
@@ -48,7 +51,7 @@ pub fn find_model(
     id: &str,
     permits: Option<&Permits>,
 ) -> Result<ListedModel, SelectError> {
-    if snapshot.rules.routing.chains.get(id).is_some_and(|models| !models.is_empty()) {
+    if snapshot.rules.routing.chains.get(id).is_some_and(|models| may_ask_any(permits, models)) {
         return Ok(chain(id));
     }
     let pinned = id.split_once('/').and_then(|(first, model)| Some((snapshot.get(first)?, model)));
@@ -63,6 +66,14 @@ pub fn find_model(
 
 fn may_ask(permits: Option<&Permits>, provider: &str, model: &str) -> bool {
     permits.is_none_or(|permits| permits.allow(provider, Some(model)))
+}
+
+/// Whether anybody of a chain may be asked.
+fn may_ask_any(permits: Option<&Permits>, chain: &[String]) -> bool {
+    chain.iter().any(|link| {
+        let (provider, model) = link.split_once('/').unwrap_or(("", link));
+        may_ask(permits, provider, model)
+    })
 }
 
 fn chain(name: &str) -> ListedModel {

@@ -16,7 +16,13 @@ pub(super) enum Order {
     /// By priority: from here on.
     InLine { pool: Arc<Pool>, next: usize },
     /// Any other way: these are left, by their places in the pool.
-    Chosen { pool: Arc<Pool>, strategy: Strategy, left: Option<Vec<usize>>, unfit: Vec<(usize, Reason)> },
+    Chosen {
+        pool: Arc<Pool>,
+        strategy: Strategy,
+        only_looking: bool,
+        left: Option<Vec<usize>>,
+        unfit: Vec<(usize, Reason)>,
+    },
 }
 
 impl Order {
@@ -24,10 +30,11 @@ impl Order {
         Self::One(Some(provider))
     }
 
-    pub(super) fn new(pool: Arc<Pool>, strategy: Strategy) -> Self {
+    /// `only_looking` takes nobody's turn away.
+    pub(super) fn new(pool: Arc<Pool>, strategy: Strategy, only_looking: bool) -> Self {
         match strategy {
             Strategy::PriorityFirst => Self::InLine { pool, next: 0 },
-            _ => Self::Chosen { pool, strategy, left: None, unfit: Vec::new() },
+            _ => Self::Chosen { pool, strategy, only_looking, left: None, unfit: Vec::new() },
         }
     }
 
@@ -50,7 +57,7 @@ impl Order {
                 *next += 1;
                 Some((Arc::clone(provider), judge(provider)))
             }
-            Self::Chosen { pool, strategy, left, unfit } => {
+            Self::Chosen { pool, strategy, only_looking, left, unfit } => {
                 let members = pool.members();
                 // Only those who can serve take turns or are diced for: nobody inherits the share of one who cannot.
                 let left = left.get_or_insert_with(|| {
@@ -62,7 +69,7 @@ impl Order {
                         }
                     }
                     if *strategy == Strategy::RoundRobin && !fit.is_empty() {
-                        let turn = pool.next_turn() % fit.len();
+                        let turn = if *only_looking { pool.turn() } else { pool.next_turn() } % fit.len();
                         fit.rotate_left(turn);
                     }
                     if *strategy == Strategy::LowestCost {

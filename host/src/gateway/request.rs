@@ -124,6 +124,7 @@ impl ChatRequest {
             model: self.model.as_deref(),
             strategy: self.strategy,
             body: Some(&self.members),
+            only_looking: false,
         }
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Target<'a> {
     pub strategy: Option<Strategy>,
     /// What it asks, for those who choose by what that costs.
     pub body: Option<&'a Members>,
+    /// Whether nobody will be asked: then nobody's turn is over.
+    pub only_looking: bool,
 }
 
 /// What a request needs of whoever serves it.
@@ -59,7 +61,24 @@ pub(super) struct Candidate {
     pub provider: Arc<Provider>,
     /// What.
     pub model: Option<String>,
+    /// Whether whoever asks may ask for some models only.
+    pub bound: bool,
 }
+
+impl Candidate {
+    /// A body that names no model but the candidate's, where that matters: some upstreams take more than one, or the
+    /// name of the member in other letters.
+    pub(super) fn bind(&self, mut body: Members) -> Members {
+        if self.bound {
+            let other = |name: &str| OTHER_MODELS.iter().any(|other| name.eq_ignore_ascii_case(other));
+            body.retain(|name| name == "model" || !other(name));
+        }
+        body
+    }
+}
+
+/// Members that name models, in any letters.
+const OTHER_MODELS: [&str; 3] = ["model", "models", "fallbacks"];
 
 /// A provider that was passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,7 +239,7 @@ pub(super) fn select(snapshot: &Snapshot, target: Target<'_>) -> Result<Queue, S
     };
     let chain = target.model.filter(|_| target.provider.is_none());
     if let Some(chain) = chain.and_then(|model| routing.chains.get(model)).filter(|chain| !chain.is_empty()) {
-        let lines = chained(snapshot, strategy, chain)?;
+        let lines = chained(snapshot, target, strategy, chain)?;
         return Ok(Queue { found: Found::ByChain, lines, expected });
     }
     let (line, found) = line(snapshot, target, strategy)?;
@@ -228,11 +247,17 @@ pub(super) fn select(snapshot: &Snapshot, target: Target<'_>) -> Result<Queue, S
 }
 
 /// One line for each model of a chain. What cannot be served by anybody just now is left out, unless that is all.
-fn chained(snapshot: &Snapshot, strategy: Strategy, chain: &[String]) -> Result<VecDeque<Line>, SelectError> {
+fn chained(
+    snapshot: &Snapshot,
+    asked: Target<'_>,
+    strategy: Strategy,
+    chain: &[String],
+) -> Result<VecDeque<Line>, SelectError> {
     let mut lines = VecDeque::with_capacity(chain.len());
     let mut first_error = None;
     for model in chain {
-        let target = Target { model: Some(model.as_str()), ..Target::default() };
+        let target =
+            Target { model: Some(model.as_str()), only_looking: asked.only_looking, ..Target::default() };
         match line(snapshot, target, strategy) {
             Ok((line, _)) => lines.push_back(line),
             Err(error) => first_error = first_error.or(Some(error)),
@@ -264,7 +289,7 @@ fn line(snapshot: &Snapshot, target: Target<'_>, strategy: Strategy) -> Result<(
         },
     };
     let found = Found::By(strategy, pool.members().len());
-    Ok((Line { order: Order::new(Arc::clone(pool), strategy), model: owned }, found))
+    Ok((Line { order: Order::new(Arc::clone(pool), strategy, target.only_looking), model: owned }, found))
 }
 
 impl Queue {
@@ -277,11 +302,12 @@ impl Queue {
     ) -> Option<Next> {
         loop {
             let expected = self.expected;
+            let bound = needs.permits.is_some_and(|permits| !permits.models.is_empty());
             let line = self.lines.front_mut()?;
             let model = line.model.as_deref();
             let candidate = |provider: Arc<Provider>| {
                 let model = model.or(provider.settings.model.as_deref()).map(str::to_owned);
-                Candidate { provider, model }
+                Candidate { provider, model, bound }
             };
             let cost = |provider: &Provider| {
                 let model = model.or(provider.settings.model.as_deref())?;

@@ -105,7 +105,7 @@ impl Ask for Words<'_> {
     type Answer = Read;
 
     async fn ask(&self, candidate: &Candidate, admission: Admission, call: &CallContext) -> Answered<Read> {
-        let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
+        let body = candidate.bind(self.0.body_for(&candidate.provider.settings, candidate.model.as_deref()));
         let read = |raw: Bytes| {
             let (text, role) = answer::words_of(&raw)?;
             let mut facts = Facts::default();
@@ -129,7 +129,7 @@ impl Ask for Whole<'_> {
         admission: Admission,
         call: &CallContext,
     ) -> Answered<Self::Answer> {
-        let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
+        let body = candidate.bind(self.0.body_for(&candidate.provider.settings, candidate.model.as_deref()));
         let read = |raw: Bytes| {
             let Account { model, usage } = answer::account_of_choices(&raw)?;
             Ok(((raw, usage), model))
@@ -150,7 +150,7 @@ impl Ask for Vectors<'_> {
         admission: Admission,
         call: &CallContext,
     ) -> Answered<Self::Answer> {
-        let body = self.0.body_for(candidate.model.as_deref());
+        let body = candidate.bind(self.0.body_for(candidate.model.as_deref()));
         let read = |raw: Bytes| {
             let Account { model, usage } = answer::account_of_vectors(&raw)?;
             Ok(((raw, usage), model))
@@ -166,7 +166,7 @@ impl Ask for Beginning<'_> {
     type Answer = Begun;
 
     async fn ask(&self, candidate: &Candidate, admission: Admission, call: &CallContext) -> Answered<Begun> {
-        let body = self.0.body_for(&candidate.provider.settings, candidate.model.as_deref());
+        let body = candidate.bind(self.0.body_for(&candidate.provider.settings, candidate.model.as_deref()));
         let begun = Begun::wait(admission.stream(Surface::Chat, &body, call).await?).await?;
         let model = begun.facts.model.clone();
         Ok((begun, model))

@@ -62,7 +62,7 @@ fn asked(request: &TextRequest, candidate: &Candidate) -> Result<(Surface, Membe
     let body = request.body_for(surface, candidate.model.as_deref());
     // Those for whom this matters were passed over.
     let body = body.map_err(|BeyondChat { name, .. }| ProviderError::unsupported(name))?;
-    Ok((surface, body))
+    Ok((surface, candidate.bind(body)))
 }
 
 impl Gateway {

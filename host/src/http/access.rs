@@ -90,10 +90,7 @@ impl Access {
             Shown::Key(_) => Err(ApiError::forbidden(
                 "The key is not for this: it needs the scope admin, or read to look at things",
             )),
-            Shown::Wrong(Unrecognised::Unknown) => {
-                Err(ApiError::unauthorized("The token is neither the admin token nor a key of this host"))
-            }
-            Shown::Wrong(Unrecognised::Expired) => Err(expired()),
+            Shown::Wrong(why) => Err(unrecognised(why)),
             Shown::Nothing if self.token.is_some() => Err(ApiError::unauthorized(
                 "This route needs the admin token: send the header `authorization: Bearer <ADMIN_TOKEN>`",
             )),
@@ -112,9 +109,10 @@ impl Access {
         match self.shown(&parts.headers) {
             Shown::AdminToken => Ok(None),
             Shown::Key(key) if key.is_for(Scope::Chat) => Ok(Some(key)),
+            // What was a key once is no way to get more than it gave.
+            Shown::Wrong(why) if shows_key(&parts.headers) => Err(unrecognised(why)),
             _ if self.open => Ok(None),
             Shown::Key(_) => Err(ApiError::forbidden("The key is not for this: it needs the scope chat")),
-            Shown::Wrong(Unrecognised::Expired) => Err(expired()),
             // Clients send some token by habit. Where nobody needs one it is no reason to refuse them.
             _ if !keys_in_use && self.loopback && is_local(parts) => Ok(None),
             Shown::Wrong(Unrecognised::Unknown) if keys_in_use => {
@@ -151,17 +149,14 @@ impl Access {
     }
 
     fn shown(&self, headers: &HeaderMap) -> Shown {
-        let Some(value) = headers.get(AUTHORIZATION) else { return Shown::Nothing };
-        // Without anything to compare with, what a client sends by habit is neither right nor wrong.
-        if self.token.is_none() && !self.keys.is_in_use() {
+        if !headers.contains_key(AUTHORIZATION) {
             return Shown::Nothing;
         }
-        let token = value
-            .as_bytes()
-            .split_at_checked(7)
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
-            .map(|(_, token)| token.trim_ascii());
-        let Some(token) = token else { return Shown::Wrong(Unrecognised::Unknown) };
+        // Without anything to compare with, what a client sends by habit is neither right nor wrong.
+        if self.token.is_none() && !self.keys.is_in_use() && !shows_key(headers) {
+            return Shown::Nothing;
+        }
+        let Some(token) = bearer(headers) else { return Shown::Wrong(Unrecognised::Unknown) };
         if self.token.is_some_and(|expected| <[u8; 32]>::from(Sha256::digest(token)) == expected) {
             return Shown::AdminToken;
         }
@@ -172,8 +167,22 @@ impl Access {
     }
 }
 
-fn expired() -> ApiError {
-    ApiError::unauthorized("The key has expired: ask for a new one")
+fn unrecognised(why: Unrecognised) -> ApiError {
+    ApiError::unauthorized(match why {
+        Unrecognised::Unknown => "The token is no key of this host, or not any more, nor its admin token",
+        Unrecognised::Expired => "The key has expired: ask for a new one",
+    })
+}
+
+/// The token that a request brings.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(7);
+    let (_, token) = value.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))?;
+    Some(token.trim_ascii())
+}
+
+fn shows_key(headers: &HeaderMap) -> bool {
+    bearer(headers).is_some_and(KeyBook::looks_like_one)
 }
 
 /// The layer in front of the application routes that ask providers: they are counted.

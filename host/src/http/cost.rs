@@ -22,7 +22,7 @@ pub(super) async fn estimate(
     let request = EstimateRequest::parse(&body)?;
     let estimate = state.gateway.estimate(&request, &asker)?;
     let candidates: Vec<Candidate<'_>> = estimate.candidates.iter().map(Candidate::of).collect();
-    let first = candidates.first();
+    let first = candidates.iter().find(|candidate| candidate.available);
     let body = Body {
         provider: first.map(|first| first.provider),
         model: first.and_then(|first| first.model),

@@ -1,5 +1,6 @@
 //! `/api/keys`: the keys that this host gives out.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
@@ -32,7 +33,8 @@ pub(super) async fn create(
         let details = format!("The body is no key to be made: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
     })?;
-    let (key, token) = state.keys.create(wanted, SystemTime::now()).await?;
+    let keys = Arc::clone(&state.keys);
+    let (key, token) = to_the_end(async move { keys.create(wanted, SystemTime::now()).await }).await?;
     info!(id = key.id, name = key.name, scopes = ?key.scopes, "virtual key made");
     Ok((StatusCode::CREATED, Json(View::of(&key, Some(token.expose_secret())))).into_response())
 }
@@ -42,9 +44,18 @@ pub(super) async fn revoke(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let key = state.keys.revoke(&id).await?;
+    let keys = Arc::clone(&state.keys);
+    let key = to_the_end(async move { keys.revoke(&id).await }).await?;
     info!(id = key.id, name = key.name, "virtual key revoked");
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Whoever asked may leave: disk and memory say the same all the same.
+async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, BookError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    let changed = tokio::spawn(change).await.map_err(|_| ApiError::internal())?;
+    changed.map_err(ApiError::from)
 }
 
 #[derive(Serialize)]

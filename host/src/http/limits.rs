@@ -55,7 +55,8 @@ fn client(parts: &Parts, trusted: &[IpAddr]) -> IpAddr {
         return peer;
     }
     // Each proxy adds whom it saw at the end: the last one that is no proxy of ours is the client.
-    let lines = parts.headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
+    let lines = parts.headers.get_all("x-forwarded-for").iter();
+    let lines = lines.map(|line| line.to_str().unwrap_or(UNREADABLE));
     let mut seen: Vec<Option<IpAddr>> = lines.flat_map(|line| line.split(',')).map(forwarded).collect();
     while let Some(last) = seen.pop() {
         match last {
@@ -67,6 +68,9 @@ fn client(parts: &Parts, trusted: &[IpAddr]) -> IpAddr {
     }
     peer
 }
+
+/// Stands for what was written by whoever is behind the proxies.
+const UNREADABLE: &str = "?";
 
 fn forwarded(text: &str) -> Option<IpAddr> {
     let text = text.trim();
@@ -136,11 +140,13 @@ mod tests {
             ("10.0.0.1:1", &["203.0.113.9:4711"], "203.0.113.9"),
             ("10.0.0.1:1", &["[2001:db8::1]"], "2001:db8::1"),
             ("10.0.0.1:1", &["203.0.113.9, nonsense"], "10.0.0.1"),
+            ("10.0.0.1:1", &["1.1.1.1", "\u{ff}"], "10.0.0.1"),
             ("10.0.0.1:1", &[], "10.0.0.1"),
         ] {
             let mut builder = http::Request::builder();
             for line in lines {
-                builder = builder.header("x-forwarded-for", *line);
+                builder =
+                    builder.header("x-forwarded-for", HeaderValue::from_bytes(line.as_bytes()).unwrap());
             }
             let (mut parts, ()) = builder.body(()).unwrap().into_parts();
             parts.extensions.insert(Connection::new(peer.parse().unwrap(), Duration::MAX));

@@ -49,7 +49,7 @@ impl AppState {
             registry,
             manager,
             limiter: Arc::default(),
-            trusted_proxies: settings.trusted_proxies.clone(),
+            trusted_proxies: settings.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             access: Access::new(settings, Arc::clone(&keys)),
             keys,
             max_body_bytes: settings.max_body_bytes,

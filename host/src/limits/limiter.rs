@@ -17,6 +17,9 @@ const SHARDS: usize = 16;
 /// Addresses cost nothing to whoever has many: no more are remembered, in each shard.
 const MOST_SUBJECTS: usize = 8192;
 
+/// Fewer than this are not worth looking through.
+const FEW_SUBJECTS: usize = 64;
+
 /// Whose requests are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -80,9 +83,16 @@ pub enum Exceeded {
 /// See the module. What it remembers is gone with the process.
 #[derive(Debug)]
 pub struct Limiter {
-    shards: [Mutex<HashMap<Subject, Account>>; SHARDS],
+    shards: [Mutex<Accounts>; SHARDS],
     hasher: RandomState,
     in_flight: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+struct Accounts {
+    of: HashMap<Subject, Account>,
+    /// Those who do not count any more are looked for when there are so many.
+    look_at: usize,
 }
 
 #[derive(Debug, Default)]
@@ -126,10 +136,8 @@ impl Limiter {
         now: Instant,
     ) -> Result<Option<Standing>, Exceeded> {
         let mut accounts = self.shard(&subject);
-        if accounts.len() >= MOST_SUBJECTS && !accounts.contains_key(&subject) {
-            make_room(&mut accounts, now);
-        }
-        let account = accounts.entry(subject).or_default();
+        accounts.make_room(now);
+        let account = accounts.of.entry(subject).or_default();
         let most = allowance.max_concurrent.unwrap_or(u32::MAX);
         if account.in_flight >= most {
             return Err(Exceeded::Concurrent(most));
@@ -142,22 +150,28 @@ impl Limiter {
         Ok(standing)
     }
 
-    fn shard(&self, subject: &Subject) -> MutexGuard<'_, HashMap<Subject, Account>> {
+    fn shard(&self, subject: &Subject) -> MutexGuard<'_, Accounts> {
         let place = self.hasher.hash_one(subject) as usize % SHARDS;
         self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Forgets those who do not count any more; where that is nobody, half of those who have nothing under way.
-fn make_room(accounts: &mut HashMap<Subject, Account>, now: Instant) {
-    accounts.retain(|_, account| account.in_flight > 0 || !account.window.is_empty(now));
-    let mut too_many = accounts.len().saturating_sub(MOST_SUBJECTS / 2);
-    if accounts.len() >= MOST_SUBJECTS {
-        accounts.retain(|_, account| {
-            let forgotten = too_many > 0 && account.in_flight == 0;
-            too_many -= usize::from(forgotten);
-            !forgotten
-        });
+impl Accounts {
+    /// Forgets those who do not count any more; where too many do, half of those who have nothing under way.
+    fn make_room(&mut self, now: Instant) {
+        if self.of.len() < self.look_at.max(FEW_SUBJECTS) {
+            return;
+        }
+        self.of.retain(|_, account| account.in_flight > 0 || !account.window.is_empty(now));
+        if self.of.len() >= MOST_SUBJECTS {
+            let mut too_many = self.of.len() - MOST_SUBJECTS / 2;
+            self.of.retain(|_, account| {
+                let forgotten = too_many > 0 && account.in_flight == 0;
+                too_many -= usize::from(forgotten);
+                !forgotten
+            });
+        }
+        self.look_at = (2 * self.of.len()).min(MOST_SUBJECTS);
     }
 }
 
@@ -171,7 +185,7 @@ pub struct InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.limiter.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if let Some(account) = self.limiter.shard(&self.subject).get_mut(&self.subject) {
+        if let Some(account) = self.limiter.shard(&self.subject).of.get_mut(&self.subject) {
             account.in_flight = account.in_flight.saturating_sub(1);
         }
     }
@@ -253,8 +267,16 @@ mod tests {
             let subject = Subject::Address(IpAddr::from((0x0b00_0000 + n).to_be_bytes()));
             assert!(limiter.admit(subject, &allowance, now).is_ok());
         }
-        let remembered: usize = limiter.shards.iter().map(|shard| shard.lock().unwrap().len()).sum();
+        let remembered: usize = limiter.shards.iter().map(|shard| shard.lock().unwrap().of.len()).sum();
         assert!(remembered <= SHARDS * MOST_SUBJECTS, "{remembered}");
+        // After a minute they are nobody.
+        let later = now + Duration::from_secs(60);
+        for n in 0..(SHARDS * FEW_SUBJECTS * 2) as u32 {
+            let subject = Subject::Address(IpAddr::from((0x0c00_0000 + n).to_be_bytes()));
+            assert!(limiter.admit(subject, &allowance, later).is_ok());
+        }
+        let remembered: usize = limiter.shards.iter().map(|shard| shard.lock().unwrap().of.len()).sum();
+        assert!(remembered <= SHARDS * MOST_SUBJECTS / 2, "{remembered}");
         // Who has something under way is never forgotten.
         let standing = limiter.admit(address("10.0.0.1"), &allowance, now).unwrap().standing.unwrap();
         assert_eq!(standing.remaining, 3);

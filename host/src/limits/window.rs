@@ -54,6 +54,10 @@ impl Window {
         while self.0.front().is_some_and(|entered| now.saturating_duration_since(*entered) >= LENGTH) {
             self.0.pop_front();
         }
+        // What a burst took is given back after it.
+        if self.0.capacity() > 4 * self.0.len().max(8) {
+            self.0.shrink_to(2 * self.0.len());
+        }
     }
 }
 

@@ -68,6 +68,11 @@ impl Members {
         self.0.retain(|member| member.name != name);
     }
 
+    /// Takes out all whose names are not wanted.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.0.retain(|member| wanted(&member.name));
+    }
+
     /// Gives a member another name, in the place of one that has it already.
     pub fn rename(&mut self, from: &str, to: &str) {
         if from == to || self.get(from).is_none() {

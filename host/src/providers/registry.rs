@@ -41,6 +41,11 @@ impl Pool {
         &self.members
     }
 
+    /// Whose turn it would be.
+    pub fn turn(&self) -> usize {
+        self.turn.load(Ordering::Relaxed)
+    }
+
     /// One more every time.
     pub fn next_turn(&self) -> usize {
         self.turn.fetch_add(1, Ordering::Relaxed)

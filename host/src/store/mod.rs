@@ -41,7 +41,9 @@ pub enum StoreError {
     #[error("the store failed")]
     Failed(#[from] sqlx::Error),
     /// It holds what this host cannot read.
-    #[error("the store holds {what} that cannot be read: {problem}")]
+    #[error(
+        "the store holds {what} that cannot be read, as if another program had written it: {problem}; put it back from a backup"
+    )]
     Unreadable {
         /// Of what kind.
         what: &'static str,
@@ -55,9 +57,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// All keys that were not revoked.
     fn keys(&self) -> BoxFuture<'_, Result<Vec<VirtualKey>, StoreError>>;
 
+    /// Whether there ever was a key, revoked or not.
+    fn had_keys(&self) -> BoxFuture<'_, Result<bool, StoreError>>;
+
     /// Keeps a new key. When it returns, the key survives a crash.
     fn add_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Forgets a key; false when there is none of this id.
-    fn revoke_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
+    /// Revokes a key. When it returns, that survives a crash.
+    fn revoke_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 }

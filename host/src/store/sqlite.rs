@@ -1,9 +1,9 @@
 //! The store in one file of the data directory.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +55,8 @@ impl SqliteStore {
         let options = SqliteConnectOptions::new()
             .filename(name)
             .journal_mode(SqliteJournalMode::Wal)
-            // With a write-ahead log a crash of the machine may cost the last moments, never the file.
-            .synchronous(SqliteSynchronous::Normal)
+            // What was acknowledged is there when the power fails, too; it is written seldom.
+            .synchronous(SqliteSynchronous::Full)
             .auto_vacuum(SqliteAutoVacuum::Incremental)
             .busy_timeout(BUSY_WITHIN);
         let pool =
@@ -121,14 +121,20 @@ impl Store for SqliteStore {
         })
     }
 
-    fn revoke_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+    fn had_keys(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async {
+            let row = sqlx::query("SELECT EXISTS (SELECT 1 FROM keys)").fetch_one(&self.pool).await?;
+            Ok(row.get(0))
+        })
+    }
+
+    fn revoke_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let revoked =
-                sqlx::query("UPDATE keys SET revoked_at = unixepoch() WHERE id = ? AND revoked_at IS NULL")
-                    .bind(id)
-                    .execute(&self.pool)
-                    .await?;
-            Ok(revoked.rows_affected() > 0)
+            sqlx::query("UPDATE keys SET revoked_at = unixepoch() WHERE id = ? AND revoked_at IS NULL")
+                .bind(id)
+                .execute(&self.pool)
+                .await?;
+            Ok(())
         })
     }
 }
@@ -144,8 +150,10 @@ fn as_text(path: &Path) -> io::Result<(PathBuf, Option<Arc<File>>)> {
     Ok((open, Some(Arc::new(folder))))
 }
 
-fn private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+/// Makes the file where there is none; in any case it is for the host's user alone, wherever it was put back from.
+fn private(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
 }
 
 #[cfg(test)]
@@ -170,18 +178,21 @@ mod tests {
         }
         let store = store(&dir).await;
         assert_eq!(store.keys().await.unwrap(), [one.clone(), two.clone()]);
-        assert!(store.revoke_key(&one.id).await.unwrap());
-        assert!(!store.revoke_key(&one.id).await.unwrap(), "once is enough");
-        assert_eq!(store.keys().await.unwrap(), [two]);
+        store.revoke_key(&one.id).await.unwrap();
+        assert_eq!(store.keys().await.unwrap(), std::slice::from_ref(&two));
+        store.revoke_key(&two.id).await.unwrap();
+        assert!(store.keys().await.unwrap().is_empty() && store.had_keys().await.unwrap());
     }
 
     #[tokio::test]
     async fn nobody_else_reads_it_and_a_later_version_is_left_alone() {
-        use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("store.sqlite");
+        // As it may come out of a backup.
+        std::fs::write(&file, "").unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         let store = store(&dir).await;
-        let mode = std::fs::metadata(dir.path().join("store.sqlite")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         sqlx::raw_sql("PRAGMA user_version = 99").execute(&store.pool).await.unwrap();
         store.close().await;
         let error = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap_err().to_string();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -70,7 +71,7 @@ enum Scope {
 #[derive(Debug, Deserialize)]
 struct Made {
     id: String,
-    key: String,
+    key: SecretString,
     expires_at: Option<String>,
 }
 
@@ -98,7 +99,7 @@ pub(super) async fn run(command: Create) -> Result<u8, Failure> {
         let end = made.expires_at.map_or(String::new(), |end| format!(", until {end}"));
         output::note(&format!("{}{end}; this is the only time that the key is shown:", made.id));
     }
-    output::answer(command.json, &answer, |_| made.key.clone());
+    output::answer(command.json, &answer, |_| made.key.expose_secret().to_owned());
     Ok(0)
 }
 

@@ -16,7 +16,7 @@ Examples:
   patchbay keys list --json
 
 --json prints the answer of GET /api/keys: {\"keys\": [{\"id\", \"name\", \"hint\", \"scopes\", \"models\", \
-\"providers\", \"created_at\", \"expires_at\", \"expired\"}], \"total_count\"}.")]
+\"providers\", \"limits\", \"created_at\", \"expires_at\", \"expired\"}], \"total_count\"}.")]
 pub(super) struct List {
     /// Print the host's answer as it is
     #[arg(long)]

@@ -13,7 +13,8 @@ use super::Failure;
 #[command(
     arg_required_else_help = true,
     after_help = "Examples:\n  patchbay keys create web-team --model 'groq/*' --expires-in 90d\n  patchbay keys list\n  \
-patchbay keys revoke key_1f6f0a4c2b9d8e77\n\nOnce there is a key, applications need one, on this machine too."
+patchbay keys revoke key_1f6f0a4c2b9d8e77\n\nOnce there was a key, applications need one, on this machine too, \
+unless server.open says otherwise."
 )]
 pub(super) struct Keys {
     #[command(subcommand)]

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{RequestError, field, model, strategy, text};
+use super::{EmbedRequest, RequestError, field, messages, model, needs, strategy, text};
 use crate::config::Strategy;
 use crate::gateway::select::Target;
+use crate::plugins::Feature;
 use crate::providers::{Members, Tokens};
 
 /// See the module.
@@ -13,6 +14,8 @@ pub struct EstimateRequest {
     provider: Option<String>,
     model: Option<String>,
     strategy: Option<Strategy>,
+    /// What whoever serves it has to support.
+    pub(in crate::gateway) needs: Vec<Feature>,
     members: Members,
     /// How many tokens it says that it takes.
     pub(in crate::gateway) said: Said,
@@ -46,6 +49,7 @@ impl EstimateRequest {
             return Err(RequestError::Missing("messages (or prompt_tokens)"));
         }
         Ok(Self {
+            needs: needed(&members)?,
             provider: text(&members, "provider")?,
             model: model(&members)?,
             strategy: text(&members, "strategy")?.map(|word| strategy(&word)).transpose()?,
@@ -61,11 +65,21 @@ impl EstimateRequest {
             model: self.model.as_deref(),
             strategy: self.strategy,
             body: Some(&self.members),
+            only_looking: true,
         }
     }
 
     pub(in crate::gateway) fn body(&self) -> &Members {
         &self.members
+    }
+}
+
+/// As it is for the surface that the body is for; of a conversation where there are only counts.
+fn needed(members: &Members) -> Result<Vec<Feature>, RequestError> {
+    match members.get("messages") {
+        Some(messages) => Ok(needs(members, messages::look(messages).map_err(RequestError::Messages)?)),
+        None if members.has("input") => Ok(EmbedRequest::NEEDS.to_vec()),
+        None => Ok(needs(members, messages::Contents::default())),
     }
 }
 
@@ -94,7 +108,8 @@ mod tests {
             (r#"{"model":"m"}"#, "messages (or prompt_tokens) is required"),
             (r#"{"prompt_tokens":-1}"#, "prompt_tokens must be a whole number of tokens"),
             (r#"{"prompt_tokens":1.5}"#, "prompt_tokens must be a whole number of tokens"),
-            (r#"{"messages":[],"strategy":"cheap"}"#, "strategy \"cheap\" is not known"),
+            (r#"{"prompt":"x","strategy":"cheap"}"#, "strategy \"cheap\" is not known"),
+            (r#"{"messages":[]}"#, "Messages must not be empty"),
         ] {
             let error = parse(body).unwrap_err().to_string();
             assert!(error.starts_with(problem), "{error}");

@@ -80,7 +80,7 @@ fn what_chat_cannot_say_is_for_those_who_complete_texts() {
 
 fn target<'a>(provider: &'a str, model: &'a str) -> Target<'a> {
     let some = |text| Some(text).filter(|text: &&str| !text.is_empty());
-    Target { provider: some(provider), model: some(model), strategy: None, body: None }
+    Target { provider: some(provider), model: some(model), strategy: None, ..Target::default() }
 }
 
 fn names(
@@ -204,7 +204,7 @@ fn three(weights: [u32; 3]) -> Vec<Arc<Provider>> {
 }
 
 fn by(strategy: Strategy) -> Target<'static> {
-    Target { provider: None, model: Some("m"), strategy: Some(strategy), body: None }
+    Target { provider: None, model: Some("m"), strategy: Some(strategy), ..Target::default() }
 }
 
 /// The first letters of those to be asked.

@@ -89,7 +89,9 @@ fn where_keys_were_given_out_applications_need_one() {
         (&tokened, "POST", "pb-chat", (200, 403)),
         (&tokened, "POST", "pb-guess", (401, 401)),
         (&open, "POST", "", (200, 200)),
-        (&open, "POST", "pb-guess", (200, 401)),
+        (&open, "POST", "pb-guess", (401, 401)),
+        (&open, "POST", "by-habit", (200, 401)),
+        (&open, "POST", "pb-over", (401, 401)),
         (&open, "POST", "pb-chat", (200, 403)),
     ] {
         assert_eq!(of(settings, method, token), expected, "{method} {token:?}, open {}", settings.open);

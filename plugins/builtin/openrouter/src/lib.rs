@@ -62,12 +62,15 @@ impl Vendor for OpenRouter {
         let says =
             |list: &Value, word: &str| list.as_array().is_some_and(|list| list.iter().any(|x| x == word));
         let prices = &listed["pricing"];
+        // What is paid for each request, whatever is in it, is no price of tokens: such a model's are not known then.
+        let by_tokens = Pricing::read_one(prices, "request", 1.0).is_none_or(|price| price <= 0.0);
         // Thoughts cost what words do; its price for them says what they cost on top, which is nothing.
         model.pricing = Pricing::read(prices, "prompt", "completion", 1.0).map(|pricing| Pricing {
             cached_prompt: Pricing::read_one(prices, "input_cache_read", 1.0),
             cache_write: Pricing::read_one(prices, "input_cache_write", 1.0),
             ..pricing
         });
+        model.pricing = model.pricing.filter(|_| by_tokens);
         let outputs = &modality["output_modalities"];
         if let Some(other) = outputs[0].as_str().filter(|_| !says(outputs, "text")) {
             model.kind = other.trim_end_matches('s').into();

@@ -50,6 +50,8 @@ fn the_list_of_models_is_read() {
             "capabilities": ["streaming"]},
         {"id": "openrouter/auto", "name": "Auto Router", "type": "chat", "context_length": 2_000_000,
             "created": 1_699_401_600, "capabilities": ["streaming"]},
+        {"id": "maker/searches", "name": "Maker: Searches", "type": "chat", "context_length": 8192,
+            "created": 1_740_000_001, "capabilities": ["streaming"]},
         {"id": "maker/vectors", "name": "Maker: Vectors", "type": "embedding", "context_length": 512,
             "created": 1_760_000_000, "pricing": {"prompt": 0.02, "completion": 0.0}, "capabilities": []},
     ]});
