@@ -17,7 +17,7 @@ use super::layers::RequestId;
 use super::state::AppState;
 use crate::config::{PriceSource, Prices};
 use crate::gateway::find_provider;
-use crate::providers::{Difference, ModelList, Provider, Statistics};
+use crate::providers::{Difference, ModelList, NotListed, Provider, Statistics};
 
 /// What is said of a model of which nobody knows how much it can look at.
 const LEAST_CONTEXT: u64 = 4096;
@@ -57,7 +57,11 @@ pub(super) async fn list(
     let holds = provider.catalogue.list().is_some_and(|list| list.holds(SystemTime::now()));
     let mut error = None;
     if provider.can_list_models() && (refresh || !holds) {
-        error = provider.refresh_models(&state.registry, &request_id).await.err();
+        error = match provider.refresh_models(&state.registry, &request_id).await {
+            Ok(_) => None,
+            Err(NotListed::Failed(error)) => Some(error),
+            Err(changed @ NotListed::Changed) => return Err(changed_meanwhile(&changed)),
+        };
     }
     let models = match (provider.offered_models(), &error) {
         (Some(models), _) => models,
@@ -106,7 +110,7 @@ pub(super) async fn sync(
         SyncReport::of("skipped", Some(CACHE_VALID.to_owned()), 0, known.as_deref(), known.as_deref())
     } else {
         match provider.refresh_models(&state.registry, &request_id).await {
-            Err(error) => SyncReport::failed(&provider, error.message),
+            Err(error) => SyncReport::failed(&provider, error.to_string()),
             Ok(list) => SyncReport::of("success", None, list.models().len(), Some(&list), Some(&list)),
         }
     };
@@ -118,6 +122,11 @@ fn read(body: &[u8]) -> Result<SyncWish, ApiError> {
         let details = format!("The body is not as it should be, such as {{\"force\": true}}: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "Invalid JSON", details)
     })
+}
+
+fn changed_meanwhile(changed: &NotListed) -> ApiError {
+    let short = "The provider changed meanwhile";
+    ApiError::new(StatusCode::CONFLICT, "provider_changed", short, changed.to_string())
 }
 
 fn cannot_list(name: &str) -> ApiError {
