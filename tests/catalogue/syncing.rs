@@ -155,3 +155,33 @@ async fn what_a_provider_lists_that_leads_elsewhere_by_now_is_not_taken_for_its_
     assert!(report["reason"].as_str().unwrap().ends_with("ask again"), "{report}");
     host.stop().await;
 }
+
+#[tokio::test]
+async fn no_page_of_elsewhere_has_a_vendor_asked() {
+    let (vendor, data) = (Vendor::listing(&["m"]).await, tempfile::tempdir().unwrap());
+    let host = host(&[("up", &vendor)], data.path()).await;
+    listed(&host, "up", "").await;
+    let path = "/api/providers/up/models?refresh=true";
+    for (name, value, status) in [
+        ("sec-fetch-site", "cross-site", 403),
+        // Other ports of this machine are no friends by that.
+        ("sec-fetch-site", "same-site", 403),
+        ("sec-fetch-site", "same-origin", 200),
+        ("sec-fetch-site", "none", 200),
+        ("origin", "https://elsewhere.test", 403),
+        ("origin", "null", 403),
+        ("origin", host.address(), 200),
+    ] {
+        let before = vendor.asked();
+        let answer = host.answer(path, host.request(Method::GET, path).header(name, value)).await;
+        assert_eq!((answer.status, vendor.asked() > before), (status, status == 200), "{name}: {value}");
+        if status == 403 {
+            let (_, code, details) = answer.error();
+            assert!(code == "forbidden" && details.contains("models/sync"), "{code}: {details}");
+        }
+    }
+    let request =
+        host.request(Method::GET, "/api/providers/up/models").header("sec-fetch-site", "cross-site");
+    assert_eq!(host.answer("/api/providers/up/models", request).await.status, 200, "that asks nobody");
+    host.stop().await;
+}

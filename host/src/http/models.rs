@@ -8,9 +8,12 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use http::header::ORIGIN;
+use http::request::Parts;
 use patchbay_plugin_api::Model;
 use serde::{Deserialize, Serialize};
 
+use super::access::is_same_origin;
 use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
 use super::layers::RequestId;
@@ -47,11 +50,18 @@ pub(super) async fn list(
     Extension(RequestId(request_id)): Extension<RequestId>,
     Path(name): Path<String>,
     query: Result<Query<ListQuery>, QueryRejection>,
+    parts: Parts,
 ) -> Result<Response, ApiError> {
     let Query(ListQuery { refresh }) = query.map_err(|error| {
         let details = format!("{}; refresh, which is true or false, is all there is", error.body_text());
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
     })?;
+    if refresh && is_from_elsewhere(&parts) {
+        return Err(ApiError::forbidden(
+            "Pages of other origins may not have a vendor asked with refresh=true: use POST \
+             /api/providers/{name}/models/sync, from where changes may be made",
+        ));
+    }
     // Only the provider is kept while its vendor answers, not the whole set that it is in.
     let provider = Arc::clone(find_provider(&state.registry.snapshot(), &name)?);
     let holds = provider.catalogue.list().is_some_and(|list| list.holds(SystemTime::now()));
@@ -122,6 +132,14 @@ fn read(body: &[u8]) -> Result<SyncWish, ApiError> {
         let details = format!("The body is not as it should be, such as {{\"force\": true}}: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "Invalid JSON", details)
     })
+}
+
+/// What a browser can be made to send from anywhere. Other clients say nothing of where they come from, and what is
+/// typed into a browser comes from nowhere.
+fn is_from_elsewhere(parts: &Parts) -> bool {
+    let said = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or("null"));
+    said("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].contains(&site))
+        || said(ORIGIN.as_str()).is_some_and(|origin| !is_same_origin(origin, parts))
 }
 
 fn changed_meanwhile(changed: &NotListed) -> ApiError {
