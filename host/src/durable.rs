@@ -5,6 +5,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+/// What is behind the name of a file that is not complete.
+pub(crate) const UNFINISHED: &str = "json.tmp";
+
 /// Puts these bytes in a file's place, for the host's user alone, and returns when the disk has them. Two at one time
 /// would take each other's bytes for their own: that they do not is the caller's part.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -20,5 +23,5 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Where the bytes are until they are complete.
 pub(crate) fn temporary(path: &Path) -> PathBuf {
-    path.with_extension("json.tmp")
+    path.with_extension(UNFINISHED)
 }

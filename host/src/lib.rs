@@ -34,6 +34,7 @@ pub mod dev;
 
 // 11. What is kept on disk, and under which name.
 mod durable;
+mod hex;
 mod segment;
 
 // Stand-ins for tests of several modules.

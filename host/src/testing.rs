@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::config::{BreakerSettings, Priced, ProviderSettings};
 use crate::plugins::{Features, Instance};
 use crate::providers::{
-    Catalogue, Counters, KeyRing, PluginRef, PreparedCalls, Provider, Rules, Snapshot, Standing,
+    Catalogue, Counters, KeyRing, ModelQuestion, PluginRef, PreparedCalls, Provider, Rules, Snapshot,
+    Standing,
 };
 
 /// What a scripted upstream does, in order; at the end of the script it closes the connection.
@@ -296,6 +297,7 @@ pub(crate) fn provider_with(
             generation: 1,
         },
         catalogue: Catalogue::following(None, &settings, None),
+        question: ModelQuestion::default(),
         settings: Arc::new(settings),
         features,
         plan,

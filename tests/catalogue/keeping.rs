@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+use tokio::time::timeout;
 
 use super::vendor::{Vendor, list};
 use super::{entry, host, ids, kept, listed, options, patched, sync};
-use crate::harness::{Host, SECRET, libraries};
+use crate::harness::{Host, Library, PATIENCE, SECRET, libraries, make_pipe};
 
 #[tokio::test]
 async fn a_list_is_asked_for_once_and_outlives_the_host() {
@@ -154,7 +157,7 @@ async fn one_vendors_list_is_never_shown_for_anothers() {
 #[tokio::test]
 async fn what_is_damaged_is_put_aside_and_asked_for() {
     let (vendor, data) = (Vendor::listing(&["m"]).await, tempfile::tempdir().unwrap());
-    std::fs::create_dir(data.path().join("models")).unwrap();
+    std::fs::create_dir(data.path().join("model-lists")).unwrap();
     std::fs::write(kept(&data, "up"), "{\"version\":").unwrap();
     let host = host(&[("up", &vendor)], data.path()).await;
     host.logs("the kept list of models was put aside", "up.damaged").await;
@@ -166,34 +169,53 @@ async fn what_is_damaged_is_put_aside_and_asked_for() {
     host.stop().await;
 }
 
-/// Each round: a host starts on what the one before left, is told to sync, and is killed in the middle.
+/// The host writes into a pipe that nobody empties: it is killed in the middle of writing, and not by luck.
 #[tokio::test]
 async fn a_host_that_is_killed_leaves_a_good_list() {
-    let (vendor, data) = (Vendor::listing(&["m-0"]).await, tempfile::tempdir().unwrap());
-    let mut last = 0;
-    for round in 0..30_u64 {
-        let host = host(&[("up", &vendor)], data.path()).await;
-        if round > 0 {
-            let asked = vendor.asked();
-            let known = listed(&host, "up", "").await;
-            let found: u64 = ids(&known)[0].strip_prefix("m-").unwrap().parse().unwrap();
-            assert!(found == last || found + 1 == last, "round {round}: {found}, and the last was {last}");
-            assert_eq!(vendor.asked(), asked, "it was found, not asked for");
-        }
-        // That one is waited for; the next is killed at whatever moment of it.
-        for (number, waited) in [(last + 1, true), (last + 2, false)] {
-            vendor.lists(&[&format!("m-{number}")]);
-            let synced = sync(&host, "up", json!({ "force": true }));
-            let moment = tokio::time::sleep(Duration::from_micros(round * 197 % 5000));
-            tokio::select! {
-                report = synced => assert_eq!(report["status"], "success"),
-                () = moment, if !waited => {}
-            }
-            last = number;
-        }
-        // Kills it.
-        drop(host);
+    let (vendor, data) = (Vendor::listing(&["m"]).await, tempfile::tempdir().unwrap());
+    let first = host(&[("up", &vendor)], data.path()).await;
+    let known = listed(&first, "up", "").await;
+    let half = kept(&data, "up").with_extension("json.tmp");
+    make_pipe(&half);
+    let mut pipe = pipe::OpenOptions::new().read_write(true).open_receiver(&half).unwrap();
+    let many: Vec<String> = (0..5000).map(|n| format!("another-{n}")).collect();
+    vendor.lists(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut written = vec![0; 4096];
+    tokio::select! {
+        report = sync(&first, "up", json!({ "force": true })) => panic!("it is written to no pipe: {report}"),
+        read = timeout(PATIENCE, pipe.read_exact(&mut written)) => { read.unwrap().unwrap(); }
     }
+    first.kill().await;
+    drop(pipe);
+    std::fs::remove_file(&half).unwrap();
+    std::fs::write(&half, written).unwrap();
+
+    let second = host(&[("up", &vendor)], data.path()).await;
+    assert_eq!(listed(&second, "up", "").await, known);
+    assert_eq!(vendor.asked(), 2, "it was found, not asked for");
+    assert!(!half.exists(), "what is half written is of no use");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_outlives_that_its_plugin_cannot_be_used() {
+    let (vendor, data) = (Vendor::listing(&["m"]).await, tempfile::tempdir().unwrap());
+    let with = async |library: &Library| {
+        let options = options(&[]).builtin(library).env("PATCHBAY_DATA_DIR", data.path().as_os_str());
+        let options = options.env("MISTRAL_API_KEY", SECRET).env("MISTRAL_BASE_URL", vendor.base_url());
+        Host::start(options).await
+    };
+    let library = Library::built("mistral");
+    let first = with(&library).await;
+    let known = listed(&first, "mistral", "").await;
+    first.stop().await;
+    let second = with(&library.clone().truncate(library.bytes().len() / 2)).await;
+    assert_eq!(second.get("/api/providers/mistral/models").await.status, 404);
+    second.stop().await;
+    let third = with(&library).await;
+    assert_eq!(listed(&third, "mistral", "").await, known);
+    assert_eq!(vendor.asked(), 1);
+    third.stop().await;
 }
 
 #[tokio::test]

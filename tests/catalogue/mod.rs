@@ -63,5 +63,5 @@ async fn patched(host: &Host, change: Value) {
 
 /// The file with the list of a provider.
 fn kept(data: &TempDir, provider: &str) -> PathBuf {
-    data.path().join("models").join(format!("{provider}.json"))
+    data.path().join("model-lists").join(format!("{provider}.json"))
 }

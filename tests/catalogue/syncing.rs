@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::vendor::Vendor;
-use super::{entry, host, kept, listed, options, sync};
-use crate::harness::Host;
+use super::{entry, host, kept, listed, options, patched, sync};
+use crate::harness::{Host, SECRET};
 
 #[tokio::test]
 async fn a_sync_asks_only_where_there_is_something_to_gain() {
@@ -96,5 +96,92 @@ async fn whoever_asks_at_the_same_time_shares_one_question() {
     assert_eq!((first.status, first.json()), (200, second.json()));
     assert_eq!((&first.json()["status"], &third.json()["stale"]), (&json!("success"), &json!(false)));
     assert_eq!(first.json()["last_sync"], third.json()["cached_at"]);
+    host.stop().await;
+}
+
+/// Another generation asks with keys, times and code of its own, whatever became of the question before.
+#[tokio::test]
+async fn a_provider_that_was_changed_asks_by_itself() {
+    let (vendor, data) = (Vendor::listing(&["m"]).await, tempfile::tempdir().unwrap());
+    vendor.is_silent(true);
+    let host = host(&[("up", &vendor)], data.path()).await;
+    let changed = async {
+        vendor.is_asked(1).await;
+        patched(&host, json!({ "config": { "timeout": 0.1 } })).await;
+        let report = sync(&host, "up", json!({})).await;
+        assert_eq!(
+            (&report["status"], &report["reason"]),
+            (&json!("error"), &json!("no list of models within 100ms"))
+        );
+        vendor.is_silent(false);
+    };
+    // It leads to the same vendor, so that the answer is as good as ever.
+    let (first, ()) = tokio::join!(sync(&host, "up", json!({})), changed);
+    assert_eq!((&first["status"], vendor.asked()), (&json!("success"), 2));
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_provider_lists_that_leads_elsewhere_by_now_is_not_taken_for_its_list() {
+    let (here, there) = (Vendor::listing(&["here"]).await, Vendor::listing(&["there"]).await);
+    let data = tempfile::tempdir().unwrap();
+    here.is_silent(true);
+    let host = host(&[("up", &here)], data.path()).await;
+    let changed = async {
+        here.is_asked(1).await;
+        patched(&host, json!({ "config": { "base_url": there.base_url(), "api_key": SECRET } })).await;
+        assert_eq!(sync(&host, "up", json!({})).await["status"], "success");
+        here.is_silent(false);
+    };
+
+    let request = host.get("/api/providers/up/models");
+    let (shown, ()) = tokio::join!(request, changed);
+    let (status, code, details) = shown.error();
+    assert_eq!((status, code.as_str()), (409, "provider_changed"));
+    assert!(details.ends_with("changed or removed meanwhile: ask again"), "{details}");
+    assert!(
+        std::fs::read_to_string(kept(&data, "up")).unwrap().contains("there"),
+        "and nothing else is kept"
+    );
+
+    there.is_silent(true);
+    let changed = async {
+        there.is_asked(2).await;
+        patched(&host, json!({ "config": { "base_url": here.base_url(), "api_key": SECRET } })).await;
+        there.is_silent(false);
+    };
+    let (report, ()) = tokio::join!(sync(&host, "up", json!({ "force": true })), changed);
+    assert_eq!((&report["status"], &report["models_synced"]), (&json!("error"), &json!(0)));
+    assert!(report["reason"].as_str().unwrap().ends_with("ask again"), "{report}");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn no_page_of_elsewhere_has_a_vendor_asked() {
+    let (vendor, data) = (Vendor::listing(&["m"]).await, tempfile::tempdir().unwrap());
+    let host = host(&[("up", &vendor)], data.path()).await;
+    listed(&host, "up", "").await;
+    let path = "/api/providers/up/models?refresh=true";
+    for (name, value, status) in [
+        ("sec-fetch-site", "cross-site", 403),
+        // Other ports of this machine are no friends by that.
+        ("sec-fetch-site", "same-site", 403),
+        ("sec-fetch-site", "same-origin", 200),
+        ("sec-fetch-site", "none", 200),
+        ("origin", "https://elsewhere.test", 403),
+        ("origin", "null", 403),
+        ("origin", host.address(), 200),
+    ] {
+        let before = vendor.asked();
+        let answer = host.answer(path, host.request(Method::GET, path).header(name, value)).await;
+        assert_eq!((answer.status, vendor.asked() > before), (status, status == 200), "{name}: {value}");
+        if status == 403 {
+            let (_, code, details) = answer.error();
+            assert!(code == "forbidden" && details.contains("models/sync"), "{code}: {details}");
+        }
+    }
+    let request =
+        host.request(Method::GET, "/api/providers/up/models").header("sec-fetch-site", "cross-site");
+    assert_eq!(host.answer("/api/providers/up/models", request).await.status, 200, "that asks nobody");
     host.stop().await;
 }

@@ -107,7 +107,7 @@ async fn the_models_of_a_provider_have_a_route() {
     let expected = json!({
         "id": "mock-1", "name": "mock-1", "type": "chat", "context_length": 4096,
         "capabilities": ["chat_completion", "streaming", "embeddings"],
-        "owner": null, "created": null, "pricing": null,
+        "owner": null, "created": null, "pricing": null, "pricing_source": null,
     });
     assert_eq!(models["models"][0], expected);
     let (status, code, details) = host.get("/api/providers/mocks/models").await.error();
@@ -126,6 +126,18 @@ async fn the_models_of_a_provider_have_a_route() {
     check(&refreshed, 0, &[r#""id":"mock-2""#, r#""failed":[]"#]);
     let one = run(&host, &["models", "mock", "--sync", "--json"], "").await;
     check(&one, 0, &[r#""synced":[{"provider":"mock","status":"skipped""#]);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_no_models_to_list_is_left_out() {
+    let options = HostOptions::default().custom(&libraries::mock()).custom(&libraries::chameleon());
+    let host = Host::start(options.provider("mock", json!({})).provider("chameleon", json!({}))).await;
+    let said = ["mock-1", "chameleon: left out, for its plugin cannot list models"];
+    for arguments in [&["models"][..], &["models", "--sync"], &["models", "--refresh"]] {
+        check(&run(&host, arguments, "").await, 0, &said);
+    }
+    check(&run(&host, &["models", "chameleon"], "").await, 1, &["422"]);
     host.stop().await;
 }
 

@@ -3,15 +3,27 @@
 /// So many are offered.
 const MOST: usize = 5;
 
-/// So many are looked at: a mistake is not worth more, and anybody can make one.
+/// So many are compared: a mistake is not worth more, and anybody can make one.
+const COMPARED: usize = 1_000;
+
+/// So many are asked how long they are, to find those.
 const LOOKED_AT: usize = 10_000;
+
+/// A part that was forgotten makes a name so many times as long.
+const TIMES_AS_LONG: usize = 4;
 
 /// The names nearest to `wanted`, best first; only such as a typing error or a forgotten part explains.
 pub(crate) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let bytes = wanted.len();
+    let may_be_meant = |name: &&str| {
+        bytes <= name.len().saturating_mul(TIMES_AS_LONG) && name.len() <= bytes.saturating_mul(TIMES_AS_LONG)
+    };
     // Longer ones are no typing errors, and comparing them costs the square.
-    let wanted: Vec<char> = wanted.to_lowercase().chars().take(100).collect();
+    let wanted: Vec<char> = wanted.chars().flat_map(char::to_lowercase).take(100).collect();
     let mut found: Vec<(usize, &str)> = names
         .take(LOOKED_AT)
+        .filter(may_be_meant)
+        .take(COMPARED)
         .filter_map(|name| distance(&wanted, name).map(|distance| (distance, name)))
         .collect();
     found.sort_unstable();
@@ -20,7 +32,7 @@ pub(crate) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Ve
 }
 
 fn distance(wanted: &[char], name: &str) -> Option<usize> {
-    let name: Vec<char> = name.to_lowercase().chars().take(100).collect();
+    let name: Vec<char> = name.chars().flat_map(char::to_lowercase).take(100).collect();
     let (short, long) = if wanted.len() < name.len() { (wanted, &name[..]) } else { (&name[..], wanted) };
     if short.len() >= 3 && long.windows(short.len()).any(|part| part == short) {
         return Some(1);
@@ -59,5 +71,18 @@ mod tests {
         assert_eq!(near("llama-3"), ["meta-llama/Llama-3-70b"]);
         assert!(near("gemini-pro").is_empty());
         assert!(near("").is_empty());
+    }
+
+    #[test]
+    fn no_more_names_are_compared_than_a_mistake_is_worth() {
+        for (name, looked_at) in [("gpt-4", COMPARED), ("a-name-of-quite-another-length", LOOKED_AT)] {
+            let mut seen = 0;
+            near("gpt-5", std::iter::repeat(name).inspect(|_| seen += 1));
+            assert_eq!(seen, looked_at, "{name}");
+        }
+        // What is of another length takes nobody's place.
+        let long = "a-name-of-quite-another-length";
+        let names = std::iter::repeat_n(long, 2 * COMPARED).chain(["gpt-4"]);
+        assert_eq!(near("gpt-5", names), ["gpt-4"]);
     }
 }

@@ -268,7 +268,7 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
         || headers.keys().any(|name| name.as_str().starts_with("x-forwarded") || name.as_str() == "x-real-ip")
 }
 
-fn is_same_origin(origin: &str, parts: &Parts) -> bool {
+pub(super) fn is_same_origin(origin: &str, parts: &Parts) -> bool {
     let origin = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     let host = host(parts).flatten();
     origin.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host.as_str()))

@@ -8,16 +8,19 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use http::header::ORIGIN;
+use http::request::Parts;
 use patchbay_plugin_api::Model;
 use serde::{Deserialize, Serialize};
 
+use super::access::is_same_origin;
 use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
 use super::layers::RequestId;
 use super::state::AppState;
 use crate::config::{PriceSource, Prices};
 use crate::gateway::find_provider;
-use crate::providers::{Difference, ModelList, Provider, Statistics};
+use crate::providers::{Difference, ModelList, NotListed, Provider, Statistics};
 
 /// What is said of a model of which nobody knows how much it can look at.
 const LEAST_CONTEXT: u64 = 4096;
@@ -47,17 +50,28 @@ pub(super) async fn list(
     Extension(RequestId(request_id)): Extension<RequestId>,
     Path(name): Path<String>,
     query: Result<Query<ListQuery>, QueryRejection>,
+    parts: Parts,
 ) -> Result<Response, ApiError> {
     let Query(ListQuery { refresh }) = query.map_err(|error| {
         let details = format!("{}; refresh, which is true or false, is all there is", error.body_text());
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
     })?;
+    if refresh && is_from_elsewhere(&parts) {
+        return Err(ApiError::forbidden(
+            "Pages of other origins may not have a vendor asked with refresh=true: use POST \
+             /api/providers/{name}/models/sync, from where changes may be made",
+        ));
+    }
     // Only the provider is kept while its vendor answers, not the whole set that it is in.
     let provider = Arc::clone(find_provider(&state.registry.snapshot(), &name)?);
     let holds = provider.catalogue.list().is_some_and(|list| list.holds(SystemTime::now()));
     let mut error = None;
     if provider.can_list_models() && (refresh || !holds) {
-        error = provider.refresh_models(&state.registry, &request_id).await.err();
+        error = match provider.refresh_models(&state.registry, &request_id).await {
+            Ok(_) => None,
+            Err(NotListed::Failed(error)) => Some(error),
+            Err(changed @ NotListed::Changed) => return Err(changed_meanwhile(&changed)),
+        };
     }
     let models = match (provider.offered_models(), &error) {
         (Some(models), _) => models,
@@ -106,7 +120,7 @@ pub(super) async fn sync(
         SyncReport::of("skipped", Some(CACHE_VALID.to_owned()), 0, known.as_deref(), known.as_deref())
     } else {
         match provider.refresh_models(&state.registry, &request_id).await {
-            Err(error) => SyncReport::failed(&provider, error.message),
+            Err(error) => SyncReport::failed(&provider, error.to_string()),
             Ok(list) => SyncReport::of("success", None, list.models().len(), Some(&list), Some(&list)),
         }
     };
@@ -118,6 +132,19 @@ fn read(body: &[u8]) -> Result<SyncWish, ApiError> {
         let details = format!("The body is not as it should be, such as {{\"force\": true}}: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "Invalid JSON", details)
     })
+}
+
+/// What a browser can be made to send from anywhere. Other clients say nothing of where they come from, and what is
+/// typed into a browser comes from nowhere.
+fn is_from_elsewhere(parts: &Parts) -> bool {
+    let said = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or("null"));
+    said("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].contains(&site))
+        || said(ORIGIN.as_str()).is_some_and(|origin| !is_same_origin(origin, parts))
+}
+
+fn changed_meanwhile(changed: &NotListed) -> ApiError {
+    let short = "The provider changed meanwhile";
+    ApiError::new(StatusCode::CONFLICT, "provider_changed", short, changed.to_string())
 }
 
 fn cannot_list(name: &str) -> ApiError {

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::permissions::{self, PermissionError};
 use super::problem::{Problem, Step};
+use crate::hex::hex;
 
 /// What a file must be like to be read.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +115,7 @@ impl ContentHash {
 
 impl fmt::Display for ContentHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        formatter.write_str(&hex(&self.0))
     }
 }
 

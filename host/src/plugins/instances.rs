@@ -16,7 +16,8 @@ use crate::config::{
     BreakerSettings, Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings, key_variable,
 };
 use crate::providers::{
-    Catalogue, Counters, KeyRing, PluginRef, PreparedCalls, Provider, Shelf, Snapshot, Standing, Waiting,
+    Catalogue, Counters, KeyRing, ModelQuestion, PluginRef, PreparedCalls, Provider, Shelf, Snapshot,
+    Standing, Waiting,
 };
 use crate::services::http::HttpClient;
 use crate::services::redact;
@@ -182,6 +183,7 @@ pub(super) async fn make(
             counters: before
                 .map_or_else(|| Arc::new(Counters::default()), |before| Arc::clone(&before.counters)),
             catalogue: Catalogue::following(before.map(|before| &before.catalogue), settings, Some(shelf)),
+            question: ModelQuestion::default(),
             keys: KeyRing::new(&settings.keys, before.map(|before| &before.keys)),
             standing: Standing::new(&BreakerSettings::default()),
             instance,

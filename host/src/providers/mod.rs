@@ -36,7 +36,9 @@ pub use alarm::Alarm;
 pub use answer::AnswerStream;
 pub use breaker::BreakerState;
 pub use call::{CallContext, Surface};
-pub use catalogue::{Catalogue, Difference, ModelList, Shelf, Statistics, keep_listed};
+pub use catalogue::{
+    Catalogue, Difference, ModelList, ModelQuestion, NotListed, Shelf, Statistics, keep_listed,
+};
 pub use chunk::Chunk;
 pub use condition::Condition;
 pub use cost::{Cost, Tokens};

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::admission::Admission;
 use super::breaker::{Breaker, BreakerState};
 use super::budget::RetryBudget;
-use super::catalogue::{Catalogue, ModelList};
+use super::catalogue::{Catalogue, ModelList, ModelQuestion};
 use super::condition::{Condition, LastCondition};
 use super::keys::{KeyRing, Rest};
 use super::latency::Latency;
@@ -47,6 +47,8 @@ pub struct Provider {
     pub counters: Arc<Counters>,
     /// The models that its vendor lists.
     pub catalogue: Arc<Catalogue>,
+    /// The question for these that is under way. Never another generation's, which asks with other keys and times.
+    pub question: ModelQuestion,
     /// Its keys.
     pub keys: KeyRing,
     /// How it does.

@@ -36,7 +36,7 @@ is older than twelve hours.
 --json prints {\"models\": [{\"provider\", \"id\", \"type\", \"capabilities\", and where known \"name\", \
 \"context_length\", \"owner\", \"created\", \"pricing\"}], \"failed\": [{\"provider\", \"error\"}]}, and after --sync \
 \"synced\": [{\"provider\", \"status\", \"reason\", \"models_synced\"}]. Prices are US dollars per million tokens. The \
-exit code is 1 when a provider could not be asked.")]
+exit code is 1 when a provider could not be asked; those that have no list are left out.")]
 pub(super) struct Models {
     /// Only those of this provider
     #[arg(value_name = "PROVIDER")]
@@ -68,6 +68,19 @@ struct Named {
     name: String,
     #[serde(default)]
     features: Vec<String>,
+    #[serde(default)]
+    models: Vec<String>,
+}
+
+impl Named {
+    fn can_ask_vendor(&self) -> bool {
+        self.features.iter().any(|feature| feature == MODEL_LIST)
+    }
+
+    /// Whether there is anything to ask it for: without a vendor to ask, what is configured.
+    fn has_list(&self) -> bool {
+        self.can_ask_vendor() || !self.models.is_empty()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -122,12 +135,21 @@ struct Silent {
 pub(super) async fn run(command: Models) -> Result<u8, Failure> {
     let remote = Remote::new(command.remote)?;
     let providers = match &command.provider {
-        Some(provider) => vec![Named { name: provider.clone(), features: vec![MODEL_LIST.to_owned()] }],
+        Some(provider) => {
+            let features = vec![MODEL_LIST.to_owned()];
+            vec![Named { name: provider.clone(), features, models: Vec::new() }]
+        }
         None => remote.read::<Providers>("/api/providers").await?.1.providers,
     };
+    let (providers, left_out): (Vec<_>, Vec<_>) = providers.into_iter().partition(Named::has_list);
+    for Named { name, .. } in left_out {
+        output::note(&format!(
+            "{name}: left out, for its plugin cannot list models: to have some, set \"models\" in its config"
+        ));
+    }
     let mut listed = Listed::default();
     if command.sync {
-        let able = providers.iter().filter(|provider| provider.features.iter().any(|it| it == MODEL_LIST));
+        let able = providers.iter().filter(|provider| provider.can_ask_vendor());
         listed.synced = Some(sync::sync(&remote, able.map(|provider| provider.name.clone()).collect()).await);
     }
     if command.provider.is_some() {
@@ -212,7 +234,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_provider_that_fails_leaves_the_others_listed() {
-        let providers = r#"{"providers":[{"name":"a b"},{"name":"c"}]}"#;
+        let providers = r#"{"providers":[{"name":"a b","features":["model_list"],"models":[]},
+                                         {"name":"c","features":["model_list"],"models":["m"]}]}"#;
         let models = r#"{"models":[{"id":"m","type":"chat","capabilities":[]}]}"#;
         // Asked at once, they come in any order: the two answers are the same but for one of them.
         let host =
@@ -231,7 +254,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_synced_is_listed_and_a_failure_is_a_failure() {
-        let providers = r#"{"providers":[{"name":"a","features":["model_list"]},{"name":"b"}]}"#;
+        // The last one would answer 422: it is not asked.
+        let providers = r#"{"providers":[{"name":"a","features":["model_list"],"models":[]},
+                                         {"name":"b","features":["streaming"],"models":["m"]},
+                                         {"name":"c","features":["streaming"],"models":[]}]}"#;
         let models = r#"{"models":[{"id":"m","type":"chat","capabilities":[]}]}"#;
         let synced = |status: &str| format!(r#"{{"status":"{status}","reason":null,"models_synced":1}}"#);
         for (status, code) in [("success", 0), ("skipped", 0), ("error", 1)] {

@@ -24,8 +24,8 @@ use crate::plugins::job::Operation;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::outbound::Outbound;
 use crate::providers::{
-    AnswerStream, CallContext, Catalogue, Counters, KeyRing, Members, PluginRef, PreparedCalls, Provider,
-    Standing, Surface,
+    AnswerStream, CallContext, Catalogue, Counters, KeyRing, Members, ModelQuestion, PluginRef,
+    PreparedCalls, Provider, Standing, Surface,
 };
 use crate::services::http::HttpClient;
 
@@ -99,6 +99,7 @@ impl Stand {
             keys: KeyRing::new(&settings.keys, None),
             standing: Standing::new(&BreakerSettings::default()),
             catalogue: Catalogue::following(None, &settings, None),
+            question: ModelQuestion::default(),
             settings,
             instance,
         }))

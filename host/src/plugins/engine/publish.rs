@@ -119,7 +119,9 @@ impl Engine {
         let old = self
             .registry
             .publish(|| Snapshot::new(number, providers, rules).with_disabled(disabled, waiting));
-        self.shelf.keep_only(listed.iter().map(String::as_str));
+        // And for those whom variables alone make, as soon as their plugin is there again.
+        let may_come = |name: &str| config.offered(name).is_some();
+        self.shelf.keep_only(listed.iter().map(String::as_str), may_come);
         for (address, generation) in before {
             if !after.contains_key(&address) {
                 generation.record.replaced(self.loader.grace());

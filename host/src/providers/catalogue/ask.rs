@@ -26,9 +26,20 @@ type Answer = Result<Came, ProviderError>;
 
 /// The question that is under way, for as long as somebody waits for its answer.
 #[derive(Debug, Default)]
-pub(super) struct Question(Mutex<Option<WeakShared<BoxFuture<'static, Answer>>>>);
+pub struct ModelQuestion(Mutex<Option<WeakShared<BoxFuture<'static, Answer>>>>);
 
-impl Question {
+/// Why there is no new list.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NotListed {
+    /// The vendor could not be asked, or answered nonsense.
+    #[error("{}", .0.message)]
+    Failed(ProviderError),
+    /// What it answered is not shown, for the provider leads elsewhere by now.
+    #[error("the list was not taken over, for the provider was changed or removed meanwhile: ask again")]
+    Changed,
+}
+
+impl ModelQuestion {
     fn join(&self, ask: impl FnOnce() -> BoxFuture<'static, Answer>) -> Shared<BoxFuture<'static, Answer>> {
         let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let joined = under_way.as_ref().and_then(WeakShared::upgrade);
@@ -54,16 +65,17 @@ impl Provider {
         self: &Arc<Self>,
         registry: &Arc<Registry>,
         request_id: &str,
-    ) -> Result<Arc<ModelList>, ProviderError> {
-        let came = self.ask_for_models(request_id).await?;
+    ) -> Result<Arc<ModelList>, NotListed> {
+        let came = self.ask_for_models(request_id).await.map_err(NotListed::Failed)?;
         let (catalogue, registry, list) =
             (Arc::clone(&self.catalogue), Arc::clone(registry), Arc::clone(&came.list));
         // The disk may take its time, and building a snapshot of many models does.
         let taking = tokio::task::spawn_blocking(move || catalogue.take(&came, &registry));
-        if let Err(problem) = taking.await {
+        let is_shown = taking.await.unwrap_or_else(|problem| {
             error!(provider = self.name(), %problem, "the list of models was not taken over");
-        }
-        Ok(list)
+            false
+        });
+        if is_shown { Ok(list) } else { Err(NotListed::Changed) }
     }
 
     /// What a refresh would bring. Changes nothing.
@@ -78,7 +90,7 @@ impl Provider {
 
     async fn ask_for_models(self: &Arc<Self>, request_id: &str) -> Answer {
         let mut is_first = false;
-        let asked = self.catalogue.question.join(|| {
+        let asked = self.question.join(|| {
             is_first = true;
             let (provider, request_id) = (Arc::clone(self), request_id.to_owned());
             async move { provider.ask_vendor(&request_id).await }.boxed()
@@ -107,28 +119,35 @@ impl Provider {
 }
 
 impl Catalogue {
-    /// Keeps a list and shows it to everybody: first on disk, then in memory, then to those who choose by it.
-    fn take(&self, came: &Came, registry: &Registry) {
+    /// Keeps a list and shows it to everybody: first on disk, then in memory, then to those who choose by it. Answers
+    /// with whether it is shown, or a later one.
+    fn take(&self, came: &Came, registry: &Registry) -> bool {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        // The provider may lead elsewhere by now, and its file be another catalogue's.
+        let is_used =
+            || registry.snapshot().by_priority().iter().any(|it| std::ptr::eq(&*it.catalogue, self));
         // Another one who waited for the same answer was here first, or for a later one.
         if taken.is_some_and(|taken| taken >= came.at) {
-            return;
+            return is_used();
+        }
+        if !self.keep(&came.list, is_used) {
+            return false;
         }
         *taken = Some(came.at);
-        // The provider may lead elsewhere by now, and its file be another catalogue's.
-        if !registry.snapshot().by_priority().iter().any(|it| std::ptr::eq(&*it.catalogue, self)) {
-            return;
-        }
-        let (before, list) = (self.list.load_full(), &came.list);
-        if let Some((shelf, provider)) = &self.place
-            && let Err(error) = shelf.write(provider, &self.source, list)
-        {
-            warn!(provider, %error, "the list of models cannot be kept: it is asked for again after a restart");
-        }
-        self.list.store(Some(Arc::clone(list)));
-        if !before.is_some_and(|before| before.ids().eq(list.ids())) {
+        let before = self.list.swap(Some(Arc::clone(&came.list)));
+        if !before.is_some_and(|before| before.ids().eq(came.list.ids())) {
             registry.relist();
         }
+        true
+    }
+
+    /// On disk, where there is a place for it; answers with whether it is wanted at all.
+    fn keep(&self, list: &ModelList, is_used: impl FnOnce() -> bool) -> bool {
+        let Some((shelf, provider)) = &self.place else { return is_used() };
+        shelf.write(provider, &self.source, list, is_used).unwrap_or_else(|error| {
+            warn!(provider, %error, "the list of models cannot be kept: it is asked for again after a restart");
+            true
+        })
     }
 }
 
@@ -150,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_at_the_same_time_shares_the_answer() {
-        let (question, asked) = (Question::default(), AtomicUsize::new(0));
+        let (question, asked) = (ModelQuestion::default(), AtomicUsize::new(0));
         let (answer, vendor) = oneshot::channel::<Came>();
         let mut vendor = Some(vendor);
         let mut ask = || {
@@ -180,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_an_answer_that_nobody_wants() {
-        let question = Question::default();
+        let question = ModelQuestion::default();
         let (dropped, is_dropped) = oneshot::channel::<()>();
         let asked = question.join(|| {
             async move {
@@ -201,17 +220,19 @@ mod tests {
         let (catalogue, registry) = (Arc::clone(&provider.catalogue), Registry::default());
         registry.publish(|| Snapshot::new(1, vec![provider], Rules::default()));
         let earlier = came(&["earlier"]);
-        catalogue.take(&came(&["later"]), &registry);
-        catalogue.take(&earlier, &registry);
+        assert!(catalogue.take(&came(&["later"]), &registry));
+        assert!(catalogue.take(&earlier, &registry), "a later one is shown");
         assert!(catalogue.find("later").is_some() && catalogue.find("earlier").is_none());
         assert!(registry.snapshot().serving("later").is_some(), "requests find it");
-        catalogue.take(&came(&["last"]), &registry);
+        let last = came(&["last"]);
+        assert!(catalogue.take(&last, &registry));
         let snapshot = registry.snapshot();
         assert!(snapshot.serving("later").is_none() && snapshot.serving("last").is_some());
         assert_eq!(snapshot.number, 1, "nothing was configured anew");
         // What comes when nobody uses it any more is not kept.
         registry.publish(Snapshot::default);
-        catalogue.take(&came(&["too-late"]), &registry);
+        assert!(!catalogue.take(&came(&["too-late"]), &registry));
+        assert!(!catalogue.take(&last, &registry), "nor is what it shows shown to anybody");
         assert!(catalogue.find("too-late").is_none());
     }
 }

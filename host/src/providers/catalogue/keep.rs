@@ -10,6 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::NotListed;
 use crate::config::ModelSettings;
 use crate::providers::{Provider, Registry};
 
@@ -103,7 +104,11 @@ fn begin(
         asked.not_before = now + LONGEST_PAUSE;
         let (provider, registry) = (Arc::clone(provider), Arc::clone(registry));
         asked.under_way = Some(asking.spawn(async move {
-            let failure = provider.refresh_models(&registry, "models").await.err();
+            let failure = match provider.refresh_models(&registry, "models").await {
+                Err(NotListed::Failed(error)) => Some(error),
+                // Whoever has taken its place is asked by itself.
+                Ok(_) | Err(NotListed::Changed) => None,
+            };
             Outcome { name, address, failure }
         }));
     }

@@ -15,6 +15,7 @@ mod read;
 // Lists on disk.
 mod shelf;
 
+pub use ask::{ModelQuestion, NotListed};
 pub(super) use family::family;
 pub use keep::keep_listed;
 pub use list::{Difference, ModelList, Statistics};
@@ -26,7 +27,6 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use patchbay_plugin_api::Model;
 
-use self::ask::Question;
 use self::source::Source;
 use crate::config::ProviderSettings;
 
@@ -36,7 +36,6 @@ use crate::config::ProviderSettings;
 pub struct Catalogue {
     source: Source,
     list: ArcSwapOption<ModelList>,
-    question: Question,
     /// When the last answer came that was taken over, one after the other.
     taken: Mutex<Option<Instant>>,
     /// Where the list is kept, under the provider's name.
@@ -58,7 +57,6 @@ impl Catalogue {
         Arc::new(Self {
             source,
             list: ArcSwapOption::from_pointee(kept),
-            question: Question::default(),
             taken: Mutex::default(),
             place: shelf.map(|shelf| (Arc::clone(shelf), settings.name.clone())),
         })

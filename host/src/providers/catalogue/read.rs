@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use patchbay_plugin_api::{Model, Pricing, ProviderError};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -25,6 +25,9 @@ const NAME_CHARS: usize = 200;
 
 /// Characters of a type or of a capability.
 const WORD_CHARS: usize = 64;
+
+/// Bytes of a key. Real ones are longer, and words shorter.
+const KEY_BYTES: usize = 16;
 
 /// Capabilities of one model, of which the rest is left out.
 const MOST_CAPABILITIES: usize = 32;
@@ -74,12 +77,31 @@ pub(super) fn answer(answer: &[u8], keys: &[SecretString]) -> Result<Vec<Model>,
     if answer.len() > MOST_BYTES {
         return Err(unreadable(format!("it has more than {MOST_BYTES} bytes")));
     }
-    let text = std::str::from_utf8(answer).map_err(|error| unreadable(error.to_string()))?;
-    // A vendor that repeats the key that it was asked with has it shown to nobody.
-    let text = redact::hide(text, keys);
-    let read: Answer =
-        serde_json::from_str(&text).map_err(|error| unreadable(redact::clean(&error.to_string(), keys)))?;
-    checked(read.models.0).map_err(unreadable)
+    let read: Answer = serde_json::from_slice(answer)
+        .map_err(|error| unreadable(redact::clean(&error.to_string(), keys)))?;
+    let models = read.models.0.into_iter().filter_map(|model| without_keys(model, keys));
+    checked(models.collect()).map_err(|why| unreadable(redact::hide(&why, keys).into_owned()))
+}
+
+/// A vendor that repeats the key that it was asked with has it shown to nobody: texts for people are shown without it.
+/// What programs go by is no other one's for that, so a model that has it there is left out.
+fn without_keys(mut model: Model, keys: &[SecretString]) -> Option<Model> {
+    let is_told = |key: &str| {
+        let mut words = [&model.id, &model.kind].into_iter().chain(&model.capabilities);
+        is_telling(key) && words.any(|word| word.contains(key))
+    };
+    if keys.iter().any(|key| is_told(key.expose_secret())) {
+        return None;
+    }
+    for text in [&mut model.name, &mut model.owner].into_iter().flatten() {
+        *text = redact::hide(text, keys).into_owned();
+    }
+    Some(model)
+}
+
+/// Whether it gives anything away. What is set where no key is needed is some word, and models have words in their ids.
+fn is_telling(key: &str) -> bool {
+    key.len() >= KEY_BYTES
 }
 
 /// Each model once, and of a size to be shown; the error says what cannot be meant.
@@ -224,7 +246,28 @@ mod tests {
 
     #[test]
     fn a_key_that_is_repeated_is_not_shown() {
-        let models = read(&json!([{ "id": "m", "owner": "sk-test-000111222" }])).unwrap();
-        assert_eq!(models[0].owner.as_deref(), Some("***"));
+        let key = "sk-test-000111222";
+        let models = read(&json!([
+            { "id": "m", "owner": key, "name": format!("M of {key}") },
+            { "id": format!("ft:{key}") },
+            { "id": "t", "type": key },
+            { "id": "c", "capabilities": ["vision", key] },
+        ]))
+        .unwrap();
+        assert_eq!(models.len(), 1, "{models:?}");
+        assert_eq!((models[0].owner.as_deref(), models[0].name.as_deref()), (Some("***"), Some("M of ***")));
+    }
+
+    #[test]
+    fn a_word_in_place_of_a_key_changes_no_id() {
+        let listed = json!({ "models": [
+            { "id": "mistral-7b", "name": "mistral 7B", "capabilities": ["vision"] },
+            { "id": "embedding-1", "type": "embedding" },
+        ] });
+        let keys = ["mistral", "vision", "embedding"].map(SecretString::from);
+        let models = answer(listed.to_string().as_bytes(), &keys).unwrap();
+        let seen: Vec<_> = models.iter().map(|model| (model.id.as_str(), model.kind.as_str())).collect();
+        assert_eq!(seen, [("embedding-1", "embedding"), ("mistral-7b", "chat")]);
+        assert_eq!((models[1].name.as_deref(), &models[1].capabilities[1][..]), (Some("*** 7B"), "vision"));
     }
 }

@@ -1,7 +1,6 @@
 //! Lists on disk: one file for each provider, so that a host that starts again need not ask.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -12,12 +11,13 @@ use std::time::SystemTime;
 use patchbay_plugin_api::Model;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::list::ModelList;
 use super::read::{self, FewModels, MOST_BYTES};
 use super::source::Source;
-use crate::durable;
+use crate::durable::{self, UNFINISHED};
+use crate::hex::hex;
 use crate::segment::segment;
 
 /// What a file says of itself that is laid out as the ones below are.
@@ -63,7 +63,7 @@ struct Kept {
 impl Shelf {
     /// The folder within a data directory.
     pub fn within(data_dir: &Path) -> Self {
-        Self { dir: data_dir.join("models"), writing: Mutex::default() }
+        Self { dir: data_dir.join("model-lists"), writing: Mutex::default() }
     }
 
     /// The list of this provider, if one from there is kept. What cannot be read is put aside: it can be asked for.
@@ -89,8 +89,15 @@ impl Shelf {
         }
     }
 
-    /// Keeps a list in place of the one before.
-    pub(super) fn write(&self, provider: &str, source: &Source, list: &ModelList) -> io::Result<()> {
+    /// Keeps a list in place of the one before, where it is still wanted. That is asked in one step with writing: what
+    /// is configured anew may remove the file, or give it to another vendor's list.
+    pub(super) fn write(
+        &self,
+        provider: &str,
+        source: &Source,
+        list: &ModelList,
+        is_wanted: impl FnOnce() -> bool,
+    ) -> io::Result<bool> {
         let written = Written {
             version: VERSION,
             provider,
@@ -100,12 +107,20 @@ impl Shelf {
         };
         let bytes = serde_json::to_vec(&written)?;
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_wanted() {
+            return Ok(false);
+        }
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
-        durable::replace(&self.path(provider), &bytes)
+        durable::replace(&self.path(provider), &bytes).map(|()| true)
     }
 
-    /// Removes the lists of all but these providers, and what a killed host left half written.
-    pub(crate) fn keep_only<'a>(&self, providers: impl IntoIterator<Item = &'a str>) {
+    /// Removes the lists of all but these providers and those that may come by themselves, and what a killed host left
+    /// half written. What it did not write itself is somebody else's.
+    pub(crate) fn keep_only<'a>(
+        &self,
+        providers: impl IntoIterator<Item = &'a str>,
+        may_come: impl Fn(&str) -> bool,
+    ) {
         let stays: BTreeSet<PathBuf> = providers
             .into_iter()
             .map(|name| self.path(name))
@@ -115,8 +130,15 @@ impl Shelf {
         // Without the folder there is nothing to remove.
         let Ok(there) = fs::read_dir(&self.dir) else { return };
         for path in there.flatten().map(|entry| entry.path()).filter(|path| !stays.contains(path)) {
-            if let Err(error) = fs::remove_file(&path) {
-                warn!(path = %path.display(), %error, "a list of models that nobody needs cannot be removed");
+            let Some((name, end)) = own(&path) else { continue };
+            if end != UNFINISHED && may_come(name) {
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Ok(()) => info!(path = %path.display(), "a list of models that nobody needs was removed"),
+                Err(error) => {
+                    warn!(path = %path.display(), %error, "a list of models that nobody needs cannot be removed");
+                }
             }
         }
     }
@@ -127,13 +149,16 @@ impl Shelf {
         if name.len() > NAME_BYTES {
             name.truncate(NAME_BYTES);
             name.push('%');
-            for byte in &Sha256::digest(provider)[..16] {
-                // Writing to a string does not fail.
-                let _ = write!(name, "{byte:02x}");
-            }
+            name.push_str(&hex(&Sha256::digest(provider)[..16]));
         }
         self.dir.join(format!("{name}.json"))
     }
+}
+
+/// A file's name and what stands behind it, where it is one that the host gives.
+fn own(path: &Path) -> Option<(&str, &str)> {
+    let (name, end) = path.file_name()?.to_str()?.split_once('.')?;
+    ["json", DAMAGED, UNFINISHED].contains(&end).then_some((name, end))
 }
 
 fn load(path: &Path) -> io::Result<Vec<u8>> {
@@ -161,108 +186,4 @@ fn understand(bytes: &[u8]) -> Result<(Kept, ModelList), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::MetadataExt as _;
-
-    use super::*;
-    use crate::testing;
-
-    fn shelf() -> (tempfile::TempDir, Shelf, Source) {
-        let dir = tempfile::tempdir().unwrap();
-        let shelf = Shelf::within(dir.path());
-        (dir, shelf, Source::of(&testing::settings("p")))
-    }
-
-    fn list(ids: &[&str]) -> ModelList {
-        let models = ids.iter().map(|id| Model::new(*id).with_capabilities(["chat_completion"]));
-        ModelList::new(models.collect(), SystemTime::now())
-    }
-
-    fn names(shelf: &Shelf) -> Vec<String> {
-        let there = fs::read_dir(&shelf.dir).unwrap().map(|entry| entry.unwrap().file_name());
-        let mut names: Vec<String> = there.map(|name| name.into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn what_is_kept_is_found_again_and_by_nobody_else() {
-        let (_dir, shelf, source) = shelf();
-        let kept = list(&["a", "vendor/b"]);
-        assert_eq!(shelf.read("p", &source), None);
-        shelf.write("p", &source, &kept).unwrap();
-        assert_eq!(shelf.read("p", &source), Some(kept));
-        let mut elsewhere = testing::settings("p");
-        elsewhere.base_url = Some("https://other.test".to_owned());
-        assert_eq!(shelf.read("p", &Source::of(&elsewhere)), None);
-        assert_eq!(shelf.read("q", &source), None);
-        assert_eq!(fs::metadata(shelf.path("p")).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(&shelf.dir).unwrap().mode() & 0o777, 0o700);
-    }
-
-    #[test]
-    fn a_host_that_was_killed_while_it_wrote_finds_the_list_of_before() {
-        let (_dir, shelf, source) = shelf();
-        let (before, after) = (list(&["a"]), list(&["b"]));
-        shelf.write("p", &source, &before).unwrap();
-        // All that there is between writing and renaming.
-        let half = durable::temporary(&shelf.path("p"));
-        fs::write(&half, r#"{"version":1,"provi"#).unwrap();
-        assert_eq!(shelf.read("p", &source), Some(before));
-        shelf.keep_only(["p"]);
-        assert!(!half.exists(), "and does not keep the half");
-        fs::write(&half, r#"{"version":1,"provi"#).unwrap();
-        shelf.write("p", &source, &after).unwrap();
-        assert_eq!(shelf.read("p", &source), Some(after));
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_put_aside() {
-        let (_dir, shelf, source) = shelf();
-        shelf.write("p", &source, &list(&["a"])).unwrap();
-        let good = fs::read_to_string(shelf.path("p")).unwrap();
-        for bad in [
-            String::new(),
-            good[..good.len() / 2].to_owned(),
-            "[]".to_owned(),
-            good.replace("\"version\":1", "\"version\":2"),
-            good.replace("\"cached_at\":\"2", "\"cached_at\":\"x"),
-            good.replace("\"id\":\"a\"", "\"id\":\"\""),
-        ] {
-            assert_ne!(bad, good);
-            fs::write(shelf.path("p"), &bad).unwrap();
-            assert_eq!(shelf.read("p", &source), None, "{bad}");
-            assert_eq!(names(&shelf), ["p.damaged"], "{bad}");
-            assert_eq!(fs::read_to_string(shelf.dir.join("p.damaged")).unwrap(), bad);
-        }
-        shelf.keep_only(["p"]);
-        assert_eq!(names(&shelf), ["p.damaged"]);
-        shelf.keep_only([]);
-        assert_eq!(names(&shelf), <[&str; 0]>::default());
-    }
-
-    #[test]
-    fn only_those_who_are_there_have_a_list() {
-        let (_dir, shelf, source) = shelf();
-        shelf.keep_only(["nobody"]);
-        for name in ["here", "gone"] {
-            shelf.write(name, &source, &list(&["a"])).unwrap();
-        }
-        shelf.keep_only(["here", "another"]);
-        assert_eq!(names(&shelf), ["here.json"]);
-    }
-
-    #[test]
-    fn every_name_is_one_of_a_file() {
-        let (_dir, shelf, source) = shelf();
-        let long = "x".repeat(5000);
-        let longer = "x".repeat(5001);
-        let odd = ["../../etc/passwd", "", ".", "a b", "a%20b", "ä\0", "a.b", long.as_str(), longer.as_str()];
-        for name in odd {
-            let kept = list(&[&name.len().to_string()]);
-            shelf.write(name, &source, &kept).unwrap();
-            assert_eq!(shelf.read(name, &source), Some(kept), "{name}");
-        }
-        assert_eq!(names(&shelf).len(), odd.len(), "and each has its own");
-    }
-}
+mod tests;

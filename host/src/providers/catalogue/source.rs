@@ -1,11 +1,10 @@
 //! Where a list comes from: one of elsewhere is never shown.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{ProviderSettings, is_host_key};
+use crate::hex::hex;
 
 /// A digest of all that decides whose list it is. Nothing can be read from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,12 +21,7 @@ impl Source {
         own.sort_unstable_by_key(|(key, _)| *key);
         // Strings and numbers can always be written.
         let text = serde_json::to_vec(&(plugin, base_url, extra_headers, models, own)).unwrap_or_default();
-        let mut digest = String::with_capacity(64);
-        for byte in Sha256::digest(text) {
-            // Writing to a string does not fail.
-            let _ = write!(digest, "{byte:02x}");
-        }
-        Self(digest)
+        Self(hex(&Sha256::digest(text)))
     }
 }
 
