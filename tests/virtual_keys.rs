@@ -140,7 +140,9 @@ async fn a_key_is_only_good_for_what_it_names() {
         (&read, Method::GET, "/api/plugins", None, 200),
         (&read, Method::GET, "/api/keys", None, 200),
         (&read, Method::POST, "/api/providers/reload", None, 403),
-        (&read, Method::GET, "/v1/models", None, 403),
+        (&read, Method::GET, "/v1/models", None, 200),
+        (&read, Method::GET, "/api/health", None, 200),
+        (&read, Method::POST, "/v1/embeddings", Some(json!({ "input": "hi" })), 403),
         (&admin, Method::POST, "/api/keys", Some(json!({ "name": "more" })), 201),
         (&admin, Method::GET, "/v1/models", None, 200),
     ] {

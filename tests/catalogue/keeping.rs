@@ -95,7 +95,17 @@ async fn what_makes_no_sense_leaves_what_was_known() {
     patched(&host, json!({ "config": { "timeout": 0.1 } })).await;
     let shown = listed(&host, "up", "?refresh=true").await;
     assert_eq!((&shown["stale"], &shown["error"]), (&json!(true), &json!("no list of models within 100ms")));
-    assert_eq!(listed(&host, "up", "").await, known, "and it holds as long as it did");
+    let later = listed(&host, "up", "").await;
+    assert_eq!((&later["models"], &later["cached_until"]), (&known["models"], &known["cached_until"]));
+    assert_eq!(
+        (&later["stale"], &later["error"]),
+        (&shown["stale"], &shown["error"]),
+        "until a newer one has come"
+    );
+    vendor.is_silent(false);
+    vendor.lists(&["m-1", "m-2"]);
+    assert_eq!(listed(&host, "up", "?refresh=true").await["stale"], false);
+    assert_eq!(listed(&host, "up", "").await["error"], Value::Null);
     host.stop().await;
 }
 

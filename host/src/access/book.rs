@@ -2,7 +2,7 @@
 //! own secret.
 
 use std::collections::HashMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +15,7 @@ use sha2::Sha256;
 
 use super::key::{NewKey, Permits, VirtualKey};
 use super::secret::{self, SECRET_BYTES, SecretError};
+use crate::hex::hex;
 use crate::store::{Store, StoreError};
 
 /// What every key begins with, so that one that lies about is known for what it is.
@@ -240,14 +241,6 @@ fn check(wanted: &NewKey, count: usize) -> Result<(), String> {
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -241,7 +241,7 @@ fn refusal(status: StatusCode, body: &[u8], had_token: bool) -> Failure {
         }
     }
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) && !had_token {
-        message.push_str(" (the token is taken from ADMIN_TOKEN, which is not set)");
+        message.push_str(" (the token is taken from ADMIN_TOKEN, which is not set; a key of `patchbay keys create` will do there, too)");
     }
     Failure::failed(message)
 }

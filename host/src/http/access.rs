@@ -109,6 +109,8 @@ impl Access {
         match self.shown(&parts.headers) {
             Shown::AdminToken => Ok(None),
             Shown::Key(key) if key.is_for(Scope::Chat) => Ok(Some(key)),
+            // Looking at who is there is looking, too.
+            Shown::Key(key) if key.is_for(Scope::Read) && parts.method.is_safe() => Ok(Some(key)),
             // What was a key once is no way to get more than it gave.
             Shown::Wrong(why) if shows_key(&parts.headers) => Err(unrecognised(why)),
             _ if self.open => Ok(None),

@@ -79,6 +79,8 @@ pub(super) async fn list(
         (None, None) => return Err(cannot_list(&name)),
     };
     let list = provider.catalogue.list();
+    // A list of before says so until a newer one has come, whoever it was who asked in vain.
+    let failure = provider.catalogue.failure().map(|failure| failure.to_string());
     let cached_at = list.as_ref().map(|list| timestamp(list.cached_at()));
     let body = Listed {
         provider: provider.name(),
@@ -88,8 +90,8 @@ pub(super) async fn list(
         last_sync: cached_at.clone(),
         cached_at,
         cached_until: list.map(|list| timestamp(list.cached_until())),
-        stale: error.is_some(),
-        error: error.map(|error| error.message),
+        stale: failure.is_some(),
+        error: failure,
     };
     Ok(Json(body).into_response())
 }

@@ -6,7 +6,9 @@ use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection as _, SectionFlags, elf};
 use serde::Serialize;
 
+use super::features::{Feature, Features};
 use super::inspect::Inspection;
+use crate::gateway::near::near;
 
 /// Something for a plugin's author to think about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -91,6 +93,25 @@ pub(super) fn advise(bytes: &[u8], inspection: &Inspection) -> Vec<Advice> {
         let hint = "set lto = \"fat\", codegen-units = 1 and opt-level = \"s\" in its release profile, and see with \
                     cargo tree what it depends on";
         add("large", format!("it has {} KB without symbols", kilobytes(stripped)), Some(hint));
+    }
+    advice
+}
+
+/// Looks at what a plugin says that it does: a word that is misspelt is asked of it by nobody.
+pub(super) fn advise_on_features(features: &Features) -> Vec<Advice> {
+    let hint = "look at the words that the documentation of patchbay_plugin_api lists, and rebuild it";
+    let words = Feature::ALL.map(Feature::word);
+    let unknown = features.unknown().iter().map(|word| {
+        let near = near(word, words.into_iter()).into_iter().next();
+        let near = near.map_or(String::new(), |near| format!(": is {near} meant?"));
+        let message = format!("the feature {word} says nothing to this host{near}");
+        Advice { code: "unknown_feature", message, hint: Some(hint) }
+    });
+    let mut advice: Vec<Advice> = unknown.collect();
+    if !features.has(Feature::ChatCompletion) && !features.has(Feature::Embeddings) {
+        let message =
+            "it has neither chat_completion nor embeddings among its features: nobody will be sent to it";
+        advice.push(Advice { code: "no_service", message: message.to_owned(), hint: Some(hint) });
     }
     advice
 }
@@ -203,5 +224,21 @@ mod tests {
         let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let Size { stripped, has_symbols } = Size::of(&bytes);
         assert!(has_symbols && stripped < bytes.len() as u64 && stripped > 0);
+    }
+
+    #[test]
+    fn misspelt_features_are_named() {
+        let advice = |words: &[&str]| {
+            let features: Features = words.iter().map(|&word| word.to_owned()).collect();
+            advise_on_features(&features).into_iter().map(|advice| advice.message).collect::<Vec<_>>()
+        };
+        assert!(advice(&["chat_completion", "streaming"]).is_empty() && advice(&["embeddings"]).is_empty());
+        let said = advice(&["chat_completions", "telepathy"]);
+        assert_eq!(
+            said[0],
+            "the feature chat_completions says nothing to this host: is chat_completion meant?"
+        );
+        assert_eq!(said[1], "the feature telepathy says nothing to this host");
+        assert!(said[2].starts_with("it has neither chat_completion nor embeddings"), "{said:?}");
     }
 }

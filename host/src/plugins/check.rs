@@ -8,7 +8,7 @@ use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::advice::{Advice, advise};
+use super::advice::{Advice, advise, advise_on_features};
 use super::copy;
 use super::examine::stays;
 use super::file::{self, FileContents, FileRules};
@@ -100,6 +100,7 @@ impl CheckReport {
         self.advice = advise(&content.bytes, &inspection);
         let manifest = Manifest::parse(&inspection.manifest_json, &platform).map_err(|error| error.problem());
         let manifest = self.note(Step::Metadata, manifest)?;
+        self.advice.extend(advise_on_features(&manifest.supported_features));
         self.note(Step::Requires, requirements(&manifest))?;
         self.note(Step::Probe, try_out(&content, &inspection, &manifest).await)
     }

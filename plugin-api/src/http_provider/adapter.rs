@@ -35,6 +35,16 @@ impl<P: HttpProvider> Http<P> {
         Err(self.provider.error(&Failure { status, headers: &headers, body: &body, now: self.host.now() }))
     }
 
+    /// For the sake of the status alone; a page for people is no answer of an API, whatever its status.
+    async fn ask(&self, call: &Call, request: HttpRequest) -> Result<()> {
+        let beginning = self.send(call, request).await?.body.beginning(FAILURE_LIMIT).await;
+        if beginning.trim_ascii_start().starts_with(b"<") {
+            let message = "it answers with a page for people, and not as an API does: is `base_url` right?";
+            return Err(ProviderError::unreadable(message));
+        }
+        Ok(())
+    }
+
     async fn fetch(&self, call: &Call, request: HttpRequest) -> Result<Vec<u8>> {
         self.send(call, request).await?.body.collect(self.provider.limits().answer).await
     }
@@ -90,8 +100,8 @@ impl<P: HttpProvider> Provider for Http<P> {
 
     async fn health(&self, call: Call) -> Result<Health> {
         let Some(request) = self.provider.health_request() else { return Ok(Health::Available) };
-        match self.send(&call, request).await {
-            Ok(_) => Ok(Health::Available),
+        match self.ask(&call, request).await {
+            Ok(()) => Ok(Health::Available),
             Err(error) if error.kind == ErrorKind::RateLimited || matches!(error.status, Some(503 | 529)) => {
                 Ok(Health::busy(error.message))
             }
@@ -102,8 +112,8 @@ impl<P: HttpProvider> Provider for Http<P> {
     async fn credentials(&self, call: Call) -> Result<Credentials> {
         let request = self.provider.credentials_request();
         let request = request.ok_or_else(|| ProviderError::unsupported("a check of its credentials"))?;
-        match self.send(&call, request).await {
-            Ok(_) => Ok(Credentials::Valid),
+        match self.ask(&call, request).await {
+            Ok(()) => Ok(Credentials::Valid),
             Err(error) if error.kind == ErrorKind::Authentication => {
                 Ok(Credentials::Invalid { message: error.message })
             }

@@ -231,6 +231,15 @@ fn health_and_credentials_are_what_the_list_of_models_says() {
     let message = "the provider answered 403: why".to_owned();
     assert_eq!(credentials(403), Ok(Credentials::Invalid { message }));
     assert_eq!(credentials(500), Err(ErrorKind::Provider));
+    // Somebody answers there, and it is not the vendor.
+    let page = || Reply::new(200).body("\n <!doctype html><title>Log in</title>");
+    host.reply(page()).reply(page());
+    let error = block_on(provider.credentials(call())).unwrap_err();
+    assert!(error.kind == ErrorKind::UnreadableAnswer && error.message.contains("base_url"), "{error}");
+    assert_eq!(
+        block_on(provider.health(call())).map_err(|error| error.kind),
+        Err(ErrorKind::UnreadableAnswer)
+    );
 }
 
 #[test]

@@ -102,7 +102,10 @@ fn may_replace(new: &Manifest, place: &Path) -> Result<(), Failure> {
 async fn reload(remote: &Remote, plugin: &PluginId) -> Result<u8, Failure> {
     let address = remote.address();
     if !remote.is_there().await? {
-        output::note(&format!("no host runs at {address}: it will be loaded when one starts"));
+        output::note(&format!(
+            "no host runs at {address}: it will be loaded when one starts, or by `patchbay reload --url` where one runs \
+             elsewhere"
+        ));
         return Ok(0);
     }
     let report = Report::read(&remote.send(Method::POST, "/api/providers/reload").await?)?;

@@ -79,7 +79,7 @@ fn where_keys_were_given_out_applications_need_one() {
         (&local, "GET", "", (401, 200)),
         (&local, "POST", "", (401, 200)),
         (&local, "POST", "pb-chat", (200, 403)),
-        (&local, "GET", "pb-read", (403, 200)),
+        (&local, "GET", "pb-read", (200, 200)),
         (&local, "POST", "pb-read", (403, 403)),
         (&local, "POST", "pb-admin", (200, 200)),
         (&local, "POST", "pb-over", (401, 401)),

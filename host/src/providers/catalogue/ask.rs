@@ -66,7 +66,10 @@ impl Provider {
         registry: &Arc<Registry>,
         request_id: &str,
     ) -> Result<Arc<ModelList>, NotListed> {
-        let came = self.ask_for_models(request_id).await.map_err(NotListed::Failed)?;
+        let came = self.ask_for_models(request_id).await.map_err(|error| {
+            self.catalogue.failure.store(Some(Arc::new(error.message.clone())));
+            NotListed::Failed(error)
+        })?;
         let (catalogue, registry, list) =
             (Arc::clone(&self.catalogue), Arc::clone(registry), Arc::clone(&came.list));
         // The disk may take its time, and building a snapshot of many models does.
@@ -134,6 +137,7 @@ impl Catalogue {
             return false;
         }
         *taken = Some(came.at);
+        self.failure.store(None);
         let before = self.list.swap(Some(Arc::clone(&came.list)));
         if !before.is_some_and(|before| before.ids().eq(came.list.ids())) {
             registry.relist();

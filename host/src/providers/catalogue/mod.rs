@@ -36,6 +36,8 @@ use crate::config::ProviderSettings;
 pub struct Catalogue {
     source: Source,
     list: ArcSwapOption<ModelList>,
+    /// Why the vendor could not be asked for a newer one, when that was tried last.
+    failure: ArcSwapOption<String>,
     /// When the last answer came that was taken over, one after the other.
     taken: Mutex<Option<Instant>>,
     /// Where the list is kept, under the provider's name.
@@ -57,6 +59,7 @@ impl Catalogue {
         Arc::new(Self {
             source,
             list: ArcSwapOption::from_pointee(kept),
+            failure: ArcSwapOption::empty(),
             taken: Mutex::default(),
             place: shelf.map(|shelf| (Arc::clone(shelf), settings.name.clone())),
         })
@@ -72,6 +75,11 @@ impl Catalogue {
     /// What is listed; none where nobody knows.
     pub fn list(&self) -> Option<Arc<ModelList>> {
         self.list.load_full()
+    }
+
+    /// Why what is listed is not of now, where its vendor could not be asked when it was last tried.
+    pub fn failure(&self) -> Option<Arc<String>> {
+        self.failure.load_full()
     }
 
     /// What is listed of this model.
