@@ -128,6 +128,16 @@ async fn a_key_in_the_environment_is_a_configuration() {
     let names: Vec<&str> =
         list["providers"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["openai-compatible"], "and nothing has to stand in for it");
+    let shown = host.get("/api/providers/openai-compatible").await;
+    assert_eq!(shown.status, 200, "{}", shown.body);
+    let shown = shown.json();
+    let model = shown["values"].as_array().unwrap().iter().find(|value| value["key"] == "model").unwrap();
+    assert_eq!((&shown["origin"], &model["value"]), (&json!("environment"), &json!("gated")));
+    assert_eq!(
+        host.get("/api/providers/gemini").await.error().1,
+        "provider_not_found",
+        "there is no such plugin"
+    );
     host.stop().await;
 }
 

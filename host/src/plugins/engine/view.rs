@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use serde_json::Value;
 
-use crate::config::{Changes, Config, EffectiveValue, Enabled, Origin};
+use crate::config::{Changes, Config, EffectiveValue, Enabled, Origin, ProviderEntry};
 use crate::plugins::instances::{Plugins, alike};
 use crate::plugins::manifest::Manifest;
 
@@ -64,9 +64,10 @@ impl Shown {
         }
     }
 
-    /// The provider of this name, also one that is switched off.
+    /// The provider of this name, also one that is switched off, or that variables alone make.
     pub(in crate::plugins) fn provider(&self, name: &str) -> Option<ProviderView> {
-        let entry = self.config.as_ref()?.plugins.get(name)?;
+        let config = self.config.as_ref()?;
+        let entry = config.plugins.get(name).or_else(|| self.offered(config, name))?;
         let id = entry.plugin.as_deref().unwrap_or(name);
         let manifest = self.manifests.iter().find(|manifest| alike(manifest.id.as_str(), id));
         let defaults = manifest.map(|manifest| (manifest.id.as_str(), &manifest.config_defaults));
@@ -91,6 +92,12 @@ impl Shown {
             origin: origin(&effective),
             values: effective.into_iter().map(|value| ShownValue::new(name, value)).collect(),
         })
+    }
+
+    /// What variables say of a plugin that has no entry; nothing where there is no such plugin.
+    fn offered<'c>(&self, config: &'c Config, name: &str) -> Option<&'c ProviderEntry> {
+        self.manifests.iter().find(|manifest| manifest.id.as_str() == name)?;
+        config.offered(name)?.as_ref().ok()
     }
 }
 
