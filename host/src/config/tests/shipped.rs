@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::Setup;
-use crate::config::{VARIABLES, schema};
+use crate::config::{VARIABLES, key_variable, schema};
 
 fn top_level(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
@@ -36,6 +36,14 @@ fn the_example_of_an_environment() {
     .to_owned();
     for variable in VARIABLES {
         text.push_str(&format!("\n# {}\n# {}={}\n", variable.about, variable.name, variable.example));
+    }
+    text.push_str("\n# The vendors that come with the host: a key is all that each of them needs.\n");
+    let config = std::fs::read_to_string(top_level("plugin_config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    for (name, _) in
+        config["plugins"].as_object().unwrap().iter().filter(|(_, entry)| entry["enabled"] == "auto")
+    {
+        text.push_str(&format!("# {}=\n", key_variable(name)));
     }
     assert!(shipped(".env.example", &text) == text, "{MEND}");
 }

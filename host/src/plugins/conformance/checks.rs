@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::report::Outcome;
 use super::stand::Stand;
-use super::{PATIENCE, cuts, failures, operations, reloads, subject, words};
+use super::{PATIENCE, conversations, cuts, failures, operations, reloads, subject, words};
 use crate::plugins::generation::Generation;
 use crate::plugins::job::{self, InstanceId, Job, Operation};
 
@@ -21,6 +21,7 @@ pub(super) enum Check {
     Stream,
     /// Of the SDK's own cases, which run on a plugin's type in its own tests as well.
     Case(usize),
+    Conversations,
     Arrival,
     Splits,
     StreamCuts,
@@ -38,7 +39,7 @@ pub(super) enum Check {
     Reloads,
 }
 
-pub(super) const ALL: [Check; 24] = [
+pub(super) const ALL: [Check; 25] = [
     Check::Provider,
     Check::Configuration,
     Check::Answer,
@@ -48,6 +49,7 @@ pub(super) const ALL: [Check; 24] = [
     Check::Case(2),
     Check::Case(3),
     Check::Case(4),
+    Check::Conversations,
     Check::Arrival,
     Check::Splits,
     Check::StreamCuts,
@@ -74,6 +76,7 @@ impl Check {
             Self::Answer => "gives upstream's answer whole",
             Self::Stream => "gives upstream's answer as a stream",
             Self::Case(number) => CASES[number].name,
+            Self::Conversations => "takes or refuses whatever a conversation may hold",
             Self::Arrival => "hands a stream on while it comes",
             Self::Splits => "gives the same chunks wherever the network cuts a stream",
             Self::StreamCuts => "takes no stream that ends early for a whole one",
@@ -100,6 +103,7 @@ impl Check {
             Self::Answer => words::answer(stand).await,
             Self::Stream => words::stream(stand).await,
             Self::Case(number) => subject::case(stand, number).await,
+            Self::Conversations => conversations::anything(stand).await,
             Self::Arrival => words::arrival(stand).await,
             Self::Splits => cuts::splits(stand).await,
             Self::StreamCuts => cuts::streams(stand).await,

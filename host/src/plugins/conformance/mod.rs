@@ -16,6 +16,7 @@ mod stand;
 mod upstream;
 // 3. The checks.
 mod checks;
+mod conversations;
 mod cuts;
 mod failures;
 mod operations;

@@ -44,6 +44,7 @@ enum Flaw {
     AcceptsAnyKey,
     AsksWithoutTheKey,
     Blocks,
+    CutsLetters,
 }
 
 struct Careless {
@@ -72,6 +73,10 @@ impl Provider for Careless {
     async fn complete(&self, request: ChatRequest, call: Call) -> Result<Answer> {
         match self.flaw {
             Flaw::Blocks => std::thread::sleep(std::time::Duration::from_secs(3600)),
+            Flaw::CutsLetters => {
+                let text = request.last_user_text();
+                self.host.log(Level::Debug, &text[..text.len().min(1)], &Value::Null);
+            }
             Flaw::KeepsAThread => drop(std::thread::spawn(std::thread::park)),
             _ => {}
         }
