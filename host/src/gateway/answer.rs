@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::Served;
 use super::usage::{Usage, number, usage};
+use crate::providers::Cost;
 
 /// What is known about an answer, beside its words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,19 +54,28 @@ pub struct RawAnswer {
     pub served: Served,
     /// The JSON.
     pub raw: Bytes,
-    /// What it took.
-    pub usage: Option<Usage>,
+    /// What it says that it took, as upstream wrote it: read only where somebody wants to know.
+    pub(super) usage: Option<Bytes>,
+}
+
+impl RawAnswer {
+    /// What it cost, as far as its tokens have prices.
+    pub fn cost(&self) -> Option<Cost> {
+        let priced = self.served.priced()?;
+        let usage = usage(serde_json::from_slice(self.usage.as_ref()?).ok()?)?;
+        priced.prices.cost(&usage.tokens())
+    }
 }
 
 /// What an answer that is passed on says of itself: the model that gave it, and what it took.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) model: Option<String>,
-    pub(super) usage: Option<Usage>,
+    pub(super) usage: Option<Bytes>,
 }
 
 /// What a list of vectors says of itself. An error where there is no list.
-pub(super) fn account_of_vectors(raw: &[u8]) -> Result<Account, ProviderError> {
+pub(super) fn account_of_vectors(raw: &Bytes) -> Result<Account, ProviderError> {
     #[derive(Deserialize)]
     struct Shape<'a> {
         #[serde(borrow)]
@@ -76,16 +86,20 @@ pub(super) fn account_of_vectors(raw: &[u8]) -> Result<Account, ProviderError> {
     }
     let shape: Shape<'_> = read(raw)?;
     shape.data.ok_or_else(|| ProviderError::unreadable("the provider's answer holds no embeddings"))?;
-    Ok(Account { model: shape.model.take_text(), usage: shape.usage.and_then(usage) })
+    Ok(Account {
+        model: shape.model.take_text(),
+        usage: shape.usage.map(|json| raw.slice_ref(json.get().as_bytes())),
+    })
 }
 
 /// What a whole answer says of itself. An error where it answers nothing.
-pub(super) fn account_of_choices(raw: &[u8]) -> Result<Account, ProviderError> {
+pub(super) fn account_of_choices(raw: &Bytes) -> Result<Account, ProviderError> {
     let shape: Shape<'_, IgnoredAny> = read(raw)?;
     match shape.choices {
-        Some(First(Some(_))) => {
-            Ok(Account { model: shape.model.take_text(), usage: shape.usage.and_then(usage) })
-        }
+        Some(First(Some(_))) => Ok(Account {
+            model: shape.model.take_text(),
+            usage: shape.usage.map(|json| raw.slice_ref(json.get().as_bytes())),
+        }),
         _ => Err(ProviderError::unreadable("the provider's answer holds no choices")),
     }
 }
@@ -274,14 +288,19 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_passed_on_is_one() {
-        let model = |raw| account_of_choices(raw).map(|account| account.model).map_err(|error| error.message);
+        let model = |raw: &[u8]| {
+            account_of_choices(&Bytes::copy_from_slice(raw))
+                .map(|account| account.model)
+                .map_err(|error| error.message)
+        };
         assert_eq!(model(br#"{"choices":[{"x":1}],"model":"m"}"#), Ok(Some("m".to_owned())));
         assert_eq!(model(br#"{"choices":[{}],"model":7}"#), Ok(None));
         for raw in [r#"{"choices":[]}"#, r#"{"model":"m"}"#, "[]", ""] {
             assert!(model(raw.as_bytes()).is_err(), "{raw}");
         }
-        let vectors = account_of_vectors(br#"{"data":[],"model":"m","usage":{"prompt_tokens":4}}"#).unwrap();
-        assert_eq!((vectors.model.as_deref(), vectors.usage.unwrap().total_tokens), (Some("m"), 4));
-        assert!(account_of_vectors(br#"{"model":"m"}"#).is_err());
+        let vectors = account_of_vectors(&Bytes::from_static(br#"{"data":[],"model":"m","usage":{"x":4}}"#));
+        let usage = Bytes::from_static(br#"{"x":4}"#);
+        assert_eq!(vectors.unwrap(), Account { model: Some("m".to_owned()), usage: Some(usage) });
+        assert!(account_of_vectors(&Bytes::from_static(br#"{"model":"m"}"#)).is_err());
     }
 }

@@ -14,6 +14,7 @@ use super::request::{ChatRequest, EmbedRequest};
 use super::select::{Candidate, Needs, SelectError, Target, select};
 use super::stream::{Begun, CommittedAnswer};
 use super::usage::Usage;
+use crate::config::Priced;
 use crate::providers::{Admission, CallContext, Cost, Provider, Registry, Surface};
 use crate::services::http::HttpClient;
 
@@ -43,10 +44,13 @@ pub struct Served {
 impl Served {
     /// What an answer cost, as far as its tokens have prices.
     pub fn cost(&self, usage: &Usage) -> Option<Cost> {
+        self.priced()?.prices.cost(&usage.tokens())
+    }
+
+    pub(super) fn priced(&self) -> Option<Priced> {
         let provider = &self.provider;
         let asked = self.asked.iter().flat_map(|asked| provider.names_of(asked));
-        let priced = provider.priced(asked.chain([self.model.as_str()]))?;
-        priced.prices.cost(&usage.tokens())
+        provider.priced(asked.chain([self.model.as_str()]))
     }
 }
 
@@ -121,7 +125,7 @@ impl Ask for Words<'_> {
 struct Whole<'r>(&'r ChatRequest);
 
 impl Ask for Whole<'_> {
-    type Answer = (Bytes, Option<Usage>);
+    type Answer = (Bytes, Option<Bytes>);
 
     async fn ask(
         &self,
@@ -142,7 +146,7 @@ impl Ask for Whole<'_> {
 struct Vectors<'r>(&'r EmbedRequest);
 
 impl Ask for Vectors<'_> {
-    type Answer = (Bytes, Option<Usage>);
+    type Answer = (Bytes, Option<Bytes>);
 
     async fn ask(
         &self,

@@ -9,14 +9,13 @@ use super::request::{BeyondChat, TextRequest};
 use super::select::{Candidate, Needs};
 use super::serve::{Answered, Ask, Gateway, GatewayError};
 use super::stream::{Begun, CommittedAnswer};
-use super::usage::Usage;
 use crate::providers::{Admission, CallContext, Members, Surface};
 
 /// A whole answer, and whose shape it has.
 struct WholeText<'r>(&'r TextRequest);
 
 impl Ask for WholeText<'_> {
-    type Answer = (Bytes, Option<Usage>, Surface);
+    type Answer = (Bytes, Option<Bytes>, Surface);
 
     async fn ask(
         &self,

@@ -62,7 +62,7 @@ pub(super) async fn model(
 
 pub(super) fn whole(answer: RawAnswer) -> Response {
     let names = used(&answer.served);
-    let cost = answer.usage.and_then(|usage| answer.served.cost(&usage));
+    let cost = answer.cost();
     let mut response = Response::new(answer.raw.into());
     put_cost(response.headers_mut(), cost);
     response.headers_mut().extend(names);
