@@ -30,6 +30,10 @@ use crate::store::{SqliteStore, StoreError};
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Where pages are served from while they are written.
+const DEVELOPMENT_ORIGINS: [&str; 4] =
+    ["http://localhost:3000", "http://127.0.0.1:3000", "http://localhost:5173", "http://127.0.0.1:5173"];
+
 /// What the command line says; what is none is left to the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppOptions {
@@ -45,6 +49,8 @@ pub struct AppOptions {
     pub data_dir: Option<PathBuf>,
     /// Whether to reload by itself.
     pub watch: bool,
+    /// Whether it is for whoever writes a plugin or a page: pages of the usual servers for that may ask it.
+    pub development: bool,
     /// How long streams may take to finish at the end.
     pub drain_timeout: Duration,
     /// The variables that the host was started with.
@@ -155,7 +161,11 @@ impl App {
     /// Reads the configuration, loads the plugins, and listens.
     pub async fn start(options: AppOptions) -> Result<App, StartError> {
         let Setup { sources, config, data_dir } = Setup::read(&options)?;
-        let settings = &config.server;
+        let mut settings = config.server.clone();
+        if options.development && settings.cors_origins.is_empty() {
+            settings.cors_origins = DEVELOPMENT_ORIGINS.map(str::to_owned).to_vec();
+        }
+        let settings = &settings;
         http::start_check(settings).map_err(|error| StartError::Configuration(error.to_string()))?;
         let lock = lock(&data_dir)?;
 

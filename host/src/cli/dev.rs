@@ -66,7 +66,7 @@ pub(super) async fn run(command: Dev, environment: Environment) -> Result<u8, Fa
             }
         }
     });
-    let served = serve::serve(AppOptions { watch: true, ..options }).await;
+    let served = serve::serve(AppOptions { watch: true, development: true, ..options }).await;
     building.abort();
     served
 }

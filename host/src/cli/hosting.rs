@@ -46,6 +46,7 @@ impl Hosting {
             plugin_dirs: self.plugin_dirs,
             data_dir: self.data_dir,
             watch: false,
+            development: false,
             drain_timeout: Duration::from_secs(self.drain_timeout),
             environment,
         }

@@ -18,6 +18,7 @@ mod recipient;
 mod stall;
 // The handlers, by audience.
 mod chat;
+mod cors;
 mod cost;
 mod credentials;
 mod edit;
@@ -76,8 +77,15 @@ pub fn router(state: AppState) -> Router {
     // For orchestrators: they tell nothing, so anyone may ask.
     let probes = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
 
-    asking
-        .merge(telling)
+    // Pages of other origins may use what applications may, where the operator says so.
+    let application = asking.merge(telling);
+    let application = match cors::layer(&state.cors_origins) {
+        // Within the layer, which answers what browsers ask beforehand by a method that no route takes.
+        Some(cors) => application.method_not_allowed_fallback(error::method_not_allowed).layer(cors),
+        None => application,
+    };
+
+    application
         .merge(admin)
         .merge(probes)
         .fallback(error::not_found)
