@@ -29,7 +29,7 @@ pub(super) fn layer(origins: &[String]) -> Option<CorsLayer> {
     for origin in origins {
         match HeaderValue::try_from(origin) {
             Ok(value) if origin.starts_with("http://") || origin.starts_with("https://") => {
-                allowed.push(value)
+                allowed.push(value);
             }
             // Any page at all could spend then, in the browser of whoever looks at it.
             _ => warn!(origin, "server.cors_origins: this is no origin, such as https://app.example.com"),
