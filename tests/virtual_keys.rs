@@ -48,6 +48,15 @@ async fn a_key_lets_in_until_it_is_revoked_and_survives_a_crash() {
     let (upstream, data) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let host = start(&upstream, data.path()).await;
     assert_eq!(chat(&host, "", "m").await.status, 200, "nobody needs one yet");
+    let first =
+        host.post_json("/api/keys", &json!({ "name": "first", "models": ["nobody/m", "m"] })).await.json();
+    let warned: Vec<&str> =
+        first["warnings"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    assert_eq!(warned.len(), 2, "{first}");
+    assert!(
+        warned[0].contains("no provider is named \"nobody\"") && warned[1].contains("need a key"),
+        "{first}"
+    );
     let (id, key) = made(&host, json!({ "name": "team" })).await;
     let (_, other) = made(&host, json!({ "name": "other" })).await;
     assert_eq!(chat(&host, "", "m").await.status, 401);
@@ -55,7 +64,7 @@ async fn a_key_lets_in_until_it_is_revoked_and_survives_a_crash() {
     assert_eq!(chat(&host, &key, "m").await.status, 200);
     let listed = host.get("/api/keys").await;
     assert!(!listed.body.contains(&key) && !host.log().contains(&key), "it is shown once");
-    assert_eq!(listed.json()["keys"][0]["name"], "team");
+    assert_eq!(listed.json()["keys"][1]["name"], "team");
 
     host.kill().await;
     let host = start(&upstream, data.path()).await;

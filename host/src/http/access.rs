@@ -81,6 +81,11 @@ impl Access {
         }
     }
 
+    /// Whether anybody may use the application routes.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
     fn admin(&self, parts: &Parts, has_body: bool) -> Result<(), ApiError> {
         self.state_change(parts, has_body, false)?;
         match self.shown(&parts.headers) {

@@ -16,6 +16,7 @@ use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
 use super::state::AppState;
 use crate::access::{BookError, Limits, NewKey, Scope, VirtualKey};
+use crate::gateway::find_provider;
 
 /// All of them, without what would let anybody in.
 pub(super) async fn list(State(state): State<AppState>) -> Response {
@@ -33,10 +34,24 @@ pub(super) async fn create(
         let details = format!("The body is no key to be made: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
     })?;
+    let mut warnings = unheard_of(&state, &wanted);
+    if !state.keys.is_in_use() && !state.access.is_open() {
+        warnings.push("From now on applications need a key, on this machine too".to_owned());
+    }
     let keys = Arc::clone(&state.keys);
     let (key, token) = to_the_end(async move { keys.create(wanted, SystemTime::now()).await }).await?;
     info!(id = key.id, name = key.name, scopes = ?key.scopes, "virtual key made");
-    Ok((StatusCode::CREATED, Json(View::of(&key, Some(token.expose_secret())))).into_response())
+    let made = Made { key: View::of(&key, Some(token.expose_secret())), warnings };
+    Ok((StatusCode::CREATED, Json(made)).into_response())
+}
+
+/// The providers that a key is bound to and that are not there: they may come yet, or be misspelt.
+fn unheard_of(state: &AppState, wanted: &NewKey) -> Vec<String> {
+    let snapshot = state.registry.snapshot();
+    let in_models = wanted.models.iter().filter_map(|model| Some(model.split_once('/')?.0));
+    let named = wanted.providers.iter().map(String::as_str).chain(in_models);
+    let unknown = named.filter_map(|name| find_provider(&snapshot, name).err());
+    unknown.map(|error| format!("{error}: the key is good for it once there is one")).collect()
 }
 
 /// Revokes one: the next request that comes with it is refused.
@@ -56,6 +71,14 @@ async fn to_the_end<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let changed = tokio::spawn(change).await.map_err(|_| ApiError::internal())?;
     changed.map_err(ApiError::from)
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    #[serde(flatten)]
+    key: View<'a>,
+    /// What may not be meant.
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]

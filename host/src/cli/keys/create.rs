@@ -73,6 +73,8 @@ struct Made {
     id: String,
     key: SecretString,
     expires_at: Option<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 pub(super) async fn run(command: Create) -> Result<u8, Failure> {
@@ -96,6 +98,7 @@ pub(super) async fn run(command: Create) -> Result<u8, Failure> {
     let answer = remote.send_json(Method::POST, "/api/keys", &body, None).await?;
     let made: Made = remote.understand("/api/keys", &answer)?;
     if !command.json {
+        made.warnings.iter().for_each(|warning| output::note(warning));
         let end = made.expires_at.map_or(String::new(), |end| format!(", until {end}"));
         output::note(&format!("{}{end}; this is the only time that the key is shown:", made.id));
     }
