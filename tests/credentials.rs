@@ -36,7 +36,7 @@ fn vendor() -> Mortal {
 }
 
 async fn host(address: SocketAddr, keys: &[&str]) -> Host {
-    let config = json!({ "base_url": format!("http://{address}/v1"), "api_key": null, "api_keys": keys, "timeout": 0.5 });
+    let config = json!({ "base_url": format!("http://{address}/v1"), "api_key": null, "api_keys": keys, "timeout": 2 });
     let mut options = HostOptions::default().builtin(&libraries::openai_compatible());
     options = options.section("health", json!({ "enabled": false }));
     options = options.entry("up", json!({ "plugin": "openai-compatible", "config": config }));
@@ -56,7 +56,7 @@ async fn a_key_is_valid_or_invalid_or_nobody_knows() {
         (&[GOOD][..], "valid", Some("The provider accepts the key"), None),
         (&[BAD], "invalid", Some("Incorrect API key provided"), None),
         (&[UNLUCKY], "error", None, Some("out of order")),
-        (&[SLOW], "error", None, Some("no answer to the check of the key within 500ms")),
+        (&[SLOW], "error", None, Some("no answer to the check of the key within 2s")),
         (&[], "invalid", Some("Incorrect API key provided"), None),
     ] {
         let host = host(vendor.address(), keys).await;
