@@ -6,14 +6,14 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use sha2::Sha256;
 
-use super::key::{NewKey, Permits, VirtualKey};
+use super::key::{NewKey, Permits, VirtualKey, millis};
 use super::secret::{self, SECRET_BYTES, SecretError};
 use crate::hex::hex;
 use crate::store::{Store, StoreError};
@@ -133,7 +133,7 @@ impl KeyBook {
         // that takes.
         let known = self.known.load();
         let key = known.get(&self.hash(token)).ok_or(Unrecognised::Unknown)?;
-        if key.is_expired(millis(now)) { Err(Unrecognised::Expired) } else { Ok(Arc::clone(key)) }
+        if key.is_expired(now) { Err(Unrecognised::Expired) } else { Ok(Arc::clone(key)) }
     }
 
     /// Makes a key. It is shown here and never again.
@@ -238,14 +238,9 @@ fn check(wanted: &NewKey, count: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_millis().try_into().unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
     use crate::store::SqliteStore;

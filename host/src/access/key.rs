@@ -1,6 +1,7 @@
 //! A virtual key: what somebody may do who does not have the keys of the providers themselves.
 
 use std::num::NonZeroU32;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -97,9 +98,15 @@ impl VirtualKey {
     }
 
     /// Whether its time is over.
-    pub fn is_expired(&self, now: u64) -> bool {
-        self.expires_at.is_some_and(|end| end <= now)
+    pub fn is_expired(&self, now: SystemTime) -> bool {
+        self.expires_at.is_some_and(|end| end <= millis(now))
     }
+}
+
+/// A time as keys have it: milliseconds since 1970.
+pub(super) fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 impl Permits {

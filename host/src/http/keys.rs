@@ -101,7 +101,6 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn of(key: &'a VirtualKey, token: Option<&'a str>) -> Self {
         let time = |millis| timestamp(UNIX_EPOCH + Duration::from_millis(millis));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             id: &key.id,
             key: token,
@@ -113,7 +112,7 @@ impl<'a> View<'a> {
             limits: key.limits,
             created_at: time(key.created_at),
             expires_at: key.expires_at.map(time),
-            expired: key.is_expired(now.as_millis().try_into().unwrap_or(u64::MAX)),
+            expired: key.is_expired(SystemTime::now()),
         }
     }
 }
