@@ -16,6 +16,8 @@ pub mod http;
 pub mod access;
 // And how much.
 pub mod limits;
+// What came of it.
+pub mod accounts;
 // 5. One request's life: candidates, attempts, answer.
 pub mod gateway;
 // 6. The configured providers, and the immutable snapshot that requests read.

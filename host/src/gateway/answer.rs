@@ -12,7 +12,7 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Served;
-use super::usage::{Usage, number, usage};
+use crate::accounts::{Tab, Usage, number, usage};
 use crate::providers::Cost;
 
 /// What is known about an answer, beside its words.
@@ -54,16 +54,16 @@ pub struct RawAnswer {
     pub served: Served,
     /// The JSON.
     pub raw: Bytes,
-    /// What it says that it took, as upstream wrote it: read only where somebody wants to know.
-    pub(super) usage: Option<Bytes>,
+    /// What it cost, as far as its tokens have prices.
+    pub cost: Option<Cost>,
 }
 
 impl RawAnswer {
-    /// What it cost, as far as its tokens have prices.
-    pub fn cost(&self) -> Option<Cost> {
-        let priced = self.served.priced()?;
-        let usage = usage(serde_json::from_slice(self.usage.as_ref()?).ok()?)?;
-        priced.prices.cost(&usage.tokens())
+    /// Writes down what it took.
+    pub(super) fn of(served: Served, raw: Bytes, usage: Option<Usage>, tab: &Tab) -> Self {
+        let cost = usage.and_then(|usage| served.cost(&usage));
+        tab.used(usage, cost);
+        Self { served, raw, cost }
     }
 }
 
@@ -71,11 +71,11 @@ impl RawAnswer {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) model: Option<String>,
-    pub(super) usage: Option<Bytes>,
+    pub(super) usage: Option<Usage>,
 }
 
 /// What a list of vectors says of itself. An error where there is no list.
-pub(super) fn account_of_vectors(raw: &Bytes) -> Result<Account, ProviderError> {
+pub(super) fn account_of_vectors(raw: &[u8]) -> Result<Account, ProviderError> {
     #[derive(Deserialize)]
     struct Shape<'a> {
         #[serde(borrow)]
@@ -86,20 +86,16 @@ pub(super) fn account_of_vectors(raw: &Bytes) -> Result<Account, ProviderError> 
     }
     let shape: Shape<'_> = read(raw)?;
     shape.data.ok_or_else(|| ProviderError::unreadable("the provider's answer holds no embeddings"))?;
-    Ok(Account {
-        model: shape.model.take_text(),
-        usage: shape.usage.map(|json| raw.slice_ref(json.get().as_bytes())),
-    })
+    Ok(Account { model: shape.model.take_text(), usage: shape.usage.and_then(usage) })
 }
 
 /// What a whole answer says of itself. An error where it answers nothing.
-pub(super) fn account_of_choices(raw: &Bytes) -> Result<Account, ProviderError> {
+pub(super) fn account_of_choices(raw: &[u8]) -> Result<Account, ProviderError> {
     let shape: Shape<'_, IgnoredAny> = read(raw)?;
     match shape.choices {
-        Some(First(Some(_))) => Ok(Account {
-            model: shape.model.take_text(),
-            usage: shape.usage.map(|json| raw.slice_ref(json.get().as_bytes())),
-        }),
+        Some(First(Some(_))) => {
+            Ok(Account { model: shape.model.take_text(), usage: shape.usage.and_then(usage) })
+        }
         _ => Err(ProviderError::unreadable("the provider's answer holds no choices")),
     }
 }
@@ -288,19 +284,17 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_passed_on_is_one() {
-        let model = |raw: &[u8]| {
-            account_of_choices(&Bytes::copy_from_slice(raw))
-                .map(|account| account.model)
-                .map_err(|error| error.message)
-        };
+        let model =
+            |raw: &[u8]| account_of_choices(raw).map(|account| account.model).map_err(|error| error.message);
         assert_eq!(model(br#"{"choices":[{"x":1}],"model":"m"}"#), Ok(Some("m".to_owned())));
         assert_eq!(model(br#"{"choices":[{}],"model":7}"#), Ok(None));
         for raw in [r#"{"choices":[]}"#, r#"{"model":"m"}"#, "[]", ""] {
             assert!(model(raw.as_bytes()).is_err(), "{raw}");
         }
-        let vectors = account_of_vectors(&Bytes::from_static(br#"{"data":[],"model":"m","usage":{"x":4}}"#));
-        let usage = Bytes::from_static(br#"{"x":4}"#);
+        let vectors =
+            account_of_vectors(br#"{"data":[],"model":"m","usage":{"prompt_tokens":4,"total_tokens":4}}"#);
+        let usage = Usage { prompt_tokens: 4, total_tokens: 4, ..Usage::default() };
         assert_eq!(vectors.unwrap(), Account { model: Some("m".to_owned()), usage: Some(usage) });
-        assert!(account_of_vectors(&Bytes::from_static(br#"{"model":"m"}"#)).is_err());
+        assert!(account_of_vectors(br#"{"model":"m"}"#).is_err());
     }
 }

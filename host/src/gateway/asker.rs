@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::access::{Permits, VirtualKey};
+use crate::accounts::{Books, Tab};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub struct Asker {
     pub request_id: Arc<str>,
     /// The virtual key that it asks with; none for whoever needs none.
     pub key: Option<Arc<VirtualKey>>,
+    /// Where what comes of it is written down.
+    pub tab: Tab,
 }
 
 impl Asker {
@@ -20,9 +23,10 @@ impl Asker {
     }
 }
 
-/// Somebody who needs no key.
+/// Somebody who needs no key, and of whom no books are kept.
 impl From<&str> for Asker {
     fn from(request_id: &str) -> Self {
-        Self { request_id: request_id.into(), key: None }
+        let request_id: Arc<str> = request_id.into();
+        Self { tab: Tab::open(Arc::new(Books::default()), Arc::clone(&request_id)), request_id, key: None }
     }
 }

@@ -21,7 +21,6 @@ mod texts;
 // 4. The answer, whole or on its way.
 mod answer;
 mod stream;
-mod usage;
 
 pub use answer::{Answer, Facts, RawAnswer, text_of, words};
 pub use asker::Asker;
@@ -31,4 +30,3 @@ pub use request::{BeyondChat, ChatRequest, EmbedRequest, EstimateRequest, Reques
 pub use select::{Passed, Reason, SelectError, find_provider};
 pub use serve::{Failed, Gateway, GatewayError, Served};
 pub use stream::CommittedAnswer;
-pub use usage::Usage;

@@ -13,7 +13,7 @@ use super::dice::Dice;
 use super::request::{ChatRequest, EmbedRequest};
 use super::select::{Candidate, Needs, SelectError, Target, select};
 use super::stream::{Begun, CommittedAnswer};
-use super::usage::Usage;
+use crate::accounts::Usage;
 use crate::config::Priced;
 use crate::providers::{Admission, CallContext, Cost, Provider, Registry, Surface};
 use crate::services::http::HttpClient;
@@ -125,7 +125,7 @@ impl Ask for Words<'_> {
 struct Whole<'r>(&'r ChatRequest);
 
 impl Ask for Whole<'_> {
-    type Answer = (Bytes, Option<Bytes>);
+    type Answer = (Bytes, Option<Usage>);
 
     async fn ask(
         &self,
@@ -146,7 +146,7 @@ impl Ask for Whole<'_> {
 struct Vectors<'r>(&'r EmbedRequest);
 
 impl Ask for Vectors<'_> {
-    type Answer = (Bytes, Option<Bytes>);
+    type Answer = (Bytes, Option<Usage>);
 
     async fn ask(
         &self,
@@ -188,6 +188,7 @@ impl Gateway {
         let began = Instant::now();
         let asked = self.first_of(request.target(), Needs::of(&request.needs), asker, Words(request));
         let (Read { text, role, facts, raw }, served) = asked.await?;
+        asker.tab.used(facts.usage, facts.usage.and_then(|usage| served.cost(&usage)));
         Ok(Answer { served, latency: began.elapsed(), text, role, facts, raw })
     }
 
@@ -199,7 +200,7 @@ impl Gateway {
     ) -> Result<RawAnswer, GatewayError> {
         let asked = self.first_of(request.target(), Needs::of(&request.needs), asker, Whole(request));
         let ((raw, usage), served) = asked.await?;
-        Ok(RawAnswer { served, raw, usage })
+        Ok(RawAnswer::of(served, raw, usage, &asker.tab))
     }
 
     /// Vectors. Dropping the future cancels.
@@ -207,7 +208,7 @@ impl Gateway {
         let needs = Needs::of(&EmbedRequest::NEEDS);
         let asked = self.first_of(request.target(), needs, asker, Vectors(request));
         let ((raw, usage), served) = asked.await?;
-        Ok(RawAnswer { served, raw, usage })
+        Ok(RawAnswer::of(served, raw, usage, &asker.tab))
     }
 
     /// An answer that has begun. Dropping the future, or the answer, cancels.
@@ -218,7 +219,7 @@ impl Gateway {
     ) -> Result<CommittedAnswer, GatewayError> {
         let asked = self.first_of(request.target(), Needs::of(&request.needs), asker, Beginning(request));
         let (begun, served) = asked.await?;
-        Ok(begun.of(served))
+        Ok(begun.of(served, &asker.tab))
     }
 
     /// Asks until one of the candidates answers.
@@ -245,6 +246,7 @@ impl Gateway {
             )
         };
         while let Some((tried, admission)) = attempts.next().await {
+            asker.tab.asks_provider(&tried.candidate.provider.settings);
             let asked = operation.ask(&tried.candidate, admission, &attempts.call);
             let answered = match attempts.limit() {
                 None => asked.await,
@@ -253,8 +255,13 @@ impl Gateway {
                     answered.unwrap_or_else(|_| Err(attempts.overdue()))
                 }
             };
+            asker.tab.provider_said(answered.as_ref().err().map(|error| error.kind));
             match answered {
-                Ok((answer, model)) => return Ok((answer, attempts.served(tried, model))),
+                Ok((answer, model)) => {
+                    let served = attempts.served(tried, model);
+                    asker.tab.model(&served.model);
+                    return Ok((answer, served));
+                }
                 Err(error) => attempts.note(&tried, error)?,
             }
         }

@@ -6,6 +6,7 @@ use patchbay_plugin_api::ProviderError;
 
 use super::Served;
 use super::answer::Facts;
+use crate::accounts::Tab;
 use crate::providers::{AnswerStream, Chunk, Provider};
 
 /// So much may come before the answer begins; beyond it is no preamble.
@@ -17,6 +18,15 @@ pub struct CommittedAnswer {
     /// Who answers.
     pub served: Served,
     begun: Begun,
+    tab: Tab,
+}
+
+/// What it took is known when it is over, however it ends.
+impl Drop for CommittedAnswer {
+    fn drop(&mut self) {
+        let usage = self.begun.facts.usage;
+        self.tab.used(usage, usage.and_then(|usage| self.served.cost(&usage)));
+    }
 }
 
 /// An answer that has begun, and nobody has said yet whose it is.
@@ -58,8 +68,9 @@ impl Begun {
         Ok(Self { facts, held, stream })
     }
 
-    pub(super) fn of(self, served: Served) -> CommittedAnswer {
-        CommittedAnswer { served, begun: self }
+    pub(super) fn of(self, served: Served, tab: &Tab) -> CommittedAnswer {
+        tab.begun();
+        CommittedAnswer { served, begun: self, tab: tab.clone() }
     }
 }
 
@@ -70,11 +81,13 @@ impl CommittedAnswer {
         if let Some(chunks) = begun.held.pop_front() {
             return Some(Ok(chunks));
         }
-        let item = begun.stream.next().await?;
-        if let Ok(chunks) = &item {
-            note(&mut begun.facts, chunks, false);
+        let item = begun.stream.next().await;
+        match &item {
+            Some(Ok(chunks)) => note(&mut begun.facts, chunks, false),
+            Some(Err(error)) => self.tab.ended(Some(error.kind)),
+            None => self.tab.ended(None),
         }
-        Some(item)
+        item
     }
 
     /// What is known of the answer so far; complete at the end.

@@ -9,13 +9,14 @@ use super::request::{BeyondChat, TextRequest};
 use super::select::{Candidate, Needs};
 use super::serve::{Answered, Ask, Gateway, GatewayError};
 use super::stream::{Begun, CommittedAnswer};
+use crate::accounts::Usage;
 use crate::providers::{Admission, CallContext, Members, Surface};
 
 /// A whole answer, and whose shape it has.
 struct WholeText<'r>(&'r TextRequest);
 
 impl Ask for WholeText<'_> {
-    type Answer = (Bytes, Option<Bytes>, Surface);
+    type Answer = (Bytes, Option<Usage>, Surface);
 
     async fn ask(
         &self,
@@ -73,7 +74,7 @@ impl Gateway {
     ) -> Result<(RawAnswer, Surface), GatewayError> {
         let asked = self.first_of(request.target(), request.needs(), asker, WholeText(request));
         let ((raw, usage, surface), served) = asked.await?;
-        Ok((RawAnswer { served, raw, usage }, surface))
+        Ok((RawAnswer::of(served, raw, usage, &asker.tab), surface))
     }
 
     /// An answer that has begun, and the shape of its chunks. Dropping the future, or the answer, cancels.
@@ -84,7 +85,7 @@ impl Gateway {
     ) -> Result<(CommittedAnswer, Surface), GatewayError> {
         let asked = self.first_of(request.target(), request.needs(), asker, BeginningOfText(request));
         let ((begun, surface), served) = asked.await?;
-        Ok((begun.of(served), surface))
+        Ok((begun.of(served, &asker.tab), surface))
     }
 }
 

@@ -26,6 +26,7 @@ use super::limits;
 use super::recipient::LetInBy;
 use super::state::AppState;
 use crate::access::{KeyBook, Scope, Unrecognised, VirtualKey};
+use crate::accounts::Tab;
 use crate::config::ServerSettings;
 
 /// The settings would let strangers in.
@@ -200,6 +201,9 @@ pub(super) async fn asking(
 ) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
     let key = state.access.application(&parts, !body.is_end_stream())?;
+    if let (Some(tab), Some(route)) = (parts.extensions.get::<Tab>(), asking_route(&parts)) {
+        tab.asks(route, key.clone());
+    }
     let admitted = limits::admit(&state, &parts, key.as_deref())?;
     if let Some(key) = key {
         parts.extensions.insert(LetInBy(key));
@@ -233,6 +237,11 @@ pub(super) async fn admin(
     let (parts, body) = request.into_parts();
     state.access.admin(&parts, !body.is_end_stream())?;
     Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// The route, where it is one of those that ask providers. None of these has a variable part.
+fn asking_route(parts: &Parts) -> Option<&'static str> {
+    super::ASKING.into_iter().find(|route| *route == parts.uri.path())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

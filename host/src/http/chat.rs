@@ -16,7 +16,8 @@ use super::error::{ApiError, timestamp};
 use super::frames::{Form, Frames};
 use super::recipient::{AskedBy, Recipient};
 use super::state::AppState;
-use crate::gateway::{Answer, Asker, ChatRequest, CommittedAnswer, Served, Usage};
+use crate::accounts::Usage;
+use crate::gateway::{Answer, Asker, ChatRequest, CommittedAnswer, Served};
 use crate::providers::Cost;
 
 /// The answer as it is generated.

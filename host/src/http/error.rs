@@ -102,6 +102,11 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Unsupported.as_str(), short, details)
     }
 
+    /// For programs, and for the books.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The error's JSON.
     pub(super) fn json(&self, request_id: &str) -> Bytes {
         let shape = Shape {

@@ -17,7 +17,8 @@ use super::connection::{Connection, Mark};
 use super::error::ApiError;
 use super::stall::Stalling;
 use super::texts;
-use crate::gateway::{CommittedAnswer, Usage, text_of};
+use crate::accounts::Usage;
+use crate::gateway::{CommittedAnswer, text_of};
 use crate::providers::{Alarm, Chunk, Cost};
 
 /// A client that takes longer to read what it was sent is not told the rest of it.

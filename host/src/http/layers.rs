@@ -17,6 +17,7 @@ use tower::Service as _;
 use tracing::error;
 
 use super::error::{ApiError, Dialect};
+use crate::accounts::{Books, Tab};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -26,17 +27,21 @@ pub(super) struct RequestId(pub(super) Arc<str>);
 
 /// What every request passes on its way to the router, and every answer on its way back. Functions rather than layers
 /// of the router's: each of those costs every request as much as parsing it.
-pub(super) async fn answer(router: Router, mut request: Request) -> Response {
-    // 1. The request's id, which every answer carries.
+pub(super) async fn answer(router: Router, books: Arc<Books>, mut request: Request) -> Response {
+    // 1. The request's id, which every answer carries, and its place in the books.
     let id = id_of(&request);
+    let tab = Tab::open(books, Arc::clone(&id));
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    request.extensions_mut().insert(tab.clone());
     let dialect = Dialect::of_path(request.uri().path());
     // 2. A panic is an answer.
     let mut response = contain_panics(router, request).await;
     // 3. Headers that browsers heed.
     secure(response.headers_mut());
     // 4. Errors get their body, with the id in it.
-    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+    let error = response.extensions_mut().remove::<ApiError>();
+    tab.answered(response.status().as_u16(), error.as_ref().map(ApiError::code));
+    if let Some(error) = error {
         error.render(&mut response, dialect, &id);
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -124,7 +129,7 @@ mod tests {
             }
         };
         let router = Router::new().route("/", axum::routing::get(panics));
-        let response = answer(router, Request::new(axum::body::Body::empty())).await;
+        let response = answer(router, Arc::default(), Request::new(axum::body::Body::empty())).await;
         assert_eq!(response.status(), 500);
         let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();

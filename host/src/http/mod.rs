@@ -38,6 +38,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 
+/// The routes that ask providers: of these, books are kept.
+const ASKING: [&str; 5] =
+    ["/api/chat", "/api/chat/complete", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"];
+
 /// Everything the host answers over HTTP. What is the same for every request is done around it, by `layers::answer`.
 pub fn router(state: AppState) -> Router {
     // For applications: what asks providers, and what only tells of them.

@@ -62,9 +62,8 @@ pub(super) async fn model(
 
 pub(super) fn whole(answer: RawAnswer) -> Response {
     let names = used(&answer.served);
-    let cost = answer.cost();
     let mut response = Response::new(answer.raw.into());
-    put_cost(response.headers_mut(), cost);
+    put_cost(response.headers_mut(), answer.cost);
     response.headers_mut().extend(names);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -12,6 +12,7 @@ use super::error::ApiError;
 use super::layers::RequestId;
 use super::state::AppState;
 use crate::access::VirtualKey;
+use crate::accounts::Tab;
 use crate::gateway::Asker;
 
 /// See the module.
@@ -39,7 +40,8 @@ impl FromRequestParts<AppState> for AskedBy {
         // The layers give it to every request.
         let RequestId(request_id) = parts.extensions.get().cloned().ok_or_else(ApiError::internal)?;
         let key = parts.extensions.get::<LetInBy>().map(|LetInBy(key)| Arc::clone(key));
-        Ok(Self(Asker { request_id, key }))
+        let tab = parts.extensions.get::<Tab>().cloned().ok_or_else(ApiError::internal)?;
+        Ok(Self(Asker { request_id, key, tab }))
     }
 }
 

@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 use super::connection::{Connection, Watched};
 use super::layers;
 use super::unread::Unread;
+use crate::accounts::Books;
 
 /// After a failed accept (too many open files, mostly) nothing is gained by trying at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -74,18 +75,30 @@ pub enum Outcome {
 pub struct Server {
     listener: TcpListener,
     limits: Limits,
+    books: Arc<Books>,
 }
 
 impl Server {
     /// Binds, with the usual limits.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, limits: Limits::default() })
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+            limits: Limits::default(),
+            books: Arc::default(),
+        })
     }
 
     /// Changes the limits.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Has books kept of the requests.
+    #[must_use]
+    pub fn with_books(mut self, books: Books) -> Self {
+        self.books = Arc::new(books);
         self
     }
 
@@ -109,6 +122,7 @@ impl Server {
             let client = Client {
                 http: Arc::clone(&http),
                 router: router.clone(),
+                books: Arc::clone(&self.books),
                 limits: self.limits,
                 shutdown: shutdown.clone(),
                 cut: cut.clone(),
@@ -162,6 +176,7 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
 struct Client {
     http: Arc<Builder<TokioExecutor>>,
     router: Router,
+    books: Arc<Books>,
     limits: Limits,
     shutdown: CancellationToken,
     cut: CancellationToken,
@@ -184,7 +199,7 @@ impl Client {
             let request = request.map(|body| {
                 if is_sent { Body::new(Unread::new(body, self.limits.unread)) } else { Body::new(body) }
             });
-            let answer = layers::answer(self.router.clone(), request);
+            let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), request);
             async { Ok::<_, Infallible>(answer.await) }
         });
         let mut serving = pin!(self.http.serve_connection(io, service));

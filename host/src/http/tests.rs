@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::accounts::{Bookkeeper, Books, Record};
 use crate::config::{BreakerSettings, ServerSettings};
 use crate::plugins::Manager;
 use crate::providers::Registry;
@@ -17,10 +19,24 @@ use crate::testing::{self, Step, Upstream};
 
 const HELLO: &str = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
 
+// What is written down of it all.
+mod books;
+
 struct Host {
     address: std::net::SocketAddr,
+    /// The requests that are over.
+    records: mpsc::Receiver<Record>,
     readiness: Readiness,
     shutdown: CancellationToken,
+}
+
+struct Told(mpsc::Sender<Record>);
+
+impl Bookkeeper for Told {
+    fn note(&self, record: &Record) {
+        // A test that does not ask has dropped the other end.
+        let _ = self.0.try_send(record.clone());
+    }
 }
 
 impl Drop for Host {
@@ -63,11 +79,13 @@ impl Host {
             crate::access::testing::book(Vec::new()),
             readiness.clone(),
         );
+        let (told, records) = mpsc::channel(100);
         let server = Server::bind(("127.0.0.1", 0)).await.unwrap();
+        let server = server.with_books(Books::of(vec![Box::new(Told(told))]));
         let address = server.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(server.run(router(state), shutdown.clone(), Duration::from_secs(5)));
-        Self { address, readiness, shutdown }
+        Self { address, records, readiness, shutdown }
     }
 
     async fn connect(&self, request: &str) -> TcpStream {

@@ -27,7 +27,7 @@ pub struct Usage {
 
 impl Usage {
     /// The tokens that have prices of their own.
-    pub(super) fn tokens(&self) -> Tokens {
+    pub(crate) fn tokens(&self) -> Tokens {
         Tokens {
             prompt: self.prompt_tokens,
             cached_prompt: self.cached_tokens,
@@ -44,7 +44,7 @@ fn is_none(count: &u64) -> bool {
 }
 
 /// A count. Some upstreams count in floating point.
-pub(super) fn number(json: &RawValue) -> Option<u64> {
+pub(crate) fn number(json: &RawValue) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -54,7 +54,7 @@ pub(super) fn number(json: &RawValue) -> Option<u64> {
 }
 
 /// What is counted; what is not counts as none.
-pub(super) fn usage(json: &RawValue) -> Option<Usage> {
+pub(crate) fn usage(json: &RawValue) -> Option<Usage> {
     #[derive(Deserialize)]
     struct Counts<'a> {
         #[serde(borrow)]

@@ -1,0 +1,93 @@
+//! What is known of a request when it is over.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use patchbay_plugin_api::ErrorKind;
+
+use super::Usage;
+use crate::access::VirtualKey;
+use crate::config::ProviderSettings;
+use crate::providers::Cost;
+
+/// See the module. Holds nothing of a plugin: whoever keeps it keeps no library alive.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// For the log, and the client's.
+    pub request_id: Arc<str>,
+    /// When it came.
+    pub at: SystemTime,
+    /// The route, of those that ask providers; none of any other.
+    pub route: Option<&'static str>,
+    /// The virtual key that it was let in with.
+    pub key: Option<Arc<VirtualKey>>,
+    /// The status that the client was sent; none when it had gone before.
+    pub status: Option<u16>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Who was asked, in this order. Only the last one may have served.
+    pub attempts: Vec<Attempt>,
+    /// The model that served it, as far as known.
+    pub model: Option<String>,
+    /// Whether the answer was sent as it came.
+    pub streamed: bool,
+    /// When the first words of such an answer came, counted from the request's arrival.
+    pub first_token: Option<Duration>,
+    /// What it took, as far as upstream said.
+    pub usage: Option<Usage>,
+    /// What it cost, as far as its tokens have prices.
+    pub cost: Option<Cost>,
+    /// From the request's arrival to the last of the answer that the client was sent.
+    pub latency: Duration,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With its answer.
+    Answered,
+    /// With an error, by its code.
+    Failed(&'static str),
+    /// With a part of its answer: upstream failed.
+    Cut(ErrorKind),
+    /// The client did not wait for the end.
+    Abandoned,
+}
+
+/// A provider that was asked.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// What it was made from, its name above all.
+    pub provider: Arc<ProviderSettings>,
+    /// When it was asked, counted from the request's arrival.
+    pub after: Duration,
+    /// How long it took to answer, to begin to, or to fail; none when nobody waited for that.
+    pub took: Option<Duration>,
+    /// Why it did not serve.
+    pub failed: Option<ErrorKind>,
+}
+
+impl Record {
+    pub(super) fn new(request_id: Arc<str>) -> Self {
+        Self {
+            request_id,
+            at: SystemTime::now(),
+            route: None,
+            key: None,
+            status: None,
+            outcome: Outcome::Abandoned,
+            attempts: Vec::new(),
+            model: None,
+            streamed: false,
+            first_token: None,
+            usage: None,
+            cost: None,
+            latency: Duration::ZERO,
+        }
+    }
+
+    /// Who served it, or was about to when the client left.
+    pub fn served_by(&self) -> Option<&Arc<ProviderSettings>> {
+        self.attempts.last().filter(|attempt| attempt.failed.is_none()).map(|attempt| &attempt.provider)
+    }
+}

@@ -1,0 +1,103 @@
+//! One request's account while it runs.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use patchbay_plugin_api::ErrorKind;
+use tokio::time::Instant;
+
+use super::{Attempt, Books, Outcome, Record, Usage};
+use crate::access::VirtualKey;
+use crate::config::ProviderSettings;
+use crate::providers::Cost;
+
+/// Shared by whoever serves the request: when the last of them lets go, it is over, and the books are told.
+#[derive(Clone, Debug)]
+pub struct Tab(Arc<Open>);
+
+#[derive(Debug)]
+struct Open {
+    books: Arc<Books>,
+    began: Instant,
+    record: Mutex<Record>,
+}
+
+impl Tab {
+    /// A request has come.
+    pub fn open(books: Arc<Books>, request_id: Arc<str>) -> Self {
+        Self(Arc::new(Open { books, began: Instant::now(), record: Mutex::new(Record::new(request_id)) }))
+    }
+
+    /// It was let in, and asks providers.
+    pub fn asks(&self, route: &'static str, key: Option<Arc<VirtualKey>>) {
+        let mut record = self.record();
+        (record.route, record.key) = (Some(route), key);
+    }
+
+    /// A provider is asked.
+    pub(crate) fn asks_provider(&self, provider: &Arc<ProviderSettings>) {
+        let (provider, after) = (Arc::clone(provider), self.elapsed());
+        self.record().attempts.push(Attempt { provider, after, took: None, failed: None });
+    }
+
+    /// The provider asked last has failed, or has answered, or has begun to.
+    pub(crate) fn provider_said(&self, failed: Option<ErrorKind>) {
+        let now = self.elapsed();
+        if let Some(attempt) = self.record().attempts.last_mut() {
+            (attempt.took, attempt.failed) = (Some(now.saturating_sub(attempt.after)), failed);
+        }
+    }
+
+    /// The model that answers.
+    pub(crate) fn model(&self, model: &str) {
+        if !model.is_empty() {
+            self.record().model = Some(model.to_owned());
+        }
+    }
+
+    /// The answer has begun, and is sent as it comes.
+    pub(crate) fn begun(&self) {
+        let first_token = self.elapsed();
+        let mut record = self.record();
+        (record.streamed, record.first_token) = (true, Some(first_token));
+    }
+
+    /// What the answer took, as far as known.
+    pub(crate) fn used(&self, usage: Option<Usage>, cost: Option<Cost>) {
+        let mut record = self.record();
+        (record.usage, record.cost) = (usage, cost);
+    }
+
+    /// An answer that was sent as it came has come to its end, or was cut.
+    pub(crate) fn ended(&self, cut: Option<ErrorKind>) {
+        self.record().outcome = cut.map_or(Outcome::Answered, Outcome::Cut);
+    }
+
+    /// The client is sent this status, for an error with its code. What is sent as it comes has yet to end.
+    pub fn answered(&self, status: u16, error: Option<&'static str>) {
+        let mut record = self.record();
+        record.status = Some(status);
+        match error {
+            Some(code) => record.outcome = Outcome::Failed(code),
+            None if !record.streamed => record.outcome = Outcome::Answered,
+            None => {}
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.began.elapsed()
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The request is over.
+impl Drop for Open {
+    fn drop(&mut self) {
+        let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
+        record.latency = self.began.elapsed();
+        self.books.close(record);
+    }
+}
