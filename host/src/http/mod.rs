@@ -40,10 +40,6 @@ use axum::Router;
 use self::routes::Audience::{Anyone, Asking, Operators, Telling};
 use self::routes::Route;
 
-/// The routes that ask providers: of these, books are kept.
-const ASKING: [&str; 5] =
-    ["/api/chat", "/api/chat/complete", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"];
-
 /// Everything the host answers over HTTP. What is the same for every request is done around it, by `layers::answer`.
 pub fn router(state: AppState) -> Router {
     routes::router(&all(), state)
