@@ -29,6 +29,7 @@ mod openai;
 mod plugins;
 mod providers;
 mod texts;
+mod usage;
 
 pub use access::{StartError, start_check};
 pub use serve::{Limits, Outcome, Server};
@@ -71,6 +72,8 @@ pub fn router(state: AppState) -> Router {
         .route("/api/providers/{name}/credentials/validate", post(credentials::validate))
         .route("/api/keys", get(keys::list).post(keys::create))
         .route("/api/keys/{id}", delete(keys::revoke))
+        .route("/api/usage", get(usage::sums))
+        .route("/api/usage/requests", get(usage::requests))
         .route("/api/plugins", get(plugins::list))
         .route("/api/plugins/{id}", get(plugins::one))
         .route("/api/plugins/{id}/reload", post(plugins::reload))
