@@ -19,6 +19,7 @@ use super::origin::EffectiveValue;
 use super::pointer::join;
 use super::problem::{ConfigProblem, ConfigProblems, ENVIRONMENT};
 use super::secret::masked;
+use super::usage::UsageSettings;
 use super::variables::in_capitals;
 
 /// See the module.
@@ -36,6 +37,8 @@ pub struct Config {
     pub models: ModelSettings,
     /// How much is served.
     pub limits: LimitSettings,
+    /// What is kept of requests.
+    pub usage: UsageSettings,
     /// How libraries are loaded and watched over.
     pub loader: LoaderSettings,
     /// Where the host keeps what it has to remember, if a variable says so.
@@ -282,6 +285,7 @@ impl Config {
             health: typed(layered, "/health", problems)?,
             models: typed(layered, "/models", problems)?,
             limits: typed(layered, "/limits", problems)?,
+            usage: typed(layered, "/usage", problems)?,
             loader: typed(layered, "/loader", problems)?,
             data_dir: environment.path("PATCHBAY_DATA_DIR"),
             plugins,

@@ -30,10 +30,11 @@ mod openai;
 mod plugins;
 mod providers;
 mod texts;
+mod usage;
 
 pub use access::{StartError, start_check};
 pub use serve::{Limits, Outcome, Server};
-pub use state::{AppState, Readiness};
+pub use state::{AppState, Parts, Readiness};
 
 use axum::Router;
 
@@ -73,6 +74,8 @@ fn all() -> Vec<Route> {
         Operators.get("/api/keys", keys::list),
         Operators.post("/api/keys", keys::create),
         Operators.delete("/api/keys/{id}", keys::revoke),
+        Operators.get("/api/usage", usage::sums),
+        Operators.get("/api/usage/requests", usage::requests),
         Operators.get("/api/plugins", plugins::list),
         Operators.get("/api/plugins/{id}", plugins::one),
         Operators.post("/api/plugins/{id}/reload", plugins::reload),
