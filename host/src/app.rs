@@ -20,6 +20,7 @@ use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
+use crate::events::Bus;
 use crate::http::{self, AppState, Outcome, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
@@ -152,6 +153,7 @@ pub struct App {
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
+    events: Bus,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -172,7 +174,8 @@ impl App {
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
 
-        let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        let (registry, client, events) =
+            (Arc::new(Registry::default()), HttpClient::default(), Bus::default());
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
             data_dir,
@@ -180,6 +183,7 @@ impl App {
             probe_program: probe::PROGRAM.into(),
             registry: Arc::clone(&registry),
             client: client.clone(),
+            events: events.clone(),
         })?;
         let readiness = Readiness::default();
         let state =
@@ -208,6 +212,7 @@ impl App {
             _watching: watching,
             checking,
             listing,
+            events,
             store,
             _lock: lock,
         })
@@ -269,9 +274,22 @@ impl App {
 
     /// Takes no more requests, waits for those under way, and unloads.
     pub async fn drain(self) -> DrainOutcome {
-        let Self { manager, registry, readiness, shutdown, server, checking, listing, store, _lock, .. } =
-            self;
+        let Self {
+            manager,
+            registry,
+            readiness,
+            shutdown,
+            server,
+            checking,
+            listing,
+            events,
+            store,
+            _lock,
+            ..
+        } = self;
         readiness.draining();
+        // Whoever listens would do so for ever.
+        events.close();
         drop((checking, listing));
         shutdown.cancel();
         let outcome = server.await.unwrap_or_else(|error| {
