@@ -21,6 +21,7 @@ use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
+use crate::events::Bus;
 use crate::http::{self, AppState, Outcome, Parts, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
@@ -158,6 +159,7 @@ pub struct App {
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
     usage: UsageBook,
+    events: Bus,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -179,7 +181,8 @@ impl App {
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
         let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage).await?;
 
-        let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        let (registry, client, events) =
+            (Arc::new(Registry::default()), HttpClient::default(), Bus::default());
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
             data_dir,
@@ -187,6 +190,7 @@ impl App {
             probe_program: probe::PROGRAM.into(),
             registry: Arc::clone(&registry),
             client: client.clone(),
+            events: events.clone(),
         })?;
         let readiness = Readiness::default();
         let parts = Parts {
@@ -224,6 +228,7 @@ impl App {
             checking,
             listing,
             usage,
+            events,
             store,
             _lock: lock,
         })
@@ -294,11 +299,14 @@ impl App {
             checking,
             listing,
             usage,
+            events,
             store,
             _lock,
             ..
         } = self;
         readiness.draining();
+        // Whoever listens would do so for ever.
+        events.close();
         drop((checking, listing));
         shutdown.cancel();
         let outcome = server.await.unwrap_or_else(|error| {
