@@ -16,16 +16,18 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
 use crate::access::{KeyBook, OpenError};
+use crate::accounts::Books;
 use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
-use crate::http::{self, AppState, Outcome, Readiness, Server};
+use crate::http::{self, AppState, Counts, Outcome, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
 use crate::store::{SqliteStore, StoreError};
+use crate::telemetry::metrics::Metrics;
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
@@ -182,13 +184,17 @@ impl App {
             client: client.clone(),
         })?;
         let readiness = Readiness::default();
-        let state =
-            AppState::new(settings, Arc::clone(&registry), client, manager.clone(), keys, readiness.clone());
         let address = format!("{}:{}", settings.host, settings.port);
         let server = Server::bind((unbracketed(&settings.host), settings.port))
             .await
             .map_err(|e| StartError::Bind(address.clone(), e))?;
         let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
+        let metrics = Arc::new(Metrics::new(&http::ASKING, &config.telemetry.metrics));
+        let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics))]));
+        let counts = Counts { metrics, books: Arc::clone(&books), connections: server.connections() };
+        let server = server.with_books(books);
+        let (registry_of_state, ready) = (Arc::clone(&registry), readiness.clone());
+        let state = AppState::new(settings, registry_of_state, client, manager.clone(), keys, ready, counts);
 
         // The watcher first: what changes while the first load runs is then a change.
         let watching = if options.watch { Some(start_watching(&sources, &manager).await?) } else { None };

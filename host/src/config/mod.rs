@@ -30,6 +30,7 @@ mod host;
 mod models;
 mod prices;
 mod provider;
+mod telemetry;
 
 #[cfg(test)]
 mod tests;
@@ -54,4 +55,5 @@ pub use problem::{ConfigProblem, ConfigProblems};
 pub use provider::ProviderSettings;
 pub use schema::schema;
 pub use secret::masked;
+pub use telemetry::{MetricsSettings, TelemetrySettings};
 pub use variables::{VARIABLES, Variable, key_variable};

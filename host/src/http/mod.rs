@@ -24,6 +24,7 @@ mod credentials;
 mod edit;
 mod health;
 mod keys;
+mod metrics;
 mod models;
 mod openai;
 mod plugins;
@@ -31,7 +32,8 @@ mod providers;
 mod texts;
 
 pub use access::{StartError, start_check};
-pub use serve::{Limits, Outcome, Server};
+pub use metrics::Counts;
+pub use serve::{Connections, Limits, Outcome, Server};
 pub use state::{AppState, Readiness};
 
 use axum::Router;
@@ -39,7 +41,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 
 /// The routes that ask providers: of these, books are kept.
-const ASKING: [&str; 5] =
+pub const ASKING: [&str; 5] =
     ["/api/chat", "/api/chat/complete", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"];
 
 /// Everything the host answers over HTTP. What is the same for every request is done around it, by `layers::answer`.
@@ -76,6 +78,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/plugins/{id}/reload", post(plugins::reload))
         .route("/api/plugins/{id}/enable", post(plugins::enable))
         .route("/api/plugins/{id}/disable", post(plugins::disable))
+        .route("/metrics", get(metrics::tell))
         .route_layer(from_fn_with_state(state.clone(), access::admin));
 
     // For orchestrators: they tell nothing, so anyone may ask.

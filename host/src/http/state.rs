@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::access::Access;
+use super::metrics::Counts;
 use crate::access::KeyBook;
 use crate::config::ServerSettings;
 use crate::gateway::Gateway;
@@ -32,6 +33,7 @@ pub struct Shared {
     pub(super) max_body_bytes: usize,
     pub(super) keep_alive: Duration,
     pub(super) readiness: Readiness,
+    pub(super) counts: Counts,
     pub(super) started: Instant,
 }
 
@@ -44,6 +46,7 @@ impl AppState {
         manager: Manager,
         keys: Arc<KeyBook>,
         readiness: Readiness,
+        counts: Counts,
     ) -> Self {
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
@@ -57,6 +60,7 @@ impl AppState {
             max_body_bytes: settings.max_body_bytes,
             keep_alive: settings.keep_alive,
             readiness,
+            counts,
             started: Instant::now(),
         }))
     }

@@ -11,16 +11,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::accounts::{Bookkeeper, Books, Record};
-use crate::config::{BreakerSettings, ServerSettings};
+use crate::config::{BreakerSettings, MetricsSettings, ServerSettings};
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
+use crate::telemetry::metrics::Metrics;
 use crate::testing::{self, Step, Upstream};
 
 const HELLO: &str = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
 
 // What is written down of it all.
 mod books;
+// And counted.
+mod metrics;
 
 struct Host {
     address: std::net::SocketAddr,
@@ -71,17 +74,14 @@ impl Host {
         };
         let readiness = Readiness::default();
         let http = HttpClient::default();
-        let state = AppState::new(
-            &settings,
-            registry,
-            http,
-            Manager::detached(),
-            crate::access::testing::book(Vec::new()),
-            readiness.clone(),
-        );
         let (told, records) = mpsc::channel(100);
-        let server = Server::bind(("127.0.0.1", 0)).await.unwrap();
-        let server = server.with_books(Books::of(vec![Box::new(Told(told))]));
+        let metrics = Arc::new(Metrics::new(&ASKING, &MetricsSettings::default()));
+        let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics)), Box::new(Told(told))]));
+        let server = Server::bind(("127.0.0.1", 0)).await.unwrap().with_books(Arc::clone(&books));
+        let counts = Counts { metrics, books, connections: server.connections() };
+        let keys = crate::access::testing::book(Vec::new());
+        let (manager, ready) = (Manager::detached(), readiness.clone());
+        let state = AppState::new(&settings, registry, http, manager, keys, ready, counts);
         let address = server.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(server.run(router(state), shutdown.clone(), Duration::from_secs(5)));

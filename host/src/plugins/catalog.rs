@@ -8,7 +8,10 @@ use std::time::SystemTime;
 use super::manifest::Manifest;
 use super::problem::Problem;
 use super::record::{Life, Record};
-use super::report::{Draining, IgnoredFile, Load, PluginList, PluginState, PluginView, Resident};
+use super::report::{
+    Draining, IgnoredFile, Load, PluginList, PluginState, PluginView, ReloadReport, Resident,
+};
+use super::vitals::{Reloads, Totals, Vitals};
 use crate::providers::{Registry, Snapshot};
 
 /// How many ended generations of a plugin are remembered.
@@ -41,6 +44,9 @@ struct State {
     ignored: Vec<IgnoredFile>,
     /// By plugin, oldest first.
     generations: BTreeMap<String, Vec<Arc<Record>>>,
+    /// What those came to that are not among them any more.
+    forgotten: BTreeMap<String, Totals>,
+    reloads: Reloads,
 }
 
 impl Catalog {
@@ -67,13 +73,14 @@ impl Catalog {
     /// Takes note of a new generation, and forgets the oldest of those that have ended.
     pub(super) fn add_generation(&self, plugin: &str, record: Arc<Record>) {
         let mut state = self.state();
-        let records = state.generations.entry(plugin.to_owned()).or_default();
+        let State { generations, forgotten, .. } = &mut *state;
+        let records = generations.entry(plugin.to_owned()).or_default();
         records.push(record);
         while records.len() > HISTORY {
             let Some(ended) = records.iter().position(|record| record.life() == Life::Unloaded) else {
                 break;
             };
-            records.remove(ended);
+            forgotten.entry(plugin.to_owned()).or_default().add(&records.remove(ended));
         }
     }
 
@@ -105,6 +112,21 @@ impl Catalog {
             .map(|records| records.iter().rev().map(|record| load(record)).collect());
         view.history = Some(loads.unwrap_or_default());
         Some(view)
+    }
+
+    /// Takes note of a reload.
+    pub(super) fn note_reload(&self, report: &ReloadReport) {
+        self.state().reloads.note(report);
+    }
+
+    /// How every plugin does that was ever loaded, and how reloads went.
+    pub(super) fn vitals(&self) -> (Vec<Vitals>, Reloads) {
+        let state = self.state();
+        let vitals = state.generations.iter().map(|(id, records)| {
+            let forgotten = state.forgotten.get(id).copied().unwrap_or_default();
+            Vitals::of(id, forgotten, records.iter().map(Arc::as_ref))
+        });
+        (vitals.collect(), state.reloads)
     }
 
     /// The generations that are not gone yet.

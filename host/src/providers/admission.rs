@@ -81,7 +81,9 @@ impl Admission {
         self.told = true;
         let (provider, now) = (&self.provider, Instant::now());
         provider.counters.errors.fetch_add(1, Ordering::Relaxed);
-        provider.keys.note(self.place, Err(error), now);
+        if provider.keys.note(self.place, Err(error), now) {
+            provider.counters.key_rests.increment();
+        }
         if error.kind.fault() == Fault::Provider {
             provider.standing.latency.penalise(now.saturating_duration_since(self.began), now);
         }
@@ -92,6 +94,7 @@ impl Admission {
         if !breaker::counts(error) || told_before {
             provider.standing.breaker.undecided(self.passage, now);
         } else if provider.standing.breaker.failed(self.passage, self.began, now) {
+            provider.counters.breaker_openings.increment();
             warn!(provider = provider.name(), "provider failed too often: the breaker is open");
         }
         self.passage = Passage::Usual;
@@ -117,6 +120,7 @@ impl Drop for Admission {
             // Nobody waited to the end, as nobody would have: who hangs must not be asked for ever for that.
             standing.latency.penalise(waited, now);
             if standing.breaker.failed(self.passage, self.began, now) {
+                self.provider.counters.breaker_openings.increment();
                 let provider = self.provider.name();
                 warn!(provider, "provider was given up on too often: the breaker is open");
             }
