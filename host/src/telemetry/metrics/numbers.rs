@@ -134,7 +134,7 @@ mod tests {
         let counts: Vec<u64> = below.iter().map(|(_, count)| *count).collect();
         // What took as long as a bound says is below it.
         assert_eq!((counts[0], counts[1], counts[2], counts[17], all), (2, 4, 4, 5, 7));
-        assert!((histogram.sum() - 8200.004_502).abs() < 1e-6, "{}", histogram.sum());
+        assert!((histogram.sum() - 8_200.004_502).abs() < 1e-6, "{}", histogram.sum());
     }
 
     #[test]
