@@ -189,7 +189,7 @@ impl App {
             .await
             .map_err(|e| StartError::Bind(address.clone(), e))?;
         let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
-        let metrics = Arc::new(Metrics::new(&http::ASKING, &config.telemetry.metrics));
+        let metrics = Arc::new(Metrics::new(http::asking_paths(), &config.telemetry.metrics));
         let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics))]));
         let counts = Counts { metrics, books: Arc::clone(&books), connections: server.connections() };
         let server = server.with_books(books);

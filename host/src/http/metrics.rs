@@ -26,6 +26,15 @@ pub struct Counts {
     pub connections: Connections,
 }
 
+#[cfg(test)]
+impl Counts {
+    /// For tests of something else.
+    pub(super) fn of_nobody() -> Self {
+        let metrics = Metrics::new(Vec::new(), &crate::config::MetricsSettings::default());
+        Self { metrics: Arc::new(metrics), books: Arc::default(), connections: Connections::default() }
+    }
+}
+
 /// Everything that is counted, and everything that is now.
 pub(super) async fn tell(State(state): State<AppState>) -> Result<Response, ApiError> {
     // The system's files may be slow to read where thousands of connections are open.

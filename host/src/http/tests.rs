@@ -75,7 +75,7 @@ impl Host {
         let readiness = Readiness::default();
         let http = HttpClient::default();
         let (told, records) = mpsc::channel(100);
-        let metrics = Arc::new(Metrics::new(&ASKING, &MetricsSettings::default()));
+        let metrics = Arc::new(Metrics::new(asking_paths(), &MetricsSettings::default()));
         let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics)), Box::new(Told(told))]));
         let server = Server::bind(("127.0.0.1", 0)).await.unwrap().with_books(Arc::clone(&books));
         let counts = Counts { metrics, books, connections: server.connections() };

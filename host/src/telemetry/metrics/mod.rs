@@ -35,7 +35,7 @@ const CLASSES: [&str; 5] = ["2xx", "3xx", "4xx", "5xx", "none"];
 /// What requests came to. Adding one takes a few atomic additions; there are only so many series, whatever is asked.
 pub struct Metrics {
     /// The routes that are told apart. The place after them is everything else's.
-    routes: &'static [&'static str],
+    routes: Vec<&'static str>,
     classes: [Counter; CLASSES.len()],
     /// By the place of the route: what the host adds to what the provider takes.
     overhead: Box<[Histogram]>,
@@ -55,7 +55,7 @@ impl fmt::Debug for Metrics {
 
 impl Metrics {
     /// Tells these routes apart.
-    pub fn new(routes: &'static [&'static str], settings: &MetricsSettings) -> Self {
+    pub fn new(routes: Vec<&'static str>, settings: &MetricsSettings) -> Self {
         let models = Room::for_values(settings.max_models);
         let places = routes.len() + 1;
         Self {
