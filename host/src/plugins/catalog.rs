@@ -213,3 +213,30 @@ fn load(record: &Record) -> Load {
 fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::plugins::pulse::Pulse;
+    use crate::plugins::vitals::Generations;
+
+    #[test]
+    fn what_is_forgotten_counts_on() {
+        let catalog = Catalog::default();
+        let loads = 2 * HISTORY as u64;
+        for number in 1..=loads {
+            let (pulse, jobs) = (Arc::new(Pulse::default()), mpsc::channel(1).0);
+            pulse.note_panic(9, Duration::ZERO);
+            let record = Record::new(number, "1.0.0".to_owned(), String::new(), pulse, jobs.downgrade());
+            record.set_life(Life::Unloaded);
+            catalog.add_generation("p", Arc::new(record));
+        }
+        let (vitals, _) = catalog.vitals();
+        assert_eq!((vitals.len(), vitals[0].generation, vitals[0].totals.panics), (1, loads, loads));
+        assert_eq!(vitals[0].generations, Generations::default());
+    }
+}
