@@ -22,12 +22,13 @@ use crate::config::{
     RuntimeLayer,
 };
 use crate::events::Bus;
-use crate::http::{self, AppState, Outcome, Parts, Readiness, Server};
+use crate::http::{self, AppState, Counts, Outcome, Parts, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
 use crate::store::{SqliteStore, StoreError};
+use crate::telemetry::metrics::Metrics;
 use crate::usage::{JournalError, UsageBook};
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
@@ -192,6 +193,15 @@ impl App {
             client: client.clone(),
             events: events.clone(),
         })?;
+        let address = format!("{}:{}", settings.host, settings.port);
+        let server = Server::bind((unbracketed(&settings.host), settings.port))
+            .await
+            .map_err(|e| StartError::Bind(address.clone(), e))?;
+        let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
+        let metrics = Arc::new(Metrics::new(http::asking_paths(), &config.telemetry.metrics));
+        let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics)), Box::new(usage.clone())]));
+        let counts = Counts { metrics, books: Arc::clone(&books), connections: server.connections() };
+        let server = server.with_books(books);
         let readiness = Readiness::default();
         let parts = Parts {
             registry: Arc::clone(&registry),
@@ -200,14 +210,9 @@ impl App {
             keys,
             usage: usage.clone(),
             readiness: readiness.clone(),
+            counts,
         };
         let state = AppState::new(settings, parts);
-        let address = format!("{}:{}", settings.host, settings.port);
-        let server = Server::bind((unbracketed(&settings.host), settings.port))
-            .await
-            .map_err(|e| StartError::Bind(address.clone(), e))?
-            .with_books(Books::of(vec![Box::new(usage.clone())]));
-        let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
 
         // The watcher first: what changes while the first load runs is then a change.
         let watching = if options.watch { Some(start_watching(&sources, &manager).await?) } else { None };
