@@ -180,7 +180,8 @@ impl App {
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
-        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage).await?;
+        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage)?;
+        usage.catch_up().await;
 
         let (registry, client, events) =
             (Arc::new(Registry::default()), HttpClient::default(), Bus::default());
