@@ -22,9 +22,9 @@ pub struct Api {
     /// For answers in events, where that is another place.
     pub stream: Option<&'static str>,
     /// For vectors.
-    pub embed: &'static str,
+    pub embed: Option<&'static str>,
     /// The list of models.
-    pub models: &'static str,
+    pub models: Option<&'static str>,
     /// What succeeds only with a good key; without it keys cannot be checked.
     pub credentials: Option<&'static str>,
     /// What succeeds when all is well, where that needs no key.
@@ -43,8 +43,8 @@ impl Api {
             before_model: "",
             chat: "",
             stream: None,
-            embed: "",
-            models: "",
+            embed: None,
+            models: None,
             credentials: None,
             health: None,
             framing: Framing::Sse,

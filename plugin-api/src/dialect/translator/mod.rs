@@ -23,7 +23,7 @@ pub use api::{Api, BEARER_KEY};
 ///
 /// ```
 /// use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
-/// use patchbay_plugin_api::dialect::{AnswerReader, Api, Dialect, Errors, Json, ModelList, Translator, Upstream, object};
+/// use patchbay_plugin_api::dialect::{AnswerReader, Api, Dialect, Errors, Json, Translator, Upstream, object};
 /// use patchbay_plugin_api::{ChatRequest, Chunks, FinishReason, Http, Result};
 /// use serde_json::Value;
 ///
@@ -36,11 +36,11 @@ pub use api::{Api, BEARER_KEY};
 ///     const API: Api = Api {
 ///         headers: &[("x-api-key", KEY_PLACEHOLDER)],
 ///         chat: "generate",
-///         models: "models",
+///         models: Some("models"),
+///         credentials: Some("models"),
 ///         ..Api::at("https://api.example.com/v1")
 ///     };
-///     const ERRORS: Errors = Errors::PLAIN;
-///     const MODELS: ModelList = ModelList::PLAIN;
+///     const ERRORS: Errors = Errors { word: "/error/type", ..Errors::PLAIN };
 ///
 ///     fn request(_upstream: &Upstream, request: &ChatRequest, model: &str) -> Result<Value> {
 ///         let prompt = request.last_user_text();
@@ -81,10 +81,10 @@ pub trait Dialect: 'static {
     const API: Api;
 
     /// What its errors mean.
-    const ERRORS: Errors;
+    const ERRORS: Errors = Errors::PLAIN;
 
     /// How it lists its models.
-    const MODELS: ModelList;
+    const MODELS: ModelList = ModelList::PLAIN;
 
     /// Checks what is the vendor's own in a configuration. The error's message says what to mend.
     fn check(_upstream: &Upstream<Self::Own>) -> Result<()> {
@@ -196,8 +196,9 @@ impl<D: Dialect> HttpProvider for Translator<D> {
     }
 
     fn embed_request(&self, request: &EmbedRequest) -> Result<HttpRequest> {
+        let path = D::API.embed.ok_or_else(|| ProviderError::unsupported("embeddings"))?;
         let model = self.model(request.model.as_deref())?;
-        self.post(D::API.embed, model, &D::embed_request(&self.0, request, model)?)
+        self.post(path, model, &D::embed_request(&self.0, request, model)?)
     }
 
     fn embed_response(&self, body: &[u8]) -> Result<Embeddings> {
@@ -210,7 +211,7 @@ impl<D: Dialect> HttpProvider for Translator<D> {
     }
 
     fn models_request(&self) -> Option<HttpRequest> {
-        self.0.list(D::API.models)
+        D::API.models.and_then(|path| self.0.list(path))
     }
 
     fn models_response(&self, body: Option<&[u8]>) -> Result<Vec<Model>> {

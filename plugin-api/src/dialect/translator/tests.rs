@@ -40,8 +40,8 @@ impl Dialect for Full {
         before_model: "models/",
         chat: "{model}:write",
         stream: Some("{model}:writeOn?sse"),
-        embed: "embed",
-        models: "models?all",
+        embed: Some("embed"),
+        models: Some("models?all"),
         credentials: Some("key"),
         health: Some("health"),
         framing: Framing::Ndjson,
@@ -50,8 +50,6 @@ impl Dialect for Full {
 
     const ERRORS: Errors =
         Errors { meanings: &[("cannot", Meaning::Kind(ErrorKind::Unsupported))], ..Errors::PLAIN };
-
-    const MODELS: ModelList = ModelList::PLAIN;
 
     fn check(upstream: &Upstream<Own>) -> Result<()> {
         match upstream.own.region.as_deref() {
@@ -104,9 +102,7 @@ impl Dialect for Least {
     type Own = ();
     type Reader = Whole;
 
-    const API: Api = Api { chat: "chat", models: "models", ..Api::at("https://api.example.com") };
-    const ERRORS: Errors = Errors::PLAIN;
-    const MODELS: ModelList = ModelList::PLAIN;
+    const API: Api = Api { chat: "chat", ..Api::at("https://api.example.com") };
 
     fn request(_: &Upstream, _request: &ChatRequest, model: &str) -> Result<Value> {
         Ok(json!({"model": model}))
@@ -236,6 +232,7 @@ fn what_a_dialect_does_not_have_is_not_supported() {
     assert_eq!(block_on(provider.embed(texts, call())).unwrap_err().kind, ErrorKind::Unsupported);
     assert_eq!(block_on(provider.credentials(call())).unwrap_err().kind, ErrorKind::Unsupported);
     assert_eq!(block_on(provider.health(call())), Ok(Health::Available));
+    assert_eq!(block_on(provider.models(call())), Ok(Vec::new()));
     assert_eq!(host.requests().len(), 1);
 }
 
