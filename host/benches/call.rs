@@ -44,7 +44,7 @@ fn through_the_abi(criterion: &mut Criterion) {
     let ping = question("ping");
     criterion.bench_function("call/answer", |bencher| {
         bencher.to_async(&runtime).iter(async || {
-            black_box(mock.instance.ask(Operation::Complete, ping.clone(), "b", None).await.unwrap())
+            black_box(mock.instance.ask(Operation::Complete, ping.clone(), "b".into()).await.unwrap())
         });
     });
 
@@ -68,7 +68,7 @@ fn through_the_abi(criterion: &mut Criterion) {
 }
 
 async fn read(instance: &Instance, question: &Bytes, expected: u64) {
-    let mut chunks = instance.stream(question.clone(), "b", None).await.unwrap();
+    let mut chunks = instance.stream(question.clone(), "b".into()).await.unwrap();
     let mut count = 0;
     while let Some(batch) = chunks.next().await {
         count += batch.unwrap().chunks.len() as u64;

@@ -16,19 +16,26 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
 use crate::access::{KeyBook, OpenError};
+use crate::accounts::{Bookkeeper, Books};
 use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
-use crate::http::{self, AppState, Outcome, Readiness, Server};
+use crate::http::{self, AppState, Outcome, Readiness, Reception, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
 use crate::store::{SqliteStore, StoreError};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::log;
+use crate::telemetry::traces::{self, Tracing};
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// And the last traces to be sent.
+const TRACES_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where pages are served from while they are written.
 const DEVELOPMENT_ORIGINS: [&str; 4] =
@@ -152,6 +159,7 @@ pub struct App {
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
+    tracing: Option<Tracing>,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -173,6 +181,8 @@ impl App {
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
 
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        let traces = traces::start(&config.telemetry.traces, client.clone())
+            .map_err(|error| StartError::Configuration(error.to_string()))?;
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
             data_dir,
@@ -189,6 +199,7 @@ impl App {
             .await
             .map_err(|e| StartError::Bind(address.clone(), e))?;
         let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
+        let (server, tracing) = told_of(server, &config, traces);
 
         // The watcher first: what changes while the first load runs is then a change.
         let watching = if options.watch { Some(start_watching(&sources, &manager).await?) } else { None };
@@ -208,6 +219,7 @@ impl App {
             _watching: watching,
             checking,
             listing,
+            tracing,
             store,
             _lock: lock,
         })
@@ -269,8 +281,19 @@ impl App {
 
     /// Takes no more requests, waits for those under way, and unloads.
     pub async fn drain(self) -> DrainOutcome {
-        let Self { manager, registry, readiness, shutdown, server, checking, listing, store, _lock, .. } =
-            self;
+        let Self {
+            manager,
+            registry,
+            readiness,
+            shutdown,
+            server,
+            checking,
+            listing,
+            tracing,
+            store,
+            _lock,
+            ..
+        } = self;
         readiness.draining();
         drop((checking, listing));
         shutdown.cancel();
@@ -280,12 +303,30 @@ impl App {
         });
         let left = manager.unload(&registry, UNLOAD_PATIENCE).await;
         info!(still_mapped = left, "plugins unloaded");
+        if let Some(tracing) = tracing {
+            tracing.end(TRACES_PATIENCE).await;
+        }
         store.close().await;
         match outcome {
             Outcome::Drained => DrainOutcome::Finished,
             Outcome::Cut(requests) => DrainOutcome::Cut { requests },
         }
     }
+}
+
+/// Has the server's requests told of: in the log, and in traces where these go somewhere.
+fn told_of(server: Server, config: &Config, traces: Option<traces::Parts>) -> (Server, Option<Tracing>) {
+    let log = log::control();
+    log.configure_access_log(config.telemetry.access_log);
+    let mut books: Vec<Box<dyn Bookkeeper>> = vec![Box::new(AccessLog::new(log.clone()))];
+    let (mut sampler, mut tracing) = (None, None);
+    if let Some(parts) = traces {
+        sampler = Some(parts.sampler);
+        books.push(Box::new(parts.tracer));
+        tracing = Some(parts.tracing);
+    }
+    let reception = Reception::new(sampler, log, &config.server.trusted_proxies);
+    (server.with_books(Books::of(books)).with_reception(reception), tracing)
 }
 
 fn sources(options: &AppOptions, here: &Path) -> Sources {

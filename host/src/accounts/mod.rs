@@ -2,6 +2,9 @@
 
 // What an answer took.
 mod usage;
+// How a request came, and which trace it is a part of.
+mod trace;
+mod visit;
 // One request's account, while it runs and afterwards.
 mod record;
 mod tab;
@@ -10,8 +13,10 @@ use std::fmt;
 
 pub use record::{Attempt, Outcome, Record};
 pub use tab::Tab;
+pub use trace::{Parent, SpanId, Trace, TraceHeaders, TraceId};
 pub use usage::Usage;
 pub(crate) use usage::{number, usage};
+pub use visit::{Arrival, AttemptSpan, Visit, cut};
 
 /// Somebody who is told of every request when it is over. What is told must be taken down at once: a client may be
 /// waiting.

@@ -20,6 +20,7 @@ mod demo;
 mod dev;
 mod health;
 mod keys;
+mod log_level;
 mod models;
 mod plugin;
 mod provider;
@@ -59,6 +60,7 @@ enum Command {
     Models(models::Models),
     Health(health::Health),
     Keys(keys::Keys),
+    LogLevel(log_level::LogLevel),
     Demo(demo::Demo),
     Config(config::ConfigCommand),
     Completions(completions::Completions),
@@ -100,6 +102,7 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
         Command::Models(command) => Box::pin(models::run(command)).await,
         Command::Health(command) => Box::pin(health::run(command)).await,
         Command::Keys(command) => Box::pin(keys::run(command)).await,
+        Command::LogLevel(command) => Box::pin(log_level::run(command)).await,
         Command::Demo(command) => Box::pin(demo::run(command)).await,
         Command::Config(command) => config::run(command, environment),
         Command::Completions(command) => Ok(completions::run(&command)),

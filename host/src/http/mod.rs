@@ -11,6 +11,7 @@ mod access;
 mod error;
 mod layers;
 mod limits;
+mod reception;
 // What a request brings, who gets the answer, and the answer on its way out.
 mod body;
 mod frames;
@@ -24,6 +25,7 @@ mod credentials;
 mod edit;
 mod health;
 mod keys;
+mod log;
 mod models;
 mod openai;
 mod plugins;
@@ -31,6 +33,7 @@ mod providers;
 mod texts;
 
 pub use access::{StartError, start_check};
+pub use reception::Reception;
 pub use serve::{Limits, Outcome, Server};
 pub use state::{AppState, Readiness};
 
@@ -71,6 +74,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/providers/{name}/credentials/validate", post(credentials::validate))
         .route("/api/keys", get(keys::list).post(keys::create))
         .route("/api/keys/{id}", delete(keys::revoke))
+        .route("/api/log", get(log::show).put(log::change))
         .route("/api/plugins", get(plugins::list))
         .route("/api/plugins/{id}", get(plugins::one))
         .route("/api/plugins/{id}/reload", post(plugins::reload))

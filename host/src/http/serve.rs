@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 
 use super::connection::{Connection, Watched};
 use super::layers;
+use super::reception::Reception;
 use super::unread::Unread;
 use crate::accounts::Books;
 
@@ -76,6 +77,7 @@ pub struct Server {
     listener: TcpListener,
     limits: Limits,
     books: Arc<Books>,
+    reception: Arc<Reception>,
 }
 
 impl Server {
@@ -85,6 +87,7 @@ impl Server {
             listener: TcpListener::bind(address).await?,
             limits: Limits::default(),
             books: Arc::default(),
+            reception: Arc::default(),
         })
     }
 
@@ -99,6 +102,13 @@ impl Server {
     #[must_use]
     pub fn with_books(mut self, books: Books) -> Self {
         self.books = Arc::new(books);
+        self
+    }
+
+    /// Has requests looked at as they come.
+    #[must_use]
+    pub fn with_reception(mut self, reception: Reception) -> Self {
+        self.reception = Arc::new(reception);
         self
     }
 
@@ -123,6 +133,7 @@ impl Server {
                 http: Arc::clone(&http),
                 router: router.clone(),
                 books: Arc::clone(&self.books),
+                reception: Arc::clone(&self.reception),
                 limits: self.limits,
                 shutdown: shutdown.clone(),
                 cut: cut.clone(),
@@ -177,6 +188,7 @@ struct Client {
     http: Arc<Builder<TokioExecutor>>,
     router: Router,
     books: Arc<Books>,
+    reception: Arc<Reception>,
     limits: Limits,
     shutdown: CancellationToken,
     cut: CancellationToken,
@@ -199,7 +211,8 @@ impl Client {
             let request = request.map(|body| {
                 if is_sent { Body::new(Unread::new(body, self.limits.unread)) } else { Body::new(body) }
             });
-            let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), request);
+            let arrival = self.reception.look(&request);
+            let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), arrival, request);
             async { Ok::<_, Infallible>(answer.await) }
         });
         let mut serving = pin!(self.http.serve_connection(io, service));

@@ -13,6 +13,7 @@ use crate::limits::Limiter;
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
+use crate::telemetry::log::{self, LogControl};
 
 /// Everything a handler may use. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ pub struct Shared {
     pub(super) max_body_bytes: usize,
     pub(super) keep_alive: Duration,
     pub(super) readiness: Readiness,
+    pub(super) log: LogControl,
     pub(super) started: Instant,
 }
 
@@ -57,6 +59,7 @@ impl AppState {
             max_body_bytes: settings.max_body_bytes,
             keep_alive: settings.keep_alive,
             readiness,
+            log: log::control(),
             started: Instant::now(),
         }))
     }
