@@ -21,7 +21,7 @@ use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
-use crate::http::{self, AppState, Outcome, Readiness, Reception, Server};
+use crate::http::{self, AppState, Outcome, Parts, Readiness, Reception, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
@@ -30,6 +30,7 @@ use crate::store::{SqliteStore, StoreError};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::log;
 use crate::telemetry::traces::{self, Tracing};
+use crate::usage::{JournalError, UsageBook};
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
@@ -94,6 +95,9 @@ pub enum StartError {
     /// The virtual keys.
     #[error(transparent)]
     Keys(#[from] OpenError),
+    /// The file in which usage waits.
+    #[error(transparent)]
+    Usage(#[from] JournalError),
     /// The port.
     #[error("cannot listen on {0}")]
     Bind(String, #[source] io::Error),
@@ -160,6 +164,7 @@ pub struct App {
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
     tracing: Option<Tracing>,
+    usage: UsageBook,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -179,6 +184,7 @@ impl App {
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
+        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage).await?;
 
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
         let traces = traces::start(&config.telemetry.traces, client.clone())
@@ -192,14 +198,21 @@ impl App {
             client: client.clone(),
         })?;
         let readiness = Readiness::default();
-        let state =
-            AppState::new(settings, Arc::clone(&registry), client, manager.clone(), keys, readiness.clone());
+        let parts = Parts {
+            registry: Arc::clone(&registry),
+            http: client,
+            manager: manager.clone(),
+            keys,
+            usage: usage.clone(),
+            readiness: readiness.clone(),
+        };
+        let state = AppState::new(settings, parts);
         let address = format!("{}:{}", settings.host, settings.port);
         let server = Server::bind((unbracketed(&settings.host), settings.port))
             .await
             .map_err(|e| StartError::Bind(address.clone(), e))?;
         let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
-        let (server, tracing) = told_of(server, &config, traces);
+        let (server, tracing) = told_of(server, &config, &usage, traces);
 
         // The watcher first: what changes while the first load runs is then a change.
         let watching = if options.watch { Some(start_watching(&sources, &manager).await?) } else { None };
@@ -220,6 +233,7 @@ impl App {
             checking,
             listing,
             tracing,
+            usage,
             store,
             _lock: lock,
         })
@@ -290,6 +304,7 @@ impl App {
             checking,
             listing,
             tracing,
+            usage,
             store,
             _lock,
             ..
@@ -306,6 +321,7 @@ impl App {
         if let Some(tracing) = tracing {
             tracing.end(TRACES_PATIENCE).await;
         }
+        usage.close().await;
         store.close().await;
         match outcome {
             Outcome::Drained => DrainOutcome::Finished,
@@ -314,11 +330,17 @@ impl App {
     }
 }
 
-/// Has the server's requests told of: in the log, and in traces where these go somewhere.
-fn told_of(server: Server, config: &Config, traces: Option<traces::Parts>) -> (Server, Option<Tracing>) {
+/// Has the server's requests told of: to whoever counts, in the log, and in traces where these go somewhere.
+fn told_of(
+    server: Server,
+    config: &Config,
+    usage: &UsageBook,
+    traces: Option<traces::Parts>,
+) -> (Server, Option<Tracing>) {
     let log = log::control();
     log.configure_access_log(config.telemetry.access_log);
-    let mut books: Vec<Box<dyn Bookkeeper>> = vec![Box::new(AccessLog::new(log.clone()))];
+    let mut books: Vec<Box<dyn Bookkeeper>> =
+        vec![Box::new(usage.clone()), Box::new(AccessLog::new(log.clone()))];
     let (mut sampler, mut tracing) = (None, None);
     if let Some(parts) = traces {
         sampler = Some(parts.sampler);

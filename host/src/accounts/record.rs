@@ -58,6 +58,27 @@ pub enum Outcome {
     Abandoned,
 }
 
+impl Outcome {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed(_) => "failed",
+            Self::Cut(_) => "cut",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// What went wrong here or upstream, by its code.
+    pub fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Failed(code) => Some(code),
+            Self::Cut(kind) => Some(kind.as_str()),
+            Self::Answered | Self::Abandoned => None,
+        }
+    }
+}
+
 /// A provider that was asked.
 #[derive(Clone, Debug)]
 pub struct Attempt {

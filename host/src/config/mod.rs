@@ -32,6 +32,7 @@ mod models;
 mod prices;
 mod provider;
 mod telemetry;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -57,4 +58,5 @@ pub use provider::ProviderSettings;
 pub use schema::schema;
 pub use secret::masked;
 pub use telemetry::{TelemetrySettings, TraceProtocol, TraceSettings};
+pub use usage::UsageSettings;
 pub use variables::{VARIABLES, Variable, key_variable};

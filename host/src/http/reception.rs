@@ -12,6 +12,8 @@ use crate::telemetry::traces::Sampler;
 /// See the module. By default nobody wants to know anything.
 #[derive(Debug, Default)]
 pub struct Reception {
+    /// The paths of requests that are traced.
+    traced: Vec<&'static str>,
     /// None while no traces are kept.
     sampler: Option<Sampler>,
     log: LogControl,
@@ -21,14 +23,15 @@ pub struct Reception {
 impl Reception {
     /// For whoever keeps traces, and for the log of who comes.
     pub fn new(sampler: Option<Sampler>, log: LogControl, trusted_proxies: &[IpAddr]) -> Self {
-        Self { sampler, log, trusted_proxies: trusted_proxies.iter().map(IpAddr::to_canonical).collect() }
+        let trusted_proxies = trusted_proxies.iter().map(IpAddr::to_canonical).collect();
+        Self { traced: super::asking_paths(), sampler, log, trusted_proxies }
     }
 
     /// Takes down what is wanted.
     pub(super) fn look(&self, request: &Request) -> Arrival {
         let path = request.uri().path();
         // Only of requests that ask providers: somebody looks at `/livez` every few seconds.
-        let sampler = self.sampler.filter(|_| super::ASKING.contains(&path));
+        let sampler = self.sampler.filter(|_| self.traced.contains(&path));
         let trace = sampler.map(|sampler| {
             let parent = Parent::of(request.headers());
             Box::new(Trace::begin(parent, |parent, id| sampler.keeps(parent, id)))

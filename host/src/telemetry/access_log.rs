@@ -3,7 +3,7 @@
 use tracing::info;
 
 use super::log::LogControl;
-use crate::accounts::{Bookkeeper, Outcome, Record, cut};
+use crate::accounts::{Bookkeeper, Record, cut};
 
 /// What others name their models is their own words.
 const MAX_NAME_BYTES: usize = 200;
@@ -29,8 +29,8 @@ impl Bookkeeper for AccessLog {
             method = visit.method.as_str(),
             path = &*visit.path,
             status = record.status,
-            outcome = word(record.outcome),
-            code = code(record.outcome),
+            outcome = record.outcome.word(),
+            code = record.outcome.code(),
             client = %visit.client,
             key = record.key.as_ref().map(|key| &*key.id),
             provider = record.served_by().map(|settings| &*settings.name),
@@ -45,25 +45,6 @@ impl Bookkeeper for AccessLog {
             trace_id = record.trace.as_ref().map(|trace| tracing::field::display(trace.id)),
             "request"
         );
-    }
-}
-
-/// How a request ended, in a word.
-pub fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Answered => "answered",
-        Outcome::Failed(_) => "failed",
-        Outcome::Cut(_) => "cut",
-        Outcome::Abandoned => "abandoned",
-    }
-}
-
-/// And why, where it did not end well.
-pub fn code(outcome: Outcome) -> Option<&'static str> {
-    match outcome {
-        Outcome::Failed(code) => Some(code),
-        Outcome::Cut(kind) => Some(kind.as_str()),
-        Outcome::Answered | Outcome::Abandoned => None,
     }
 }
 

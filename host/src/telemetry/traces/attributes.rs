@@ -9,7 +9,6 @@ use super::span::{Attributes, Value};
 use super::spans::Came;
 use crate::accounts::{Attempt, AttemptSpan, Outcome, Record, Trace, Visit, cut};
 use crate::providers::PluginRef;
-use crate::telemetry::access_log;
 
 /// What others name things is their own words.
 const MAX_NAME_BYTES: usize = 200;
@@ -41,10 +40,10 @@ pub(super) fn request(out: &mut Attributes, record: &Record, visit: &Visit) {
         out.count("http.response.status_code", status.into());
     }
     let is_ours = record.status.is_some_and(|status| status >= 500);
-    let code = access_log::code(record.outcome);
+    let code = record.outcome.code();
     out.maybe_text("error.type", code.filter(|_| is_ours || matches!(record.outcome, Outcome::Cut(_))));
     out.text("patchbay.request.id", &*record.request_id);
-    out.text("patchbay.outcome", access_log::word(record.outcome));
+    out.text("patchbay.outcome", record.outcome.word());
     out.maybe_text("patchbay.error.code", code);
     out.maybe_text("patchbay.key.id", record.key.as_ref().map(|key| &*key.id));
 }
