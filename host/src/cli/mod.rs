@@ -21,6 +21,7 @@ mod dev;
 mod events;
 mod health;
 mod keys;
+mod log_level;
 mod models;
 mod plugin;
 mod provider;
@@ -63,6 +64,7 @@ enum Command {
     Events(events::Events),
     Keys(keys::Keys),
     Usage(usage::Usage),
+    LogLevel(log_level::LogLevel),
     Demo(demo::Demo),
     Config(config::ConfigCommand),
     Completions(completions::Completions),
@@ -106,6 +108,7 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
         Command::Events(command) => Box::pin(events::run(command)).await,
         Command::Keys(command) => Box::pin(keys::run(command)).await,
         Command::Usage(command) => Box::pin(usage::run(command)).await,
+        Command::LogLevel(command) => Box::pin(log_level::run(command)).await,
         Command::Demo(command) => Box::pin(demo::run(command)).await,
         Command::Config(command) => config::run(command, environment),
         Command::Completions(command) => Ok(completions::run(&command)),
