@@ -40,7 +40,8 @@ impl Visit {
 
 /// A text's beginning, for what others wrote and nobody bounded.
 pub fn cut(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// What a trace tells of an attempt beside what everybody is told of it. Only of those traces that are kept.

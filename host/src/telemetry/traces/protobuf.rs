@@ -75,7 +75,6 @@ struct Message(Vec<u8>);
 impl Message {
     fn varint(&mut self, mut number: u64) {
         loop {
-            #[expect(clippy::cast_possible_truncation, reason = "it is the last seven bits")]
             let last = (number & 0x7f) as u8;
             number >>= 7;
             if number == 0 {
