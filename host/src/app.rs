@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
 use crate::access::{KeyBook, OpenError};
+use crate::audit::Trail;
 use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
@@ -154,6 +155,7 @@ pub struct App {
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
     events: Bus,
+    trail: Trail,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -173,9 +175,10 @@ impl App {
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
+        let events = Bus::default();
+        let trail = Trail::start(Arc::new(store.clone()), events.clone());
 
-        let (registry, client, events) =
-            (Arc::new(Registry::default()), HttpClient::default(), Bus::default());
+        let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
             data_dir,
@@ -186,8 +189,15 @@ impl App {
             events: events.clone(),
         })?;
         let readiness = Readiness::default();
-        let state =
-            AppState::new(settings, Arc::clone(&registry), client, manager.clone(), keys, readiness.clone());
+        let state = AppState::new(
+            settings,
+            Arc::clone(&registry),
+            client,
+            manager.clone(),
+            keys,
+            readiness.clone(),
+            trail.clone(),
+        );
         let address = format!("{}:{}", settings.host, settings.port);
         let server = Server::bind((unbracketed(&settings.host), settings.port))
             .await
@@ -213,6 +223,7 @@ impl App {
             checking,
             listing,
             events,
+            trail,
             store,
             _lock: lock,
         })
@@ -283,6 +294,7 @@ impl App {
             checking,
             listing,
             events,
+            trail,
             store,
             _lock,
             ..
@@ -298,6 +310,7 @@ impl App {
         });
         let left = manager.unload(&registry, UNLOAD_PATIENCE).await;
         info!(still_mapped = left, "plugins unloaded");
+        trail.finish().await;
         store.close().await;
         match outcome {
             Outcome::Drained => DrainOutcome::Finished,

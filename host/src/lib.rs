@@ -23,7 +23,8 @@ pub mod providers;
 // 7. The only place that knows that providers are libraries, and therefore the only one that may be unsafe.
 #[allow(unsafe_code)]
 pub mod plugins;
-// What has to be there after a restart: keys of the host's own.
+// What has to be there after a restart: keys of the host's own, and who changed what.
+pub mod audit;
 pub mod store;
 // 8. What the host lends to plugins.
 pub mod services;

@@ -83,6 +83,14 @@ impl ApiError {
         }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// A failure of the host itself. What it was is in the log only.
     pub(super) fn internal() -> Self {
         let details = "The request could not be served; the log has more under this request id";

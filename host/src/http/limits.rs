@@ -47,7 +47,7 @@ fn allowance(state: &AppState, key: Option<&VirtualKey>) -> Allowance {
 }
 
 /// Who asks: the other side of the connection, unless that is a proxy which is believed when it says for whom it asks.
-fn client(parts: &Parts, trusted: &[IpAddr]) -> IpAddr {
+pub(super) fn client(parts: &Parts, trusted: &[IpAddr]) -> IpAddr {
     let unknown = IpAddr::from([0, 0, 0, 0]);
     let peer = parts.extensions.get::<Connection>().map_or(unknown, |connection| connection.peer.ip());
     let is_trusted = |address: &IpAddr| trusted.contains(&address.to_canonical());

@@ -18,6 +18,7 @@ mod frames;
 mod recipient;
 mod stall;
 // The handlers, by audience.
+mod audit;
 mod chat;
 mod cors;
 mod cost;
@@ -28,6 +29,7 @@ mod health;
 mod keys;
 mod models;
 mod openai;
+mod pictures;
 mod plugins;
 mod providers;
 mod texts;
@@ -38,6 +40,7 @@ pub use state::{AppState, Readiness};
 
 use axum::Router;
 
+use self::pictures::Subject::{Key, Provider, Set, Standing};
 use self::routes::Audience::{Anyone, Asking, Operators, Telling};
 use self::routes::Route;
 
@@ -62,24 +65,25 @@ fn all() -> Vec<Route> {
         Telling.get("/api/health", health::overview),
         Telling.get("/api/providers", providers::list),
         // 3. For operators.
-        Operators.post("/api/providers/reload", plugins::reload_all),
-        Operators.post("/api/providers", edit::create),
+        Operators.post("/api/providers/reload", plugins::reload_all).changes(Set),
+        Operators.post("/api/providers", edit::create).changes(Provider),
         Operators.get("/api/providers/{name}", edit::one),
-        Operators.patch("/api/providers/{name}", edit::patch),
-        Operators.delete("/api/providers/{name}", edit::remove),
+        Operators.patch("/api/providers/{name}", edit::patch).changes(Provider),
+        Operators.delete("/api/providers/{name}", edit::remove).changes(Provider),
         Operators.get("/api/providers/{name}/models", models::list),
-        Operators.post("/api/providers/{name}/models/sync", models::sync),
-        Operators.post("/api/providers/{name}/health", providers::check),
-        Operators.post("/api/providers/{name}/credentials/validate", credentials::validate),
+        Operators.post("/api/providers/{name}/models/sync", models::sync).changes(Standing),
+        Operators.post("/api/providers/{name}/health", providers::check).changes(Standing),
+        Operators.post("/api/providers/{name}/credentials/validate", credentials::validate).changes(Standing),
         Operators.get("/api/keys", keys::list),
-        Operators.post("/api/keys", keys::create),
-        Operators.delete("/api/keys/{id}", keys::revoke),
+        Operators.post("/api/keys", keys::create).changes(Key),
+        Operators.delete("/api/keys/{id}", keys::revoke).changes(Key),
         Operators.get("/api/plugins", plugins::list),
         Operators.get("/api/plugins/{id}", plugins::one),
-        Operators.post("/api/plugins/{id}/reload", plugins::reload),
-        Operators.post("/api/plugins/{id}/enable", plugins::enable),
-        Operators.post("/api/plugins/{id}/disable", plugins::disable),
+        Operators.post("/api/plugins/{id}/reload", plugins::reload).changes(Set),
+        Operators.post("/api/plugins/{id}/enable", plugins::enable).changes(Set),
+        Operators.post("/api/plugins/{id}/disable", plugins::disable).changes(Set),
         Operators.get("/api/events", events::listen),
+        Operators.get("/api/audit", audit::list),
         // 4. For orchestrators.
         Anyone.get("/livez", health::live),
         Anyone.get("/readyz", health::ready),

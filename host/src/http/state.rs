@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::access::Access;
 use crate::access::KeyBook;
+use crate::audit::Trail;
 use crate::config::ServerSettings;
 use crate::gateway::Gateway;
 use crate::limits::Limiter;
@@ -32,6 +33,7 @@ pub struct Shared {
     pub(super) max_body_bytes: usize,
     pub(super) keep_alive: Duration,
     pub(super) readiness: Readiness,
+    pub(super) trail: Trail,
     pub(super) started: Instant,
 }
 
@@ -44,6 +46,7 @@ impl AppState {
         manager: Manager,
         keys: Arc<KeyBook>,
         readiness: Readiness,
+        trail: Trail,
     ) -> Self {
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
@@ -57,6 +60,7 @@ impl AppState {
             max_body_bytes: settings.max_body_bytes,
             keep_alive: settings.keep_alive,
             readiness,
+            trail,
             started: Instant::now(),
         }))
     }

@@ -54,14 +54,16 @@ impl Host {
             admin_token: None,
         };
         let readiness = Readiness::default();
-        let http = HttpClient::default();
+        let (http, manager) = (HttpClient::default(), Manager::detached());
+        let trail = crate::access::testing::trail(manager.events());
         let state = AppState::new(
             &settings,
             registry,
             http,
-            Manager::detached(),
+            manager,
             crate::access::testing::book(Vec::new()),
             readiness.clone(),
+            trail,
         );
         let server = Server::bind(("127.0.0.1", 0)).await.unwrap();
         let address = server.local_addr().unwrap();

@@ -6,23 +6,24 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Store, StoreError};
 use crate::access::VirtualKey;
+use crate::audit::{Outcome, Seen};
 
 /// Somebody else, such as a backup, may hold the file for so long.
 const BUSY_WITHIN: Duration = Duration::from_secs(5);
 
 /// What brings a file from each version to the next. What was released here is never changed again.
-const MIGRATIONS: [&str; 1] = [
+const MIGRATIONS: [&str; 2] = [
     // 1: virtual keys. What they may do is one JSON document, for it is only ever read whole.
     "CREATE TABLE keys (
         id TEXT PRIMARY KEY,
@@ -30,7 +31,18 @@ const MIGRATIONS: [&str; 1] = [
         document TEXT NOT NULL,
         revoked_at INTEGER
     ) STRICT;",
+    // 2: the audit trail. Refusals are apart, so that they do not push changes out of it.
+    "CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        refused INTEGER NOT NULL,
+        document TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_of_kind ON audit (refused, id);",
 ];
+
+/// So many changes are kept, and so many refusals.
+const MOST_AUDITED: [(bool, i64); 2] = [(false, 10_000), (true, 1_000)];
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -137,6 +149,53 @@ impl Store for SqliteStore {
             Ok(())
         })
     }
+
+    fn add_audit<'a>(&'a self, entries: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut change = self.pool.begin().await?;
+            for Seen { at, entry } in entries {
+                let document = serde_json::to_string(entry).map_err(|error| unreadable_entry(&error))?;
+                let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+                sqlx::query("INSERT INTO audit (at, refused, document) VALUES (?, ?, ?)")
+                    .bind(i64::try_from(at).unwrap_or(i64::MAX))
+                    .bind(entry.outcome == Outcome::Refused)
+                    .bind(document)
+                    .execute(&mut *change)
+                    .await?;
+            }
+            for (refused, most) in MOST_AUDITED {
+                sqlx::query(
+                    "DELETE FROM audit WHERE refused = ?1 AND id <= \
+                     (SELECT id FROM audit WHERE refused = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                )
+                .bind(refused)
+                .bind(most)
+                .execute(&mut *change)
+                .await?;
+            }
+            change.commit().await?;
+            Ok(())
+        })
+    }
+
+    fn audit(&self, before: Option<i64>, limit: u32) -> BoxFuture<'_, Result<Vec<(i64, Seen)>, StoreError>> {
+        Box::pin(async move {
+            let query = "SELECT id, at, document FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?";
+            let rows =
+                sqlx::query(query).bind(before.unwrap_or(i64::MAX)).bind(limit).fetch_all(&self.pool).await?;
+            let read = |row: SqliteRow| {
+                let (id, at, document): (i64, i64, String) = (row.get(0), row.get(1), row.get(2));
+                let entry = serde_json::from_str(&document).map_err(|error| unreadable_entry(&error))?;
+                let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(at).unwrap_or_default());
+                Ok((id, Seen { at, entry }))
+            };
+            rows.into_iter().map(read).collect()
+        })
+    }
+}
+
+fn unreadable_entry(error: &serde_json::Error) -> StoreError {
+    StoreError::Unreadable { what: "an entry of the audit trail", problem: error.to_string() }
 }
 
 /// A name for the file that is text, as the library wants it: where its folder's is none, that of the open folder.
@@ -197,6 +256,29 @@ mod tests {
         store.close().await;
         let error = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap_err().to_string();
         assert!(error.contains("is of version 99, and this host knows up to"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_audit_trail_is_bounded_and_refusals_push_nothing_out() {
+        let entry = |status: u16, outcome: &str| {
+            let json = serde_json::json!({"who": "local", "address": "127.0.0.1", "request_id": "r", "route": "x",
+                "target": null, "outcome": outcome, "status": status, "code": null, "before": null, "after": null});
+            Seen { at: UNIX_EPOCH + Duration::from_millis(7), entry: serde_json::from_value(json).unwrap() }
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        store.add_audit(&[entry(201, "done"), entry(204, "done")]).await.unwrap();
+        let refusals = vec![entry(401, "refused"); 1_200];
+        store.add_audit(&refusals).await.unwrap();
+        store.add_audit(&[entry(200, "failed")]).await.unwrap();
+        let all = store.audit(None, 5_000).await.unwrap();
+        let statuses: Vec<u16> = all.iter().map(|(_, seen)| seen.entry.status).collect();
+        assert_eq!(statuses.len(), 1_003);
+        assert_eq!((statuses[0], &statuses[1_001..]), (200, &[204, 201][..]));
+        assert!(all.iter().all(|(_, seen)| seen.at == UNIX_EPOCH + Duration::from_millis(7)));
+        let (last, _) = all[1];
+        let next = store.audit(Some(last), 2).await.unwrap();
+        assert_eq!(next.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [last - 1, last - 2]);
     }
 
     #[tokio::test]

@@ -36,9 +36,17 @@ impl Host {
         };
         let (registry, manager) = (Arc::new(Registry::default()), Manager::detached());
         let events = manager.events().clone();
+        let trail = crate::access::testing::trail(&events);
         let keys = crate::access::testing::book(Vec::new());
-        let state =
-            AppState::new(&settings, registry, HttpClient::default(), manager, keys, Readiness::default());
+        let state = AppState::new(
+            &settings,
+            registry,
+            HttpClient::default(),
+            manager,
+            keys,
+            Readiness::default(),
+            trail,
+        );
         let server = Server::bind(("127.0.0.1", 0)).await.unwrap();
         let (address, shutdown) = (server.local_addr().unwrap(), CancellationToken::new());
         tokio::spawn(server.run(router(state), shutdown.clone(), Duration::from_secs(5)));

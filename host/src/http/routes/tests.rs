@@ -60,15 +60,9 @@ impl Host {
             ("pb-over", VirtualKey { expires_at: Some(1), ..key("over", Scope::Admin) }),
         ];
         let book = testing::book(if self.keys { keys } else { Vec::new() });
-        let registry = Arc::new(Registry::default());
-        AppState::new(
-            &settings,
-            registry,
-            HttpClient::default(),
-            Manager::detached(),
-            book,
-            Readiness::default(),
-        )
+        let (registry, manager) = (Arc::new(Registry::default()), Manager::detached());
+        let trail = testing::trail(manager.events());
+        AppState::new(&settings, registry, HttpClient::default(), manager, book, Readiness::default(), trail)
     }
 }
 
