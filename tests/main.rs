@@ -75,6 +75,8 @@ mod clients;
 mod dialects;
 // What listeners are told of all this.
 mod events;
+// And who changed what.
+mod audit;
 // 7. The process: signals, its data directory, the command line.
 mod process;
 // 8. The rest of the command line.
