@@ -215,3 +215,20 @@ async fn listening_ends_with_the_host_and_goes_on_with_the_next() {
     assert!(again["id"].as_u64() > first["id"].as_u64(), "{again} came after {first}");
     host.stop().await;
 }
+
+#[tokio::test]
+async fn a_key_that_is_revoked_hears_nothing_more() {
+    let host = Host::start(HostOptions::default()).await;
+    let made = host.post_json("/api/keys", &json!({"name": "screen", "scopes": ["read"]})).await.json();
+    let path = "/api/events";
+    let request = host.request(Method::GET, path).bearer_auth(made["key"].as_str().unwrap());
+    let mut stream = host.begin(path, request).await.unwrap_or_else(|answer| panic!("{}", answer.body));
+    while !stream.text.contains("POST /api/keys") {
+        assert!(stream.next().await.unwrap().is_some(), "{}", stream.text);
+    }
+    let path = format!("/api/keys/{}", made["id"].as_str().unwrap());
+    assert_eq!(host.answer(&path, host.request(Method::DELETE, &path)).await.status, 204);
+    let heard = stream.rest().await.expect("a clean end");
+    assert!(!heard.contains("DELETE /api/keys"), "{heard}");
+    host.stop().await;
+}

@@ -79,7 +79,7 @@ impl Trail {
         }))
     }
 
-    /// Does a change to its end, whoever wanted it and has left meanwhile.
+    /// Does a change to its end, whoever wanted it and has left meanwhile: disk, memory and trail say the same.
     pub async fn see_through<T: Send + 'static>(
         &self,
         change: impl Future<Output = T> + Send + 'static,

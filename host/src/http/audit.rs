@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::error::{ApiError, timestamp};
 use super::layers::RequestId;
@@ -29,7 +30,8 @@ pub(super) struct Gate {
     pub(super) state: AppState,
     /// Its method and path.
     pub(super) route: Arc<str>,
-    pub(super) subject: Subject,
+    /// What it changes; where it does not say so, its changes are noted without a picture.
+    pub(super) subject: Option<Subject>,
 }
 
 /// Named by a handler that made something: what it is about was not in the path.
@@ -43,7 +45,7 @@ pub(super) async fn gate(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let has_body = !http_body::Body::is_end_stream(&body);
     let target = path.ok().and_then(|path| Some(path.iter().next()?.1.to_owned()));
     let who = match gate.state.access.admin(&parts, has_body) {
@@ -56,7 +58,9 @@ pub(super) async fn gate(
             return Err(refusal);
         }
     };
-    if parts.method.is_safe() {
+    // Whoever goes on for long looks again whether it still may.
+    parts.extensions.insert(who.clone());
+    if parts.method.is_safe() || gate.subject == Some(Subject::Nothing) {
         return Ok(next.run(Request::from_parts(parts, body)).await);
     }
     let entry = gate.entry(&parts, who, target.as_deref())?;
@@ -91,15 +95,19 @@ impl Gate {
         })
     }
 
+    fn picture(&self, target: Option<&str>) -> Value {
+        self.subject.map(|subject| subject.picture(&self.state, target)).unwrap_or_default()
+    }
+
     /// Has the change made. However it ends, there is an entry of it.
     async fn change(self, entry: Entry, target: Option<String>, request: Request, next: Next) -> Response {
-        let before = self.subject.picture(&self.state, target.as_deref());
+        let before = self.picture(target.as_deref());
         let mut noting = Noting { gate: self, entry: Some(entry) };
         let response = next.run(request).await;
         let made = response.extensions().get::<Made>().map(|Made(name)| name.clone());
         if let Some(mut entry) = noting.entry.take() {
             let target = target.or(made);
-            let after = noting.gate.subject.picture(&noting.gate.state, target.as_deref());
+            let after = noting.gate.picture(target.as_deref());
             entry.change = changed(before, after);
             entry.target = target.map(|target| redact::clean(&target, &[]));
             entry.status = response.status().as_u16();

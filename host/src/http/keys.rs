@@ -1,6 +1,5 @@
 //! `/api/keys`: the keys that this host gives out.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
@@ -39,8 +38,7 @@ pub(super) async fn create(
     if !state.keys.is_in_use() && !state.access.is_open() {
         warnings.push("From now on applications need a key, on this machine too".to_owned());
     }
-    let keys = Arc::clone(&state.keys);
-    let (key, token) = to_the_end(async move { keys.create(wanted, SystemTime::now()).await }).await?;
+    let (key, token) = state.keys.create(wanted, SystemTime::now()).await?;
     info!(id = key.id, name = key.name, scopes = ?key.scopes, "virtual key made");
     let made = Made { key: View::of(&key, Some(token.expose_secret())), warnings };
     let id = Extension(audit::Made(key.id.clone()));
@@ -61,18 +59,9 @@ pub(super) async fn revoke(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let keys = Arc::clone(&state.keys);
-    let key = to_the_end(async move { keys.revoke(&id).await }).await?;
+    let key = state.keys.revoke(&id).await?;
     info!(id = key.id, name = key.name, "virtual key revoked");
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// Whoever asked may leave: disk and memory say the same all the same.
-async fn to_the_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, BookError>> + Send + 'static,
-) -> Result<T, ApiError> {
-    let changed = tokio::spawn(change).await.map_err(|_| ApiError::internal())?;
-    changed.map_err(ApiError::from)
 }
 
 /// A key, without what would let anybody in.

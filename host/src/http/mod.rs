@@ -40,7 +40,7 @@ pub use state::{AppState, Readiness};
 
 use axum::Router;
 
-use self::pictures::Subject::{Key, Provider, Set, Standing};
+use self::pictures::Subject::{Key, Models, Nothing, Provider, Set};
 use self::routes::Audience::{Anyone, Asking, Operators, Telling};
 use self::routes::Route;
 
@@ -71,9 +71,9 @@ fn all() -> Vec<Route> {
         Operators.patch("/api/providers/{name}", edit::patch).changes(Provider),
         Operators.delete("/api/providers/{name}", edit::remove).changes(Provider),
         Operators.get("/api/providers/{name}/models", models::list),
-        Operators.post("/api/providers/{name}/models/sync", models::sync).changes(Standing),
-        Operators.post("/api/providers/{name}/health", providers::check).changes(Standing),
-        Operators.post("/api/providers/{name}/credentials/validate", credentials::validate).changes(Standing),
+        Operators.post("/api/providers/{name}/models/sync", models::sync).changes(Models),
+        Operators.post("/api/providers/{name}/health", providers::check).changes(Nothing),
+        Operators.post("/api/providers/{name}/credentials/validate", credentials::validate).changes(Nothing),
         Operators.get("/api/keys", keys::list),
         Operators.post("/api/keys", keys::create).changes(Key),
         Operators.delete("/api/keys/{id}", keys::revoke).changes(Key),

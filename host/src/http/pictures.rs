@@ -1,10 +1,7 @@
 //! What a route changes, as it is at one moment: two of these make an entry of the audit trail. Secrets are masked as
 //! everywhere else.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
 use super::error::timestamp;
 use super::keys;
@@ -14,12 +11,12 @@ use crate::gateway::find_provider;
 /// What a route changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
-    /// Nothing: it only looks.
+    /// Nothing: it asks, and leaves no entry.
     Nothing,
     /// One provider's configuration.
     Provider,
-    /// What is known of one provider.
-    Standing,
+    /// The models that one provider's vendor lists.
+    Models,
     /// Which plugins are loaded, and which providers are made from them.
     Set,
     /// One virtual key.
@@ -31,10 +28,10 @@ impl Subject {
     pub(super) fn picture(self, state: &AppState, target: Option<&str>) -> Value {
         match (self, target) {
             (Self::Provider, Some(name)) => provider(state, name),
-            (Self::Standing, Some(name)) => standing(state, name),
+            (Self::Models, Some(name)) => models(state, name),
             (Self::Set, _) => set(state),
             (Self::Key, Some(id)) => key(state, id),
-            (Self::Nothing | Self::Provider | Self::Standing | Self::Key, _) => Value::Null,
+            (Self::Nothing | Self::Provider | Self::Models | Self::Key, _) => Value::Null,
         }
     }
 }
@@ -45,17 +42,13 @@ fn provider(state: &AppState, name: &str) -> Value {
     json!({ "plugin": view.plugin, "enabled": view.enabled, "version": view.version, "values": values })
 }
 
-fn standing(state: &AppState, name: &str) -> Value {
-    let Ok(provider) = find_provider(&state.registry.snapshot(), name).map(Arc::clone) else {
+fn models(state: &AppState, name: &str) -> Value {
+    let snapshot = state.registry.snapshot();
+    let Some(list) = find_provider(&snapshot, name).ok().and_then(|provider| provider.catalogue.list())
+    else {
         return Value::Null;
     };
-    let list = provider.catalogue.list();
-    json!({
-        "condition": provider.condition(),
-        "api_keys_resting": provider.keys.resting_count(Instant::now()),
-        "models": list.as_ref().map(|list| list.models().len()),
-        "last_sync": list.map(|list| timestamp(list.cached_at())),
-    })
+    json!({ "models": list.models().len(), "last_sync": timestamp(list.cached_at()) })
 }
 
 fn set(state: &AppState) -> Value {

@@ -31,8 +31,8 @@ pub(super) struct Route {
     pub(super) audience: Audience,
     pub(super) method: Method,
     pub(super) path: &'static str,
-    /// What it changes, where it is an operator's.
-    pub(super) subject: Subject,
+    /// What it changes, where it is said.
+    pub(super) subject: Option<Subject>,
     handler: MethodRouter<AppState>,
 }
 
@@ -54,14 +54,14 @@ impl Audience {
     }
 
     fn route(self, method: Method, path: &'static str, handler: MethodRouter<AppState>) -> Route {
-        Route { audience: self, method, path, subject: Subject::Nothing, handler }
+        Route { audience: self, method, path, subject: None, handler }
     }
 }
 
 impl Route {
     /// Says what it changes.
     pub(super) fn changes(self, subject: Subject) -> Self {
-        Self { subject, ..self }
+        Self { subject: Some(subject), ..self }
     }
 
     /// Its handler behind the rules for operators, which leave a trail.
