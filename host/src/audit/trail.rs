@@ -204,3 +204,66 @@ async fn keep(store: &dyn Store, entries: &[Seen], ending: &CancellationToken) {
         let _ = timeout(PAUSE, ending.cancelled()).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+
+    use super::*;
+    use crate::store::SqliteStore;
+
+    fn entry(number: u16) -> Entry {
+        let json = serde_json::json!({"who": "local", "address": "127.0.0.1", "request_id": "r", "route": "POST /x",
+            "target": null, "outcome": "done", "status": number, "code": null, "before": null, "after": null});
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_holds_up_nobody_and_has_it_all_in_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("store.sqlite");
+        let store = SqliteStore::open(&file).await.unwrap();
+        let trail = Trail::start(Arc::new(store.clone()), Bus::default());
+        trail.note(entry(200));
+        assert_eq!(
+            trail.latest(None, 10).await.unwrap().len(),
+            1,
+            "what was noted is there for whoever asks"
+        );
+
+        let elsewhere = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&file)).await.unwrap();
+        sqlx::raw_sql("ALTER TABLE audit RENAME TO aside").execute(&elsewhere).await.unwrap();
+        for number in 201..300 {
+            trail.note(entry(number));
+        }
+        assert!(trail.latest(None, 10).await.is_err(), "it fails");
+        sqlx::raw_sql("ALTER TABLE aside RENAME TO audit").execute(&elsewhere).await.unwrap();
+        elsewhere.close().await;
+        trail.finish().await;
+
+        let kept = store.audit(None, 500).await.unwrap();
+        let statuses: Vec<u16> = kept.iter().rev().map(|(_, seen)| seen.entry.status).collect();
+        assert_eq!(statuses, (200..300).collect::<Vec<u16>>());
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_for_changes_that_are_under_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap();
+        let trail = Trail::start(Arc::new(store.clone()), Bus::default());
+        let (going_on, goes_on) = oneshot::channel::<()>();
+        let noting = trail.clone();
+        let mut change = Box::pin(trail.see_through(async move {
+            goes_on.await.unwrap();
+            noting.note(entry(204));
+        }));
+        assert!(futures_util::poll!(&mut change).is_pending());
+        // Whoever wanted it has left.
+        drop(change);
+        let mut finishing = Box::pin(trail.finish());
+        assert!(futures_util::poll!(&mut finishing).is_pending());
+        going_on.send(()).unwrap();
+        finishing.await;
+        assert_eq!(store.audit(None, 10).await.unwrap().len(), 1);
+    }
+}

@@ -14,7 +14,7 @@ use super::table::{Table, or_dash};
 #[command(after_help = "\
 Examples:
   patchbay audit
-  patchbay audit --limit 500 --json | jq '.entries[] | select(.who == \"key\")'
+  patchbay audit --limit 500 --json
 
 WHO is admin_token, local (on the host's own machine, where no token is needed), the id of a key, or nobody. Secrets are \
 masked. The last 10000 changes and 1000 refusals are kept.

@@ -15,7 +15,7 @@ use crate::providers::SseSplitter;
 #[command(after_help = "\
 Examples:
   patchbay events
-  patchbay events --types provider,plugin --json | jq .kind
+  patchbay events --types provider,plugin --json
 
 First come the last few hundred events that the host has kept, then whatever happens, until Ctrl-C or until the host \
 ends. A connection that is lost is made again, and goes on where it was.
