@@ -48,6 +48,24 @@ impl<'a> Json<'a> {
         Self(found.unwrap_or("null"))
     }
 
+    /// Several members of it, found in one go: for what is looked for in every event of a stream.
+    ///
+    /// ```
+    /// # use patchbay_plugin_api::dialect::Json;
+    /// let [text, last] = Json::read("the event", br#"{"id": 1, "text": "Hi"}"#)?.members(["text", "last"]);
+    /// assert_eq!((&*text.text(""), last.is_null()), ("Hi", true));
+    /// # Ok::<(), patchbay_plugin_api::ProviderError>(())
+    /// ```
+    pub fn members<const N: usize>(self, names: [&str; N]) -> [Self; N] {
+        let mut found = [Self("null"); N];
+        for (key, value) in Members::of(self.0) {
+            if let Some(place) = names.iter().position(|name| is_key(key, name)) {
+                found[place] = Self(value);
+            }
+        }
+        found
+    }
+
     /// The text at a path; empty where there is none. What is no character in it, such as half of one that was cut in
     /// two, is replaced.
     pub fn text(self, path: &str) -> Cow<'a, str> {
