@@ -21,13 +21,15 @@ use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
-use crate::http::{self, AppState, Counts, Outcome, Readiness, Server};
+use crate::events::Bus;
+use crate::http::{self, AppState, Counts, Outcome, Parts, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
 use crate::store::{SqliteStore, StoreError};
 use crate::telemetry::metrics::Metrics;
+use crate::usage::{JournalError, UsageBook};
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
@@ -89,6 +91,9 @@ pub enum StartError {
     /// The virtual keys.
     #[error(transparent)]
     Keys(#[from] OpenError),
+    /// The file in which usage waits.
+    #[error(transparent)]
+    Usage(#[from] JournalError),
     /// The port.
     #[error("cannot listen on {0}")]
     Bind(String, #[source] io::Error),
@@ -154,6 +159,8 @@ pub struct App {
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
+    usage: UsageBook,
+    events: Bus,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -173,8 +180,10 @@ impl App {
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
+        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage).await?;
 
-        let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        let (registry, client, events) =
+            (Arc::new(Registry::default()), HttpClient::default(), Bus::default());
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
             data_dir,
@@ -182,6 +191,7 @@ impl App {
             probe_program: probe::PROGRAM.into(),
             registry: Arc::clone(&registry),
             client: client.clone(),
+            events: events.clone(),
         })?;
         let readiness = Readiness::default();
         let address = format!("{}:{}", settings.host, settings.port);
@@ -190,11 +200,19 @@ impl App {
             .map_err(|e| StartError::Bind(address.clone(), e))?;
         let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
         let metrics = Arc::new(Metrics::new(http::asking_paths(), &config.telemetry.metrics));
-        let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics))]));
+        let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics)), Box::new(usage.clone())]));
         let counts = Counts { metrics, books: Arc::clone(&books), connections: server.connections() };
         let server = server.with_books(books);
-        let (registry_of_state, ready) = (Arc::clone(&registry), readiness.clone());
-        let state = AppState::new(settings, registry_of_state, client, manager.clone(), keys, ready, counts);
+        let parts = Parts {
+            registry: Arc::clone(&registry),
+            http: client,
+            manager: manager.clone(),
+            keys,
+            usage: usage.clone(),
+            counts,
+            readiness: readiness.clone(),
+        };
+        let state = AppState::new(settings, parts);
 
         // The watcher first: what changes while the first load runs is then a change.
         let watching = if options.watch { Some(start_watching(&sources, &manager).await?) } else { None };
@@ -214,6 +232,8 @@ impl App {
             _watching: watching,
             checking,
             listing,
+            usage,
+            events,
             store,
             _lock: lock,
         })
@@ -275,9 +295,23 @@ impl App {
 
     /// Takes no more requests, waits for those under way, and unloads.
     pub async fn drain(self) -> DrainOutcome {
-        let Self { manager, registry, readiness, shutdown, server, checking, listing, store, _lock, .. } =
-            self;
+        let Self {
+            manager,
+            registry,
+            readiness,
+            shutdown,
+            server,
+            checking,
+            listing,
+            usage,
+            events,
+            store,
+            _lock,
+            ..
+        } = self;
         readiness.draining();
+        // Whoever listens would do so for ever.
+        events.close();
         drop((checking, listing));
         shutdown.cancel();
         let outcome = server.await.unwrap_or_else(|error| {
@@ -286,6 +320,7 @@ impl App {
         });
         let left = manager.unload(&registry, UNLOAD_PATIENCE).await;
         info!(still_mapped = left, "plugins unloaded");
+        usage.close().await;
         store.close().await;
         match outcome {
             Outcome::Drained => DrainOutcome::Finished,

@@ -20,6 +20,7 @@ use super::pointer::join;
 use super::problem::{ConfigProblem, ConfigProblems, ENVIRONMENT};
 use super::secret::masked;
 use super::telemetry::TelemetrySettings;
+use super::usage::UsageSettings;
 use super::variables::in_capitals;
 
 /// See the module.
@@ -37,6 +38,8 @@ pub struct Config {
     pub models: ModelSettings,
     /// How much is served.
     pub limits: LimitSettings,
+    /// What is kept of requests.
+    pub usage: UsageSettings,
     /// How libraries are loaded and watched over.
     pub loader: LoaderSettings,
     /// What the host says about itself.
@@ -285,6 +288,7 @@ impl Config {
             health: typed(layered, "/health", problems)?,
             models: typed(layered, "/models", problems)?,
             limits: typed(layered, "/limits", problems)?,
+            usage: typed(layered, "/usage", problems)?,
             loader: typed(layered, "/loader", problems)?,
             telemetry: typed(layered, "/telemetry", problems)?,
             data_dir: environment.path("PATCHBAY_DATA_DIR"),

@@ -31,6 +31,7 @@ mod models;
 mod prices;
 mod provider;
 mod telemetry;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -56,4 +57,5 @@ pub use provider::ProviderSettings;
 pub use schema::schema;
 pub use secret::masked;
 pub use telemetry::{MetricsSettings, TelemetrySettings};
+pub use usage::UsageSettings;
 pub use variables::{VARIABLES, Variable, key_variable};

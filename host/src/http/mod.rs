@@ -23,6 +23,7 @@ mod cors;
 mod cost;
 mod credentials;
 mod edit;
+mod events;
 mod health;
 mod keys;
 mod metrics;
@@ -31,11 +32,12 @@ mod openai;
 mod plugins;
 mod providers;
 mod texts;
+mod usage;
 
 pub use access::{StartError, start_check};
 pub use metrics::Counts;
 pub use serve::{Connections, Limits, Outcome, Server};
-pub use state::{AppState, Readiness};
+pub use state::{AppState, Parts, Readiness};
 
 use axum::Router;
 
@@ -80,11 +82,14 @@ fn all() -> Vec<Route> {
         Operators.get("/api/keys", keys::list),
         Operators.post("/api/keys", keys::create),
         Operators.delete("/api/keys/{id}", keys::revoke),
+        Operators.get("/api/usage", usage::sums),
+        Operators.get("/api/usage/requests", usage::requests),
         Operators.get("/api/plugins", plugins::list),
         Operators.get("/api/plugins/{id}", plugins::one),
         Operators.post("/api/plugins/{id}/reload", plugins::reload),
         Operators.post("/api/plugins/{id}/enable", plugins::enable),
         Operators.post("/api/plugins/{id}/disable", plugins::disable),
+        Operators.get("/api/events", events::listen),
         Operators.get("/metrics", metrics::tell),
         // 4. For orchestrators.
         Anyone.get("/livez", health::live),

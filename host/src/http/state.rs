@@ -14,6 +14,7 @@ use crate::limits::Limiter;
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
+use crate::usage::UsageBook;
 
 /// Everything a handler may use. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -26,6 +27,7 @@ pub struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) manager: Manager,
     pub(super) keys: Arc<KeyBook>,
+    pub(super) usage: UsageBook,
     pub(super) limiter: Arc<Limiter>,
     pub(super) cors_origins: Vec<String>,
     pub(super) trusted_proxies: Vec<IpAddr>,
@@ -37,21 +39,34 @@ pub struct Shared {
     pub(super) started: Instant,
 }
 
+/// What the handlers are for: all of it is shared with others.
+#[derive(Debug)]
+pub struct Parts {
+    /// The providers of now.
+    pub registry: Arc<Registry>,
+    /// The way to upstreams.
+    pub http: HttpClient,
+    /// The loader.
+    pub manager: Manager,
+    /// The virtual keys.
+    pub keys: Arc<KeyBook>,
+    /// What requests took.
+    pub usage: UsageBook,
+    /// What is counted.
+    pub counts: Counts,
+    /// Whether the host can serve.
+    pub readiness: Readiness,
+}
+
 impl AppState {
     /// Puts together what the handlers need.
-    pub fn new(
-        settings: &ServerSettings,
-        registry: Arc<Registry>,
-        http: HttpClient,
-        manager: Manager,
-        keys: Arc<KeyBook>,
-        readiness: Readiness,
-        counts: Counts,
-    ) -> Self {
+    pub fn new(settings: &ServerSettings, parts: Parts) -> Self {
+        let Parts { registry, http, manager, keys, usage, counts, readiness } = parts;
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,
             manager,
+            usage,
             limiter: Arc::default(),
             cors_origins: settings.cors_origins.clone(),
             trusted_proxies: settings.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::access::KeyBook;
 use crate::accounts::{Bookkeeper, Books, Record};
 use crate::config::{BreakerSettings, MetricsSettings, ServerSettings};
 use crate::plugins::Manager;
@@ -73,15 +74,14 @@ impl Host {
             admin_token: None,
         };
         let readiness = Readiness::default();
-        let http = HttpClient::default();
         let (told, records) = mpsc::channel(100);
         let metrics = Arc::new(Metrics::new(asking_paths(), &MetricsSettings::default()));
         let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics)), Box::new(Told(told))]));
         let server = Server::bind(("127.0.0.1", 0)).await.unwrap().with_books(Arc::clone(&books));
         let counts = Counts { metrics, books, connections: server.connections() };
         let keys = crate::access::testing::book(Vec::new());
-        let (manager, ready) = (Manager::detached(), readiness.clone());
-        let state = AppState::new(&settings, registry, http, manager, keys, ready, counts);
+        let parts = Parts { readiness: readiness.clone(), counts, ..Parts::of(registry, keys).await };
+        let state = AppState::new(&settings, parts);
         let address = server.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(server.run(router(state), shutdown.clone(), Duration::from_secs(5)));
@@ -117,6 +117,21 @@ fn request(method: &str, path: &str, lines: &str, body: &str) -> String {
     format!(
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{lines}content-length: {length}\r\n\r\n{body}"
     )
+}
+
+impl Parts {
+    /// All that tests of routes do without stands apart, and does nothing.
+    pub(super) async fn of(registry: Arc<Registry>, keys: Arc<KeyBook>) -> Self {
+        Self {
+            registry,
+            http: HttpClient::default(),
+            manager: Manager::detached(),
+            keys,
+            usage: crate::usage::testing::book().await,
+            counts: Counts::of_nobody(),
+            readiness: Readiness::default(),
+        }
+    }
 }
 
 /// An answer, taken apart.

@@ -10,6 +10,7 @@ use super::process::Process;
 use super::text::{Kind, Text};
 use crate::plugins::{Reloads, Vitals};
 use crate::providers::{BreakerState, Condition, Provider, Snapshot};
+use crate::usage::Counts;
 
 /// What connections and requests are under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Now<'a> {
     pub reloads: Reloads,
     /// What is under way.
     pub traffic: Traffic,
+    /// The records of what requests took, on their way to the store.
+    pub usage: &'a Counts,
     /// How long the host has run.
     pub uptime: Duration,
 }
@@ -43,6 +46,7 @@ impl Now<'_> {
         self.write_providers(text);
         self.write_plugins(text);
         self.write_reloads(text);
+        self.write_usage(text);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             write_runtime(&runtime.metrics(), text);
         }
@@ -186,6 +190,24 @@ impl Now<'_> {
             "Counts the sets of providers that were put in place.",
             self.snapshot.number,
         );
+    }
+
+    fn write_usage(&self, text: &mut Text) {
+        let Counts { queued, spilled, written, dropped, .. } = self.usage;
+        let mut waiting = text.family(
+            "patchbay_usage_queue_depth",
+            Kind::Gauge,
+            "Records of what requests took that the store does not have yet, by where they are.",
+        );
+        waiting.sample(&[("place", "memory")], queued);
+        waiting.sample(&[("place", "file")], spilled);
+        let mut settled = text.family(
+            "patchbay_usage_records_total",
+            Kind::Counter,
+            "Records that the store was given, or for which there was no room.",
+        );
+        settled.sample(&[("result", "written")], written);
+        settled.sample(&[("result", "dropped")], dropped);
     }
 }
 
