@@ -180,7 +180,8 @@ impl App {
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
-        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage).await?;
+        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage)?;
+        usage.catch_up().await;
 
         let (registry, client, events) =
             (Arc::new(Registry::default()), HttpClient::default(), Bus::default());
@@ -193,7 +194,6 @@ impl App {
             client: client.clone(),
             events: events.clone(),
         })?;
-        let readiness = Readiness::default();
         let address = format!("{}:{}", settings.host, settings.port);
         let server = Server::bind((unbracketed(&settings.host), settings.port))
             .await
@@ -203,14 +203,15 @@ impl App {
         let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics)), Box::new(usage.clone())]));
         let counts = Counts { metrics, books: Arc::clone(&books), connections: server.connections() };
         let server = server.with_books(books);
+        let readiness = Readiness::default();
         let parts = Parts {
             registry: Arc::clone(&registry),
             http: client,
             manager: manager.clone(),
             keys,
             usage: usage.clone(),
-            counts,
             readiness: readiness.clone(),
+            counts,
         };
         let state = AppState::new(settings, parts);
 

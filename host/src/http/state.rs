@@ -52,16 +52,16 @@ pub struct Parts {
     pub keys: Arc<KeyBook>,
     /// What requests took.
     pub usage: UsageBook,
-    /// What is counted.
-    pub counts: Counts,
     /// Whether the host can serve.
     pub readiness: Readiness,
+    /// What is counted of it all.
+    pub counts: Counts,
 }
 
 impl AppState {
     /// Puts together what the handlers need.
     pub fn new(settings: &ServerSettings, parts: Parts) -> Self {
-        let Parts { registry, http, manager, keys, usage, counts, readiness } = parts;
+        let Parts { registry, http, manager, keys, usage, readiness, counts } = parts;
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,

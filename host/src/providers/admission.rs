@@ -86,8 +86,8 @@ impl Admission {
         let (provider, now) = (&self.provider, Instant::now());
         provider.counters.errors.fetch_add(1, Ordering::Relaxed);
         if let Some(rest) = provider.keys.note(self.place, Err(error), now) {
-            provider.tell_rest(self.place, rest, now);
             provider.counters.key_rests.increment();
+            provider.tell_rest(self.place, rest, now);
         }
         if error.kind.fault() == Fault::Provider {
             provider.standing.latency.penalise(now.saturating_duration_since(self.began), now);

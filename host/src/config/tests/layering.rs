@@ -309,8 +309,8 @@ fn with_nothing_at_all_there_are_the_defaults() {
     assert_eq!(config.routing, RoutingSettings::default());
     assert_eq!(config.health, HealthSettings::default());
     assert_eq!(config.models, ModelSettings::default());
-    assert_eq!(config.telemetry, TelemetrySettings::default());
     assert_eq!(config.usage, UsageSettings::default());
+    assert_eq!(config.telemetry, TelemetrySettings::default());
     assert!(config.plugins.is_empty() && config.server.admin_token.is_none());
     let mut entry = Layered::new();
     entry.lay(defaults_of(&ENTRY, ""));
