@@ -1,7 +1,7 @@
 //! What is now: read when somebody asks, and kept by nobody, so that what is gone is gone.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::runtime::RuntimeMetrics;
 use tokio::time::Instant;
@@ -181,7 +181,7 @@ impl Now<'_> {
                 "patchbay_last_successful_reload_timestamp_seconds",
                 Kind::Gauge,
                 "When the last reload ended after which everything was as it was asked for.",
-                since_1970(last_success),
+                last_success.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             );
         }
         text.single(
@@ -295,8 +295,4 @@ fn write_runtime(runtime: &RuntimeMetrics, text: &mut Text) {
         "How long the workers were at work, all together.",
         busy.as_secs_f64(),
     );
-}
-
-fn since_1970(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
