@@ -40,6 +40,8 @@ impl Pools {
         let keys = pool(2).connect_with(options.clone()).await?;
         let writer = pool(1).min_connections(1).idle_timeout(None).max_lifetime(None);
         let writer = writer.connect_with(options.clone().busy_timeout(WRITER_BUSY_WITHIN)).await?;
+        // What is kept beside the file is made by the first who reads it.
+        sqlx::query("SELECT COUNT(*) FROM sqlite_schema").execute(&writer).await?;
         // Sorted in memory: what is sorted are sums, of which there are not many.
         let reading = options.clone().pragma("temp_store", "memory").pragma("cache_size", "-8000");
         let readers = pool(2).connect_lazy_with(reading);
@@ -68,12 +70,11 @@ impl SqliteStore {
         let (path, pools) = (&self.0.path, self.0.pools.load_full());
         let failed = |error: io::Error| StoreError::from(sqlx::Error::from(error));
         match Identity::of(path) {
-            Ok(found) if found != pools.identity => {
-                return Err(StoreError::Replaced { place: path.display().to_string() });
-            }
-            Ok(_) if !pools.writer.is_closed() => return Ok(pools.writer.clone()),
             // It was put back, and could not be opened.
-            Ok(_) => {}
+            Ok(_) if pools.writer.is_closed() => {}
+            Ok(found) if found == pools.identity => return Ok(pools.writer.clone()),
+            Ok(found) if found.file == pools.identity.file => self.put_back(&pools).await?,
+            Ok(_) => return Err(StoreError::Replaced { place: path.display().to_string() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.put_back(&pools).await?,
             Err(error) => return Err(failed(error)),
         }
@@ -86,7 +87,7 @@ impl SqliteStore {
     /// Writes everything into a new file, through the connection that still has the old one.
     async fn put_back(&self, pools: &Pools) -> Result<(), StoreError> {
         let path = &self.0.path;
-        tracing::error!(file = %path.display(), "somebody has deleted the store while it was in use: it is put back");
+        tracing::error!(file = %path.display(), "somebody has deleted the store, or a part of it, while it was in use: it is put back");
         // Whoever changes something from here on is told that it did not work.
         pools.readers.close().await;
         pools.keys.close().await;
