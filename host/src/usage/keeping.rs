@@ -55,7 +55,7 @@ impl Collector {
             tokio::select! {
                 () = tokio::time::sleep(WINDOW) => {}
                 () = self.shared.hurry.notified() => {}
-                () = self.shared.closing.cancelled() => self.queue.close(),
+                () = self.shared.closing.cancelled() => {}
             }
             while records.len() < self.most
                 && let Ok(record) = self.queue.try_recv()
@@ -65,6 +65,7 @@ impl Collector {
             records = self.put(records).await;
             dropped = self.tell_of_dropped(dropped);
         }
+        self.queue.close();
         while let Ok(record) = self.queue.try_recv() {
             records.push(record);
         }
@@ -131,6 +132,9 @@ impl Keeper {
                 Ok(portion) => portion,
                 Err(error) => {
                     self.failed("the file with usage cannot be read", &error.to_string());
+                    if self.shared.collected.is_cancelled() {
+                        return;
+                    }
                     pause = self.rest(pause).await;
                     continue;
                 }
@@ -150,6 +154,9 @@ impl Keeper {
                 }
                 Err(error) => {
                     self.failed("the store does not take usage, which waits in a file", &chain(&error));
+                    if self.shared.collected.is_cancelled() {
+                        return;
+                    }
                     pause = self.rest(pause).await;
                 }
             }
@@ -206,9 +213,12 @@ impl Keeper {
         }
     }
 
-    /// Waits before the next try; says how long the one after that is.
+    /// Waits before the next try, unless it is the last; says how long the one after that is.
     async fn rest(&self, pause: Duration) -> Duration {
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.shared.collected.cancelled() => {}
+        }
         (pause * 2).min(PAUSES[1])
     }
 
