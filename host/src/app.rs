@@ -21,12 +21,14 @@ use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
-use crate::http::{self, AppState, Outcome, Readiness, Server};
+use crate::events::Bus;
+use crate::http::{self, AppState, Counts, Outcome, Parts, Readiness, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
 use crate::store::{SqliteStore, StoreError};
+use crate::telemetry::metrics::Metrics;
 use crate::usage::{JournalError, UsageBook};
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
@@ -158,6 +160,7 @@ pub struct App {
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
     usage: UsageBook,
+    events: Bus,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -180,7 +183,8 @@ impl App {
         let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage)?;
         usage.catch_up().await;
 
-        let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        let (registry, client, events) =
+            (Arc::new(Registry::default()), HttpClient::default(), Bus::default());
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
             data_dir,
@@ -188,23 +192,28 @@ impl App {
             probe_program: probe::PROGRAM.into(),
             registry: Arc::clone(&registry),
             client: client.clone(),
+            events: events.clone(),
         })?;
-        let readiness = Readiness::default();
-        let state = AppState::new(
-            settings,
-            Arc::clone(&registry),
-            client,
-            manager.clone(),
-            keys,
-            usage.clone(),
-            readiness.clone(),
-        );
         let address = format!("{}:{}", settings.host, settings.port);
         let server = Server::bind((unbracketed(&settings.host), settings.port))
             .await
-            .map_err(|e| StartError::Bind(address.clone(), e))?
-            .with_books(Books::of(vec![Box::new(usage.clone())]));
+            .map_err(|e| StartError::Bind(address.clone(), e))?;
         let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
+        let metrics = Arc::new(Metrics::new(http::asking_paths(), &config.telemetry.metrics));
+        let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics)), Box::new(usage.clone())]));
+        let counts = Counts { metrics, books: Arc::clone(&books), connections: server.connections() };
+        let server = server.with_books(books);
+        let readiness = Readiness::default();
+        let parts = Parts {
+            registry: Arc::clone(&registry),
+            http: client,
+            manager: manager.clone(),
+            keys,
+            usage: usage.clone(),
+            readiness: readiness.clone(),
+            counts,
+        };
+        let state = AppState::new(settings, parts);
 
         // The watcher first: what changes while the first load runs is then a change.
         let watching = if options.watch { Some(start_watching(&sources, &manager).await?) } else { None };
@@ -225,6 +234,7 @@ impl App {
             checking,
             listing,
             usage,
+            events,
             store,
             _lock: lock,
         })
@@ -295,11 +305,14 @@ impl App {
             checking,
             listing,
             usage,
+            events,
             store,
             _lock,
             ..
         } = self;
         readiness.draining();
+        // Whoever listens would do so for ever.
+        events.close();
         drop((checking, listing));
         shutdown.cancel();
         let outcome = server.await.unwrap_or_else(|error| {

@@ -25,6 +25,7 @@ struct Open {
 impl Tab {
     /// A request has come.
     pub fn open(books: Arc<Books>, request_id: Arc<str>) -> Self {
+        books.open();
         Self(Arc::new(Open { books, began: Instant::now(), record: Mutex::new(Record::new(request_id)) }))
     }
 
@@ -59,6 +60,9 @@ impl Tab {
     pub(crate) fn begun(&self) {
         let first_token = self.elapsed();
         let mut record = self.record();
+        if !record.streamed {
+            self.0.books.begin_stream();
+        }
         (record.streamed, record.first_token) = (true, Some(first_token));
     }
 

@@ -117,6 +117,9 @@ pub(super) const STRATEGIES: &[&str] =
 /// Each that counts is remembered.
 const LIMIT: Shape = Shape::Whole { least: 1, most: 1_000_000 };
 
+/// Each is kept for as long as the host runs.
+const SERIES: Shape = Shape::Whole { least: 1, most: 10_000 };
+
 const COUNT: Shape = Shape::Whole { least: 1, most: u32::MAX as i64 };
 
 const fn key(name: &'static str, shape: Shape, default: &'static str, about: &'static str) -> Key {
@@ -157,6 +160,7 @@ pub(super) static ROOT: Section = closed(&[
     section("limits", &LIMITS, "How much anybody may ask; keys may have limits of their own."),
     section("usage", &USAGE, "What is kept of requests in the data directory; read at start."),
     section("loader", &LOADER, "How libraries are loaded and watched over. Times are in seconds."),
+    section("telemetry", &TELEMETRY, "What the host says about itself."),
     Key { name: "plugins", shape: Shape::Providers(&ENTRY), default: None, about: "The providers, by name." },
 ]);
 
@@ -307,6 +311,18 @@ pub(super) static LOADER: Section = closed(&[
         "null",
         "A replaced plugin may finish what it had begun for this long; null is without a bound.",
     ),
+]);
+
+static TELEMETRY: Section = closed(&[section("metrics", &METRICS, "What Prometheus is told, at /metrics.")]);
+
+static METRICS: Section = closed(&[
+    key(
+        "max_models",
+        SERIES,
+        "200",
+        "So many models are told apart, each at each provider; what others took is told together, as other.",
+    ),
+    key("max_keys", SERIES, "200", "Likewise keys that this host gives out."),
 ]);
 
 pub(super) static ENTRY: Section = closed(&[

@@ -30,6 +30,7 @@ mod host;
 mod models;
 mod prices;
 mod provider;
+mod telemetry;
 mod usage;
 
 #[cfg(test)]
@@ -55,5 +56,6 @@ pub use problem::{ConfigProblem, ConfigProblems};
 pub use provider::ProviderSettings;
 pub use schema::schema;
 pub use secret::masked;
+pub use telemetry::{MetricsSettings, TelemetrySettings};
 pub use usage::UsageSettings;
 pub use variables::{VARIABLES, Variable, key_variable};

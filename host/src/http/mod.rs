@@ -23,8 +23,10 @@ mod cors;
 mod cost;
 mod credentials;
 mod edit;
+mod events;
 mod health;
 mod keys;
+mod metrics;
 mod models;
 mod openai;
 mod plugins;
@@ -33,8 +35,9 @@ mod texts;
 mod usage;
 
 pub use access::{StartError, start_check};
-pub use serve::{Limits, Outcome, Server};
-pub use state::{AppState, Readiness};
+pub use metrics::Counts;
+pub use serve::{Connections, Limits, Outcome, Server};
+pub use state::{AppState, Parts, Readiness};
 
 use axum::Router;
 
@@ -44,6 +47,11 @@ use self::routes::Route;
 /// Everything the host answers over HTTP. What is the same for every request is done around it, by `layers::answer`.
 pub fn router(state: AppState) -> Router {
     routes::router(&all(), state)
+}
+
+/// The paths of the routes that ask providers.
+pub fn asking_paths() -> Vec<&'static str> {
+    all().iter().filter(|route| route.audience == Asking).map(|route| route.path).collect()
 }
 
 /// Every route there is.
@@ -81,6 +89,8 @@ fn all() -> Vec<Route> {
         Operators.post("/api/plugins/{id}/reload", plugins::reload),
         Operators.post("/api/plugins/{id}/enable", plugins::enable),
         Operators.post("/api/plugins/{id}/disable", plugins::disable),
+        Operators.get("/api/events", events::listen),
+        Operators.get("/metrics", metrics::tell),
         // 4. For orchestrators.
         Anyone.get("/livez", health::live),
         Anyone.get("/readyz", health::ready),

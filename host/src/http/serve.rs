@@ -76,6 +76,18 @@ pub struct Server {
     listener: TcpListener,
     limits: Limits,
     books: Arc<Books>,
+    connections: Connections,
+}
+
+/// Whoever is connected.
+#[derive(Clone, Debug, Default)]
+pub struct Connections(TaskTracker);
+
+impl Connections {
+    /// How many they are.
+    pub fn open(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Server {
@@ -85,6 +97,7 @@ impl Server {
             listener: TcpListener::bind(address).await?,
             limits: Limits::default(),
             books: Arc::default(),
+            connections: Connections::default(),
         })
     }
 
@@ -97,8 +110,8 @@ impl Server {
 
     /// Has books kept of the requests.
     #[must_use]
-    pub fn with_books(mut self, books: Books) -> Self {
-        self.books = Arc::new(books);
+    pub fn with_books(mut self, books: Arc<Books>) -> Self {
+        self.books = books;
         self
     }
 
@@ -107,9 +120,14 @@ impl Server {
         self.listener.local_addr()
     }
 
+    /// Whoever is connected to it.
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
+
     /// Serves until `shutdown`, then lets requests end for as long as `grace`, then cuts what is left.
     pub async fn run(self, router: Router, shutdown: CancellationToken, grace: Duration) -> Outcome {
-        let tasks = TaskTracker::new();
+        let Connections(tasks) = self.connections.clone();
         let cut = CancellationToken::new();
         let http = Arc::new(builder(self.limits));
         let places = Arc::new(Semaphore::new(self.limits.connections));

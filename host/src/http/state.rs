@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::access::Access;
+use super::metrics::Counts;
 use crate::access::KeyBook;
 use crate::config::ServerSettings;
 use crate::gateway::Gateway;
@@ -34,20 +35,33 @@ pub struct Shared {
     pub(super) max_body_bytes: usize,
     pub(super) keep_alive: Duration,
     pub(super) readiness: Readiness,
+    pub(super) counts: Counts,
     pub(super) started: Instant,
+}
+
+/// What the handlers are for: all of it is shared with others.
+#[derive(Debug)]
+pub struct Parts {
+    /// The providers of now.
+    pub registry: Arc<Registry>,
+    /// The way to upstreams.
+    pub http: HttpClient,
+    /// The loader.
+    pub manager: Manager,
+    /// The virtual keys.
+    pub keys: Arc<KeyBook>,
+    /// What requests took.
+    pub usage: UsageBook,
+    /// Whether the host can serve.
+    pub readiness: Readiness,
+    /// What is counted of it all.
+    pub counts: Counts,
 }
 
 impl AppState {
     /// Puts together what the handlers need.
-    pub fn new(
-        settings: &ServerSettings,
-        registry: Arc<Registry>,
-        http: HttpClient,
-        manager: Manager,
-        keys: Arc<KeyBook>,
-        usage: UsageBook,
-        readiness: Readiness,
-    ) -> Self {
+    pub fn new(settings: &ServerSettings, parts: Parts) -> Self {
+        let Parts { registry, http, manager, keys, usage, readiness, counts } = parts;
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,
@@ -61,6 +75,7 @@ impl AppState {
             max_body_bytes: settings.max_body_bytes,
             keep_alive: settings.keep_alive,
             readiness,
+            counts,
             started: Instant::now(),
         }))
     }

@@ -15,8 +15,9 @@ use super::report::FailedProvider;
 use crate::config::{
     BreakerSettings, Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings, key_variable,
 };
+use crate::events::Bus;
 use crate::providers::{
-    Catalogue, Counters, KeyRing, ModelQuestion, PluginRef, PreparedCalls, Provider, Shelf, Snapshot,
+    Catalogue, Counters, Herald, KeyRing, ModelQuestion, PluginRef, PreparedCalls, Provider, Shelf, Snapshot,
     Standing, Waiting,
 };
 use crate::services::http::HttpClient;
@@ -149,6 +150,7 @@ pub(super) async fn make(
     current: &Snapshot,
     client: &HttpClient,
     shelf: &Arc<Shelf>,
+    events: &Bus,
     patience: Duration,
 ) -> Outcome {
     let Some(active) = plugins.get(&wanted.plugin) else {
@@ -185,7 +187,7 @@ pub(super) async fn make(
             catalogue: Catalogue::following(before.map(|before| &before.catalogue), settings, Some(shelf)),
             question: ModelQuestion::default(),
             keys: KeyRing::new(&settings.keys, before.map(|before| &before.keys)),
-            standing: Standing::new(&BreakerSettings::default()),
+            standing: Standing::new(&BreakerSettings::default(), Herald::new(events)),
             instance,
         })),
     }

@@ -18,7 +18,9 @@ use super::record::Life;
 use super::report::{PluginList, PluginView, ReloadReport};
 use super::resolve::Offer;
 use super::sources::Sources;
+use super::vitals::{Reloads, Vitals};
 use crate::config::{ChangeFile, ChangeFileError, LoaderSettings};
+use crate::events::Bus;
 use crate::providers::{Registry, Shelf, Snapshot};
 use crate::services::http::HttpClient;
 
@@ -40,6 +42,8 @@ pub struct ManagerOptions {
     pub registry: Arc<Registry>,
     /// The way to upstreams.
     pub client: HttpClient,
+    /// Where it is told what happens.
+    pub events: Bus,
 }
 
 /// What a reload is asked to do.
@@ -78,6 +82,7 @@ pub struct Manager {
     commands: mpsc::Sender<Command>,
     catalog: Arc<Catalog>,
     shown: Arc<ArcSwap<Shown>>,
+    events: Bus,
 }
 
 #[derive(Debug)]
@@ -112,8 +117,14 @@ impl Manager {
             max_bytes: options.settings.max_file_bytes,
             allow_unsafe_permissions: options.settings.allow_unsafe_permissions,
         };
-        let loader =
-            Loader::new(options.probe_program, cache, options.settings, main.clone(), Arc::clone(&catalog));
+        let loader = Loader::new(
+            options.probe_program,
+            cache,
+            options.settings,
+            main.clone(),
+            Arc::clone(&catalog),
+            options.events.clone(),
+        );
         let engine = Engine {
             sources: options.sources,
             examiner: Examiner::new(rules),
@@ -128,6 +139,7 @@ impl Manager {
             first: None,
             changes,
             change_file,
+            events: options.events.clone(),
             shelf: Arc::new(Shelf::within(&options.data_dir)),
             shown: Arc::clone(&shown),
         };
@@ -137,13 +149,18 @@ impl Manager {
             .name("loader".to_owned())
             .spawn(move || main.block_on(serve(engine, queue)))
             .map_err(ManagerError::Thread)?;
-        Ok(Self { commands, catalog, shown })
+        Ok(Self { commands, catalog, shown, events: options.events })
     }
 
     /// A manager without a loader, for tests of other modules.
     #[cfg(test)]
     pub(crate) fn detached() -> Self {
-        Self { commands: mpsc::channel(1).0, catalog: Arc::default(), shown: Arc::default() }
+        Self {
+            commands: mpsc::channel(1).0,
+            catalog: Arc::default(),
+            shown: Arc::default(),
+            events: Bus::default(),
+        }
     }
 
     /// Scans, loads, publishes. Whoever asks for the same while a run has not begun shares that run.
@@ -190,6 +207,11 @@ impl Manager {
         self.shown.load().provider(name)
     }
 
+    /// Where it is told what happens.
+    pub fn events(&self) -> &Bus {
+        &self.events
+    }
+
     /// Every library, those that are not in use too.
     pub fn list(&self) -> PluginList {
         self.catalog.list()
@@ -198,6 +220,11 @@ impl Manager {
     /// One plugin, with its history.
     pub fn get(&self, id: &str) -> Option<PluginView> {
         self.catalog.get(id)
+    }
+
+    /// How every plugin does, and how reloads went, in numbers.
+    pub fn vitals(&self) -> (Vec<Vitals>, Reloads) {
+        self.catalog.vitals()
     }
 
     /// Lets everything go, and waits until it is unloaded, or stays for a reason, or the time is over. Answers
@@ -232,6 +259,7 @@ async fn serve(mut engine: Engine, mut queue: mpsc::Receiver<Command>) {
             let first = waiting.remove(0);
             let shared = share(&first, &mut waiting);
             let report = Arc::new(run(&mut engine, &first).await);
+            engine.catalog.note_reload(&report);
             for reply in shared.into_iter().map(|wish| wish.reply).chain([first.reply]) {
                 // Whoever asked may have gone away.
                 let _ = reply.send(Arc::clone(&report));

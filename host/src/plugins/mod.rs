@@ -35,7 +35,9 @@ mod threads;
 mod place;
 // One opened library.
 mod library;
-// How a generation's thread is doing.
+// What a generation's thread has spent.
+mod cpu;
+// How it is doing.
 mod pulse;
 // What is known of a generation, also when it is gone.
 mod record;
@@ -73,6 +75,8 @@ pub mod check;
 pub mod conformance;
 // What is shown of plugins and reloads.
 mod report;
+// What is counted of them.
+mod vitals;
 // What is known of every library and generation.
 mod catalog;
 // Where configuration and libraries come from.
@@ -103,3 +107,4 @@ pub use problem::{Phase, Problem, Step};
 pub use record::{Lease, Overdue};
 pub use report::{PluginList, PluginState, PluginView, ReloadReport, ReloadStatus};
 pub use sources::Sources;
+pub use vitals::{Generations, Reloads, Totals, Vitals};

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::breaker::{self, Passage};
 use super::condition::Condition;
+use super::herald::in_short;
 use super::provider::Provider;
 use crate::plugins::Lease;
 
@@ -59,6 +60,7 @@ impl Admission {
         if self.passage == Passage::Trial {
             self.close_breaker();
         }
+        self.provider.tell_success();
     }
 
     /// The answer is there to its end.
@@ -67,12 +69,14 @@ impl Admission {
         let now = Instant::now();
         self.provider.keys.note(self.place, Ok(()), now);
         self.provider.standing.last.set(Condition::Available, now);
+        self.provider.tell_success();
     }
 
     fn close_breaker(&mut self) {
         let provider = &self.provider;
         if provider.standing.breaker.succeeded(self.passage, Instant::now()) {
             info!(provider = provider.name(), "provider answers again: the breaker is closed");
+            provider.tell_breaker_closed();
         }
         self.passage = Passage::Usual;
     }
@@ -81,7 +85,10 @@ impl Admission {
         self.told = true;
         let (provider, now) = (&self.provider, Instant::now());
         provider.counters.errors.fetch_add(1, Ordering::Relaxed);
-        provider.keys.note(self.place, Err(error), now);
+        if let Some(rest) = provider.keys.note(self.place, Err(error), now) {
+            provider.counters.key_rests.increment();
+            provider.tell_rest(self.place, rest, now);
+        }
         if error.kind.fault() == Fault::Provider {
             provider.standing.latency.penalise(now.saturating_duration_since(self.began), now);
         }
@@ -92,8 +99,11 @@ impl Admission {
         if !breaker::counts(error) || told_before {
             provider.standing.breaker.undecided(self.passage, now);
         } else if provider.standing.breaker.failed(self.passage, self.began, now) {
+            provider.counters.breaker_openings.increment();
             warn!(provider = provider.name(), "provider failed too often: the breaker is open");
+            provider.tell_breaker_opened(&in_short(error));
         }
+        provider.tell_condition(Some(&in_short(error)));
         self.passage = Passage::Usual;
     }
 
@@ -117,8 +127,12 @@ impl Drop for Admission {
             // Nobody waited to the end, as nobody would have: who hangs must not be asked for ever for that.
             standing.latency.penalise(waited, now);
             if standing.breaker.failed(self.passage, self.began, now) {
+                const REASON: &str = "it was given up on too often";
+                self.provider.counters.breaker_openings.increment();
                 let provider = self.provider.name();
                 warn!(provider, "provider was given up on too often: the breaker is open");
+                self.provider.tell_breaker_opened(REASON);
+                self.provider.tell_condition(Some(REASON));
             }
         } else {
             standing.breaker.undecided(self.passage, now);

@@ -30,6 +30,16 @@ pub struct Tokens {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost(Decimal);
 
+impl Cost {
+    /// In billionths of a dollar, rounded.
+    pub(crate) fn in_nanodollars(self) -> u64 {
+        const PLACES: u32 = 9;
+        let rounded = self.0.round_dp(PLACES);
+        let nanos = rounded.mantissa().checked_mul(10_i128.pow(PLACES - rounded.scale()));
+        nanos.and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or_default()
+    }
+}
+
 /// The number alone, never with an exponent.
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

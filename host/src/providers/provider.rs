@@ -13,11 +13,14 @@ use super::breaker::{Breaker, BreakerState};
 use super::budget::RetryBudget;
 use super::catalogue::{Catalogue, ModelList, ModelQuestion};
 use super::condition::{Condition, LastCondition};
+use super::health::Checks;
+use super::herald::Herald;
 use super::keys::{KeyRing, Rest};
 use super::latency::Latency;
 use super::plan::PreparedCalls;
 use crate::config::{BreakerSettings, ProviderSettings};
 use crate::plugins::{Features, Instance};
+use crate::telemetry::metrics::Counter;
 
 /// Which code a provider runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +69,12 @@ pub struct Counters {
     pub errors: AtomicU64,
     /// Requests under way.
     pub in_flight: AtomicU64,
+    /// How often one of its keys was laid to rest.
+    pub key_rests: Counter,
+    /// How often it was left alone, because it had failed too often.
+    pub breaker_openings: Counter,
+    /// The checks of its health.
+    pub checks: Checks,
 }
 
 /// How a provider does. Begins anew with other code or other settings: they may be what was needed.
@@ -78,16 +87,18 @@ pub struct Standing {
     /// How many second tries it gets.
     pub budget: RetryBudget,
     pub(super) last: LastCondition,
+    pub(super) herald: Herald,
 }
 
 impl Standing {
-    /// Nothing is known yet.
-    pub(crate) fn new(breaker: &BreakerSettings) -> Self {
+    /// Nothing is known yet. What will be is told by the herald.
+    pub(crate) fn new(breaker: &BreakerSettings, herald: Herald) -> Self {
         Self {
             breaker: Breaker::new(breaker),
             latency: Latency::default(),
             budget: RetryBudget::default(),
             last: LastCondition::default(),
+            herald,
         }
     }
 }

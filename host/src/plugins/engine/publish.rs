@@ -125,6 +125,7 @@ impl Engine {
         for (address, generation) in before {
             if !after.contains_key(&address) {
                 generation.record.replaced(self.loader.grace());
+                self.tell_end(&generation);
             }
         }
         self.plugins = plugins;
@@ -137,7 +138,8 @@ impl Engine {
         let mut made = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             let patience = self.loader.patience();
-            made.push(instances::make(wanted, plugins, current, &self.client, &self.shelf, patience).await);
+            let (client, shelf, events) = (&self.client, &self.shelf, &self.events);
+            made.push(instances::make(wanted, plugins, current, client, shelf, events, patience).await);
         }
         made
     }
