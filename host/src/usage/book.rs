@@ -148,7 +148,11 @@ impl UsageBook {
         }
         let Counts { queued, spilled, .. } = self.counts();
         if queued + spilled > 0 {
-            tracing::warn!(queued, spilled, "the store did not take all of the usage; the next start tries again");
+            tracing::warn!(
+                queued,
+                spilled,
+                "the store did not take all of the usage; the next start tries again"
+            );
         }
     }
 

@@ -27,6 +27,9 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5
 /// Between two looks for what is too old.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// Between two small steps of that, for whoever else writes.
+const BREATH: Duration = Duration::from_millis(20);
+
 /// What is kept for so many days is there since this millisecond.
 pub(super) fn kept_since(days: u32) -> i64 {
     millis(SystemTime::now() - Duration::from_secs(86_400) * days)
@@ -143,8 +146,9 @@ impl Keeper {
                 if self.shared.collected.is_cancelled() {
                     return;
                 }
-                // Or for a time to keep house.
-                let _ = tokio::time::timeout(UPKEEP_EVERY, self.shared.more.notified()).await;
+                // Or for the time to keep house.
+                let wait = self.upkeep_at.saturating_duration_since(Instant::now()).max(BREATH);
+                let _ = tokio::time::timeout(wait, self.shared.more.notified()).await;
                 continue;
             }
             match self.store.write_usage(&portion.records).await {
