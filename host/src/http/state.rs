@@ -9,7 +9,6 @@ use super::access::Access;
 use crate::access::KeyBook;
 use crate::config::ServerSettings;
 use crate::gateway::Gateway;
-use crate::limits::Limiter;
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
@@ -25,7 +24,6 @@ pub struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) manager: Manager,
     pub(super) keys: Arc<KeyBook>,
-    pub(super) limiter: Arc<Limiter>,
     pub(super) cors_origins: Vec<String>,
     pub(super) trusted_proxies: Vec<IpAddr>,
     pub(super) access: Access,
@@ -49,7 +47,6 @@ impl AppState {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,
             manager,
-            limiter: Arc::default(),
             cors_origins: settings.cors_origins.clone(),
             trusted_proxies: settings.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             access: Access::new(settings, Arc::clone(&keys)),

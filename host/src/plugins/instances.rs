@@ -15,6 +15,7 @@ use super::report::FailedProvider;
 use crate::config::{
     BreakerSettings, Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings, key_variable,
 };
+use crate::limits::Limiter;
 use crate::providers::{
     Catalogue, Counters, KeyRing, ModelQuestion, PluginRef, PreparedCalls, Provider, Shelf, Snapshot,
     Standing, Waiting,
@@ -148,6 +149,7 @@ pub(super) async fn make(
     plugins: &Plugins,
     current: &Snapshot,
     client: &HttpClient,
+    limiter: &Limiter,
     shelf: &Arc<Shelf>,
     patience: Duration,
 ) -> Outcome {
@@ -180,6 +182,7 @@ pub(super) async fn make(
             features: active.plugin.manifest.supported_features.clone(),
             plan,
             prepared: PreparedCalls::new(settings.keys.len()),
+            meter: limiter.provider(&settings.name),
             counters: before
                 .map_or_else(|| Arc::new(Counters::default()), |before| Arc::clone(&before.counters)),
             catalogue: Catalogue::following(before.map(|before| &before.catalogue), settings, Some(shelf)),

@@ -137,7 +137,8 @@ impl Engine {
         let mut made = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             let patience = self.loader.patience();
-            made.push(instances::make(wanted, plugins, current, &self.client, &self.shelf, patience).await);
+            let (client, limiter, shelf) = (&self.client, &self.registry.limiter, &self.shelf);
+            made.push(instances::make(wanted, plugins, current, client, limiter, shelf, patience).await);
         }
         made
     }
