@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
 use crate::access::{KeyBook, OpenError};
+use crate::accounts::Books;
 use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
@@ -26,6 +27,7 @@ use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadO
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
 use crate::store::{SqliteStore, StoreError};
+use crate::usage::{JournalError, UsageBook};
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
@@ -87,6 +89,9 @@ pub enum StartError {
     /// The virtual keys.
     #[error(transparent)]
     Keys(#[from] OpenError),
+    /// The file in which usage waits.
+    #[error(transparent)]
+    Usage(#[from] JournalError),
     /// The port.
     #[error("cannot listen on {0}")]
     Bind(String, #[source] io::Error),
@@ -152,6 +157,7 @@ pub struct App {
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
+    usage: UsageBook,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -171,6 +177,8 @@ impl App {
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
+        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage)?;
+        usage.catch_up().await;
 
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
         let manager = Manager::start(ManagerOptions {
@@ -182,12 +190,20 @@ impl App {
             client: client.clone(),
         })?;
         let readiness = Readiness::default();
-        let state =
-            AppState::new(settings, Arc::clone(&registry), client, manager.clone(), keys, readiness.clone());
+        let state = AppState::new(
+            settings,
+            Arc::clone(&registry),
+            client,
+            manager.clone(),
+            keys,
+            usage.clone(),
+            readiness.clone(),
+        );
         let address = format!("{}:{}", settings.host, settings.port);
         let server = Server::bind((unbracketed(&settings.host), settings.port))
             .await
-            .map_err(|e| StartError::Bind(address.clone(), e))?;
+            .map_err(|e| StartError::Bind(address.clone(), e))?
+            .with_books(Books::of(vec![Box::new(usage.clone())]));
         let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
 
         // The watcher first: what changes while the first load runs is then a change.
@@ -208,6 +224,7 @@ impl App {
             _watching: watching,
             checking,
             listing,
+            usage,
             store,
             _lock: lock,
         })
@@ -269,8 +286,19 @@ impl App {
 
     /// Takes no more requests, waits for those under way, and unloads.
     pub async fn drain(self) -> DrainOutcome {
-        let Self { manager, registry, readiness, shutdown, server, checking, listing, store, _lock, .. } =
-            self;
+        let Self {
+            manager,
+            registry,
+            readiness,
+            shutdown,
+            server,
+            checking,
+            listing,
+            usage,
+            store,
+            _lock,
+            ..
+        } = self;
         readiness.draining();
         drop((checking, listing));
         shutdown.cancel();
@@ -280,6 +308,7 @@ impl App {
         });
         let left = manager.unload(&registry, UNLOAD_PATIENCE).await;
         info!(still_mapped = left, "plugins unloaded");
+        usage.close().await;
         store.close().await;
         match outcome {
             Outcome::Drained => DrainOutcome::Finished,

@@ -25,8 +25,10 @@ pub mod providers;
 // 7. The only place that knows that providers are libraries, and therefore the only one that may be unsafe.
 #[allow(unsafe_code)]
 pub mod plugins;
-// What has to be there after a restart: keys of the host's own.
+// What has to be there after a restart: keys of the host's own, and who used how much.
 pub mod store;
+// How that gets there.
+pub mod usage;
 // 8. What the host lends to plugins.
 pub mod services;
 // 9. What the host says about itself.

@@ -155,6 +155,7 @@ pub(super) static ROOT: Section = closed(&[
     section("health", &HEALTH, "How providers are checked while nobody asks them. Times are in seconds."),
     section("models", &MODELS, "How the vendors' lists of models are kept up."),
     section("limits", &LIMITS, "How much anybody may ask; keys may have limits of their own."),
+    section("usage", &USAGE, "What is kept of requests in the data directory; read at start."),
     section("loader", &LOADER, "How libraries are loaded and watched over. Times are in seconds."),
     Key { name: "plugins", shape: Shape::Providers(&ENTRY), default: None, about: "The providers, by name." },
 ]);
@@ -283,6 +284,27 @@ static LIMITS: Section = closed(&[
         Shape::Dollars,
         "null",
         "What everybody together may spend in a month of UTC.",
+    ),
+]);
+
+/// Ten years.
+const DAYS: Shape = Shape::Whole { least: 1, most: 3650 };
+
+static USAGE: Section = closed(&[
+    key("requests_days", DAYS, "30", "Each single request is kept for so many days."),
+    key("minutes_days", DAYS, "14", "The sums of each minute."),
+    key("hours_days", DAYS, "400", "The sums of each hour and day."),
+    key(
+        "queue_records",
+        Shape::Whole { least: 1, most: 10_000_000 },
+        "20000",
+        "So many requests may wait in memory for the disk; of more than that nothing is kept.",
+    ),
+    key(
+        "spill_mib",
+        Shape::Whole { least: 1, most: 1 << 20 },
+        "256",
+        "How large the file may get in which they wait for the store, in MiB.",
     ),
 ]);
 

@@ -21,6 +21,7 @@ use super::pointer::join;
 use super::prices::dollars;
 use super::problem::{ConfigProblem, ConfigProblems, ENVIRONMENT};
 use super::secret::masked;
+use super::usage::UsageSettings;
 use super::variables::in_capitals;
 
 /// See the module.
@@ -38,6 +39,8 @@ pub struct Config {
     pub models: ModelSettings,
     /// How much is served.
     pub limits: LimitSettings,
+    /// What is kept of requests.
+    pub usage: UsageSettings,
     /// How libraries are loaded and watched over.
     pub loader: LoaderSettings,
     /// Where the host keeps what it has to remember, if a variable says so.
@@ -298,6 +301,7 @@ impl Config {
             health: typed(layered, "/health", problems)?,
             models: typed(layered, "/models", problems)?,
             limits: typed(layered, "/limits", problems)?,
+            usage: typed(layered, "/usage", problems)?,
             loader: typed(layered, "/loader", problems)?,
             data_dir: environment.path("PATCHBAY_DATA_DIR"),
             plugins,

@@ -30,6 +30,7 @@ mod host;
 mod models;
 mod prices;
 mod provider;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -54,4 +55,5 @@ pub use problem::{ConfigProblem, ConfigProblems};
 pub use provider::ProviderSettings;
 pub use schema::schema;
 pub use secret::masked;
+pub use usage::UsageSettings;
 pub use variables::{VARIABLES, Variable, key_variable};

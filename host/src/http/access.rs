@@ -195,13 +195,13 @@ fn shows_key(headers: &HeaderMap) -> bool {
 
 /// The layer in front of the application routes that ask providers: they are counted.
 pub(super) async fn asking(
-    State(state): State<AppState>,
+    State((state, route)): State<(AppState, &'static str)>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
     let key = state.access.application(&parts, !body.is_end_stream())?;
-    if let (Some(tab), Some(route)) = (parts.extensions.get::<Tab>(), asking_route(&parts)) {
+    if let Some(tab) = parts.extensions.get::<Tab>() {
         tab.asks(route, key.clone());
     }
     let admitted = limits::admit(&state, &parts, key.as_deref())?;
@@ -240,11 +240,6 @@ pub(super) async fn admin(
     let (parts, body) = request.into_parts();
     state.access.admin(&parts, !body.is_end_stream())?;
     Ok(next.run(Request::from_parts(parts, body)).await)
-}
-
-/// The route, where it is one of those that ask providers. None of these has a variable part.
-fn asking_route(parts: &Parts) -> Option<&'static str> {
-    super::ASKING.into_iter().find(|route| *route == parts.uri.path())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

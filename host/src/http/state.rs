@@ -12,6 +12,7 @@ use crate::gateway::Gateway;
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
+use crate::usage::UsageBook;
 
 /// Everything a handler may use. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,6 +25,7 @@ pub struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) manager: Manager,
     pub(super) keys: Arc<KeyBook>,
+    pub(super) usage: UsageBook,
     pub(super) cors_origins: Vec<String>,
     pub(super) trusted_proxies: Vec<IpAddr>,
     pub(super) access: Access,
@@ -41,12 +43,14 @@ impl AppState {
         http: HttpClient,
         manager: Manager,
         keys: Arc<KeyBook>,
+        usage: UsageBook,
         readiness: Readiness,
     ) -> Self {
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,
             manager,
+            usage,
             cors_origins: settings.cors_origins.clone(),
             trusted_proxies: settings.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             access: Access::new(settings, Arc::clone(&keys)),

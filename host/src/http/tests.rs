@@ -77,6 +77,7 @@ impl Host {
             http,
             Manager::detached(),
             crate::access::testing::book(Vec::new()),
+            crate::usage::testing::book(),
             readiness.clone(),
         );
         let (told, records) = mpsc::channel(100);

@@ -171,12 +171,10 @@ impl Manager {
 
     async fn command(&self, options: ReloadOptions, enable: Option<bool>) -> Arc<ReloadReport> {
         let (reply, report) = oneshot::channel();
-        // The loader's thread ends only after the last `Manager`: if it is gone, it has panicked.
-        let sent = self.commands.send(Command::Reload(Box::new(Wish { options, enable, reply }))).await;
-        match report.await {
-            Ok(report) if sent.is_ok() => report,
-            _ => Arc::new(ReloadReport::of_a_dead_loader()),
-        }
+        // The loader's thread ends only after the last `Manager`: if it is gone, it has panicked. A command that nobody
+        // took comes back with the reply in it, so it is let go before anybody waits for that.
+        drop(self.commands.send(Command::Reload(Box::new(Wish { options, enable, reply }))).await);
+        report.await.unwrap_or_else(|_| Arc::new(ReloadReport::of_a_dead_loader()))
     }
 
     /// Changes a provider, one change at a time; answers with its new version.
@@ -260,4 +258,19 @@ fn share(first: &Wish, waiting: &mut Vec<Wish>) -> Vec<Wish> {
             && wish.options.only == first.options.only
     };
     waiting.extract_if(.., same).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::ReloadStatus;
+
+    #[tokio::test]
+    async fn where_the_loader_is_gone_nobody_waits_for_it() {
+        let manager = Manager::detached();
+        let reload = manager.reload(ReloadOptions::default());
+        let report = tokio::time::timeout(Duration::from_secs(30), reload).await.unwrap();
+        assert_eq!(report.status, ReloadStatus::Failed);
+        assert!(report.config.as_ref().unwrap().message.contains("the loader has ended"));
+    }
 }

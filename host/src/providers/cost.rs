@@ -3,7 +3,9 @@
 use std::fmt;
 
 use rust_decimal::Decimal;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::Provider;
 use crate::config::{PriceSource, Priced, Prices, as_number};
@@ -62,6 +64,37 @@ impl fmt::Display for Cost {
 impl Serialize for Cost {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         as_number(&Some(self.0), serializer)
+    }
+}
+
+/// As it was written, digit by digit.
+impl<'de> Deserialize<'de> for Cost {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let digits = Box::<RawValue>::deserialize(deserializer)?;
+        digits.get().parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Sums are made in units of this many decimal places: whole numbers, which a store adds up exactly.
+const PLACES: u32 = 18;
+
+/// More dollars than any answer costs: what upstream miscounts must not be more than sums can hold.
+const MOST: i128 = 10_000 * 10_i128.pow(PLACES);
+
+impl Cost {
+    /// In units of 10^-18 dollars, rounded where it has more places than any price list.
+    pub fn in_units(self) -> i128 {
+        let rounded = self.0.round_dp(PLACES);
+        let units = rounded.mantissa().checked_mul(10_i128.pow(PLACES - rounded.scale()));
+        units.unwrap_or(MOST).min(MOST)
+    }
+
+    /// So many units of 10^-18 dollars.
+    pub fn of_units(units: i128) -> Self {
+        // Beyond 79 billion dollars the last places are let go.
+        let whole = Decimal::try_from_i128_with_scale(units, PLACES);
+        let sum = whole.or_else(|_| Decimal::try_from_i128_with_scale(units / 10_i128.pow(9), PLACES - 9));
+        Self(sum.unwrap_or(Decimal::MAX).normalize())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::config::describe::{CONFIG, ENTRY, Key, ROOT, Section, Shape};
 use crate::config::layered::{Layered, defaults_of};
 use crate::config::pointer::{join, segments};
 use crate::config::{
-    HealthSettings, LoaderSettings, ModelSettings, Origin, ProviderSettings, RoutingSettings,
+    HealthSettings, LoaderSettings, ModelSettings, Origin, ProviderSettings, RoutingSettings, UsageSettings,
 };
 
 /// A key, where it is, and a value for each of the layers.
@@ -309,6 +309,7 @@ fn with_nothing_at_all_there_are_the_defaults() {
     assert_eq!(config.routing, RoutingSettings::default());
     assert_eq!(config.health, HealthSettings::default());
     assert_eq!(config.models, ModelSettings::default());
+    assert_eq!(config.usage, UsageSettings::default());
     assert!(config.plugins.is_empty() && config.server.admin_token.is_none());
     let mut entry = Layered::new();
     entry.lay(defaults_of(&ENTRY, ""));

@@ -1,0 +1,97 @@
+//! Routes as data: what is asked for, by which method, and who may ask. The router is made of such a list and of
+//! nothing else, so that no route can be without rules, and tests can walk over all of them.
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::Method;
+
+use super::state::AppState;
+use super::{access, cors, error};
+
+/// Whom a route is for, which decides who is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Applications: it asks providers, so it is counted.
+    Asking,
+    /// Applications: it only tells.
+    Telling,
+    /// Operators.
+    Operators,
+    /// Orchestrators: it tells nothing, so anyone may ask.
+    Anyone,
+}
+
+/// One path and method.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    pub(super) audience: Audience,
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the tests that walk over all routes ask"))]
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    handler: MethodRouter<AppState>,
+}
+
+impl Audience {
+    pub(super) fn get<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Route {
+        self.route(Method::GET, path, on(MethodFilter::GET, handler))
+    }
+
+    pub(super) fn post<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Route {
+        self.route(Method::POST, path, on(MethodFilter::POST, handler))
+    }
+
+    pub(super) fn patch<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Route {
+        self.route(Method::PATCH, path, on(MethodFilter::PATCH, handler))
+    }
+
+    pub(super) fn delete<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Route {
+        self.route(Method::DELETE, path, on(MethodFilter::DELETE, handler))
+    }
+
+    fn route(self, method: Method, path: &'static str, handler: MethodRouter<AppState>) -> Route {
+        Route { audience: self, method, path, handler }
+    }
+}
+
+/// The router of these routes, each audience behind its own rules.
+pub(super) fn router(routes: &[Route], state: AppState) -> Router {
+    let of = |audience| {
+        let routes = routes.iter().filter(|route| route.audience == audience);
+        routes.fold(Router::new(), |router, route| {
+            let handler = route.handler.clone();
+            router.route(
+                route.path,
+                match audience {
+                    // These are written down by their names.
+                    Audience::Asking => {
+                        handler.route_layer(from_fn_with_state((state.clone(), route.path), access::asking))
+                    }
+                    _ => handler,
+                },
+            )
+        })
+    };
+    let asking = of(Audience::Asking);
+    let telling = of(Audience::Telling).route_layer(from_fn_with_state(state.clone(), access::application));
+    let admin = of(Audience::Operators).route_layer(from_fn_with_state(state.clone(), access::admin));
+
+    // Pages of other origins may use what applications may, where the operator says so.
+    let application = asking.merge(telling);
+    let application = match cors::layer(&state.cors_origins) {
+        // Within the layer, which answers what browsers ask beforehand by a method that no route takes.
+        Some(cors) => application.method_not_allowed_fallback(error::method_not_allowed).layer(cors),
+        None => application,
+    };
+
+    application
+        .merge(admin)
+        .merge(of(Audience::Anyone))
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests;

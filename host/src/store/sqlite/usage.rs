@@ -1,0 +1,249 @@
+//! Usage as SQLite keeps it: single requests, and sums of them by time and by what they have in common.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite};
+
+use super::StoreError;
+use crate::accounts::Usage;
+use crate::usage::{BUCKETS, NUMBERS, Names, Place, RecordId, Step, Sums, UsageRecord, of_millis};
+
+/// Requests lie in the order of their arrival, which is how they are listed and how they go; their ids tell apart those
+/// of one millisecond. Sums lie by time, so that what is written at one time is written in one place.
+pub(super) const MIGRATION: &str = "CREATE TABLE usage_requests (
+        at INTEGER NOT NULL, id BLOB NOT NULL,
+        request_id TEXT NOT NULL, key TEXT, route TEXT NOT NULL, provider TEXT, model TEXT,
+        streamed INTEGER NOT NULL, status INTEGER, error TEXT, attempts INTEGER NOT NULL,
+        latency_us INTEGER NOT NULL, first_us INTEGER,
+        prompt INTEGER, cached INTEGER, cache_write INTEGER, completion INTEGER, reasoning INTEGER, total INTEGER,
+        cost TEXT,
+        PRIMARY KEY (at, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE usage_groups (
+        id INTEGER PRIMARY KEY,
+        provider TEXT NOT NULL, model TEXT NOT NULL, key TEXT NOT NULL, route TEXT NOT NULL,
+        UNIQUE (provider, model, key, route)
+    ) STRICT;
+    CREATE TABLE usage_sums (
+        step INTEGER NOT NULL, at INTEGER NOT NULL, group_id INTEGER NOT NULL,
+        requests INTEGER NOT NULL, errors INTEGER NOT NULL, abandoned INTEGER NOT NULL, unpriced INTEGER NOT NULL,
+        prompt INTEGER NOT NULL, cached INTEGER NOT NULL, cache_write INTEGER NOT NULL,
+        completion INTEGER NOT NULL, reasoning INTEGER NOT NULL, total INTEGER NOT NULL,
+        cost_nano INTEGER NOT NULL, cost_rest INTEGER NOT NULL,
+        latency_us INTEGER NOT NULL, first_count INTEGER NOT NULL, first_us INTEGER NOT NULL,
+        latency_0 INTEGER NOT NULL, latency_1 INTEGER NOT NULL, latency_2 INTEGER NOT NULL,
+        latency_3 INTEGER NOT NULL, latency_4 INTEGER NOT NULL, latency_5 INTEGER NOT NULL,
+        latency_6 INTEGER NOT NULL, latency_7 INTEGER NOT NULL, latency_8 INTEGER NOT NULL,
+        latency_9 INTEGER NOT NULL, latency_10 INTEGER NOT NULL, latency_11 INTEGER NOT NULL,
+        latency_12 INTEGER NOT NULL, latency_13 INTEGER NOT NULL, latency_14 INTEGER NOT NULL,
+        latency_15 INTEGER NOT NULL, latency_16 INTEGER NOT NULL, latency_17 INTEGER NOT NULL,
+        latency_18 INTEGER NOT NULL,
+        first_0 INTEGER NOT NULL, first_1 INTEGER NOT NULL, first_2 INTEGER NOT NULL,
+        first_3 INTEGER NOT NULL, first_4 INTEGER NOT NULL, first_5 INTEGER NOT NULL,
+        first_6 INTEGER NOT NULL, first_7 INTEGER NOT NULL, first_8 INTEGER NOT NULL,
+        first_9 INTEGER NOT NULL, first_10 INTEGER NOT NULL, first_11 INTEGER NOT NULL,
+        first_12 INTEGER NOT NULL, first_13 INTEGER NOT NULL, first_14 INTEGER NOT NULL,
+        first_15 INTEGER NOT NULL, first_16 INTEGER NOT NULL, first_17 INTEGER NOT NULL,
+        first_18 INTEGER NOT NULL,
+        PRIMARY KEY (step, at, group_id)
+    ) STRICT, WITHOUT ROWID;";
+
+/// The group that everything is in.
+pub(super) const EVERYTHING: i64 = 0;
+
+/// More groups than this are told apart by everything but the model: an upstream that answers to any name would make
+/// one for each.
+const MOST_GROUPS: i64 = 10_000;
+
+/// What one statement writes.
+const ROWS: usize = 500;
+
+/// Keeps what is new of these, and adds it to the sums: both or neither.
+pub(super) async fn write(writer: &SqlitePool, records: &[UsageRecord]) -> Result<(), StoreError> {
+    let mut change = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut new = HashSet::new();
+    for rows in records.chunks(ROWS) {
+        let kept = insert(rows).build().persistent(false).fetch_all(&mut *change).await?;
+        new.extend(kept.iter().filter_map(|row| RecordId::of_bytes(row.get(0))));
+    }
+    // By minute first: most of them are of the same one.
+    let mut minutes: HashMap<(i64, Names), Sums> = HashMap::new();
+    for record in records {
+        // Each only once, also where it is here twice.
+        if new.remove(&record.id) {
+            let minute = Step::Minute.floor(record.millis() / 1000);
+            minutes.entry((minute, names_of(record))).or_default().add(&Sums::of(record));
+        }
+    }
+    let mut sums: HashMap<(Step, i64, i64), Sums> = HashMap::new();
+    for ((minute, names), more) in minutes {
+        let group = group(&mut change, names).await?;
+        for step in Step::ALL {
+            for group in [EVERYTHING, group] {
+                sums.entry((step, step.floor(minute), group)).or_default().add(&more);
+            }
+        }
+    }
+    let sums: Vec<_> = sums.into_iter().collect();
+    for rows in sums.chunks(ROWS) {
+        sqlx::query(AssertSqlSafe(add(rows))).persistent(false).execute(&mut *change).await?;
+    }
+    change.commit().await?;
+    Ok(())
+}
+
+fn insert(records: &[UsageRecord]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(
+        "INSERT OR IGNORE INTO usage_requests (at, id, request_id, key, route, provider, model, streamed, status, error, \
+         attempts, latency_us, first_us, prompt, cached, cache_write, completion, reasoning, total, cost) ",
+    );
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    query.push_values(records, |mut row, record| {
+        let tokens = |count: fn(&Usage) -> u64| record.usage.as_ref().map(|usage| whole(count(usage)));
+        row.push_bind(record.millis())
+            .push_bind(record.id.bytes().to_vec())
+            .push_bind(record.request_id.to_string())
+            .push_bind(record.key.as_deref().map(str::to_owned))
+            .push_bind(record.route.to_string())
+            .push_bind(record.provider.as_deref().map(str::to_owned))
+            .push_bind(record.model.as_deref().map(str::to_owned))
+            .push_bind(record.streamed)
+            .push_bind(record.status)
+            .push_bind(record.error.as_deref().map(str::to_owned))
+            .push_bind(record.attempts)
+            .push_bind(micros(record.latency))
+            .push_bind(record.first_token.map(micros))
+            .push_bind(tokens(|usage| usage.prompt_tokens))
+            .push_bind(tokens(|usage| usage.cached_tokens))
+            .push_bind(tokens(|usage| usage.cache_write_tokens))
+            .push_bind(tokens(|usage| usage.completion_tokens))
+            .push_bind(tokens(|usage| usage.reasoning_tokens))
+            .push_bind(tokens(|usage| usage.total_tokens))
+            .push_bind(record.cost.map(|cost| cost.to_string()));
+    });
+    query.push(" RETURNING id");
+    query
+}
+
+/// What a request is summed up with. A model is one that has answered: anybody can make up others.
+fn names_of(record: &UsageRecord) -> Names {
+    let has_answered = record.status.is_some_and(|status| status < 400) && record.provider.is_some();
+    Names {
+        provider: record.provider.clone(),
+        model: record.model.clone().filter(|_| has_answered),
+        key: record.key.clone(),
+        route: Some(Arc::from(&*record.route)),
+    }
+}
+
+async fn group(change: &mut SqliteConnection, mut names: Names) -> Result<i64, StoreError> {
+    if let Some(known) = find_group(change, &names).await? {
+        return Ok(known);
+    }
+    let count = sqlx::query("SELECT COUNT(*) FROM usage_groups").fetch_one(&mut *change).await?;
+    if count.get::<i64, _>(0) >= MOST_GROUPS {
+        names.model = None;
+        if let Some(known) = find_group(change, &names).await? {
+            return Ok(known);
+        }
+    }
+    let sql = "INSERT INTO usage_groups (provider, model, key, route) VALUES (?, ?, ?, ?)";
+    let query = texts(&names).into_iter().fold(sqlx::query(sql), Query::bind);
+    Ok(query.execute(change).await?.last_insert_rowid())
+}
+
+async fn find_group(change: &mut SqliteConnection, names: &Names) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT id FROM usage_groups WHERE provider = ? AND model = ? AND key = ? AND route = ?";
+    let query = texts(names).into_iter().fold(sqlx::query(sql), Query::bind);
+    Ok(query.fetch_optional(change).await?.map(|row| row.get(0)))
+}
+
+/// In the order of their columns; nothing is the empty text, for two nothings would not be the same.
+fn texts(names: &Names) -> [String; 4] {
+    [&names.provider, &names.model, &names.key, &names.route]
+        .map(|name| name.as_deref().unwrap_or("").to_owned())
+}
+
+/// The columns of sums, each with a beginning and an end.
+pub(super) fn columns(count: usize, before: &str, after: &str) -> String {
+    let buckets = |of: &'static str| (0..BUCKETS).map(move |place| format!("{of}_{place}"));
+    let names = NUMBERS.iter().map(|&name| name.to_owned()).chain(buckets("latency")).chain(buckets("first"));
+    let columns: Vec<_> = names.take(count).map(|name| format!("{before}{name}{after}")).collect();
+    columns.join(", ")
+}
+
+/// There is nothing in it but numbers and names of columns.
+fn add(rows: &[((Step, i64, i64), Sums)]) -> String {
+    let mut sql = String::from("INSERT INTO usage_sums VALUES ");
+    for (place, ((step, at, group), sums)) in rows.iter().enumerate() {
+        // Writing to a string does not fail.
+        let _ = write!(sql, "{}({}, {at}, {group}", if place == 0 { "" } else { ", " }, step.seconds());
+        sums.columns().iter().for_each(|number| {
+            let _ = write!(sql, ", {number}");
+        });
+        sql.push(')');
+    }
+    sql.push_str(" ON CONFLICT (step, at, group_id) DO UPDATE SET ");
+    let added: Vec<_> = columns(usize::MAX, "", "")
+        .split(", ")
+        .map(|name| format!("{name} = {name} + excluded.{name}"))
+        .collect();
+    sql.push_str(&added.join(", "));
+    sql
+}
+
+/// Single requests, the last that arrived first.
+pub(super) async fn recent(
+    reader: &mut SqliteConnection,
+    before: Option<Place>,
+    limit: usize,
+) -> Result<Vec<UsageRecord>, StoreError> {
+    let (millis, id) = before.map_or((i64::MAX, vec![]), |place| (place.millis, place.id.bytes().to_vec()));
+    let rows =
+        sqlx::query("SELECT * FROM usage_requests WHERE (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT ?")
+            .bind(millis)
+            .bind(id)
+            .bind(limit as i64)
+            .fetch_all(reader)
+            .await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &SqliteRow) -> Result<UsageRecord, StoreError> {
+    let unreadable =
+        |problem: &str| StoreError::Unreadable { what: "a request", problem: problem.to_owned() };
+    let name = |column: &str| row.get::<Option<&str>, _>(column).map(Arc::from);
+    let micros = |count: i64| std::time::Duration::from_micros(count.cast_unsigned());
+    let tokens = |column: &str| row.get::<Option<i64>, _>(column).unwrap_or(0).cast_unsigned();
+    let usage = row.get::<Option<i64>, _>("total").map(|total| Usage {
+        prompt_tokens: tokens("prompt"),
+        completion_tokens: tokens("completion"),
+        total_tokens: total.cast_unsigned(),
+        cached_tokens: tokens("cached"),
+        cache_write_tokens: tokens("cache_write"),
+        reasoning_tokens: tokens("reasoning"),
+    });
+    let cost = row.get::<Option<&str>, _>("cost").map(serde_json::from_str).transpose();
+    Ok(UsageRecord {
+        id: RecordId::of_bytes(row.get("id")).ok_or_else(|| unreadable("its id has not 16 bytes"))?,
+        at: of_millis(row.get("at")),
+        request_id: row.get::<&str, _>("request_id").into(),
+        key: name("key"),
+        route: row.get::<String, _>("route").into(),
+        provider: name("provider"),
+        model: name("model"),
+        streamed: row.get("streamed"),
+        status: row.get("status"),
+        error: row.get::<Option<String>, _>("error").map(Into::into),
+        attempts: row.get("attempts"),
+        latency: micros(row.get("latency_us")),
+        first_token: row.get::<Option<i64>, _>("first_us").map(micros),
+        usage,
+        cost: cost.map_err(|error| unreadable(&error.to_string()))?,
+    })
+}

@@ -1,0 +1,29 @@
+//! What requests took: from the moment one is over to the answer of who used how much.
+//!
+//! A request leaves a record in a queue in memory and is done with it. What is in the queue is put into a file a few
+//! times a second, and from there into the store, when the store can: a killed host loses what was in memory, and a
+//! store that is locked, full or gone is waited for. A record that the store has already is not counted again.
+
+// 1. One request, and where records are left.
+mod book;
+mod record;
+// 2. The file, and what is done with it.
+mod journal;
+mod keeping;
+// 3. Many requests: sums of them, by time, and what can be asked.
+mod query;
+mod span;
+mod sums;
+
+pub use book::{Counts, UsageBook};
+pub use journal::JournalError;
+pub use query::{Aggregate, Dimension, Filter, Names, Place, Point, Spent, UsageAnswer, UsageQuery};
+pub use record::{ABANDONED, RecordId, UsageRecord};
+pub(crate) use record::{millis, of_millis};
+pub use span::{Segment, Span, Step};
+pub use sums::{BUCKETS, COLUMNS, LATENCY_BOUNDS_MS, NUMBERS, Spread, Sums};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
