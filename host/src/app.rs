@@ -22,6 +22,7 @@ use crate::config::{
     RuntimeLayer,
 };
 use crate::http::{self, AppState, Outcome, Readiness, Server};
+use crate::limits::{keep_recalled, recall};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
@@ -157,6 +158,7 @@ pub struct App {
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
+    recalling: AbortOnDropHandle<()>,
     usage: UsageBook,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
@@ -181,6 +183,9 @@ impl App {
         usage.catch_up().await;
 
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        recall(&registry.limiter, &keys, &store).await?;
+        let recalling = keep_recalled(Arc::clone(&registry), Arc::clone(&keys), Arc::new(store.clone()));
+        let recalling = AbortOnDropHandle::new(tokio::spawn(recalling));
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
             data_dir,
@@ -224,6 +229,7 @@ impl App {
             _watching: watching,
             checking,
             listing,
+            recalling,
             usage,
             store,
             _lock: lock,
@@ -294,13 +300,14 @@ impl App {
             server,
             checking,
             listing,
+            recalling,
             usage,
             store,
             _lock,
             ..
         } = self;
         readiness.draining();
-        drop((checking, listing));
+        drop((checking, listing, recalling));
         shutdown.cancel();
         let outcome = server.await.unwrap_or_else(|error| {
             error!(%error, "the server ended unexpectedly");

@@ -17,11 +17,14 @@ use super::error::{ApiError, timestamp};
 use super::state::AppState;
 use crate::access::{BookError, Limits, NewKey, Scope, VirtualKey};
 use crate::gateway::find_provider;
+use crate::limits::Spent;
+use crate::providers::Cost;
 
 /// All of them, without what would let anybody in.
 pub(super) async fn list(State(state): State<AppState>) -> Response {
     let keys = state.keys.list();
-    let keys: Vec<View<'_>> = keys.iter().map(|key| View::of(key, None)).collect();
+    let keys: Vec<View<'_>> =
+        keys.iter().map(|key| View::of(key, None, state.registry.limiter.spent_with(key.hash))).collect();
     Json(json!({ "total_count": keys.len(), "keys": keys })).into_response()
 }
 
@@ -41,7 +44,7 @@ pub(super) async fn create(
     let keys = Arc::clone(&state.keys);
     let (key, token) = to_the_end(async move { keys.create(wanted, SystemTime::now()).await }).await?;
     info!(id = key.id, name = key.name, scopes = ?key.scopes, "virtual key made");
-    let made = Made { key: View::of(&key, Some(token.expose_secret())), warnings };
+    let made = Made { key: View::of(&key, Some(token.expose_secret()), Spent::default()), warnings };
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
@@ -93,13 +96,21 @@ struct View<'a> {
     models: &'a [String],
     providers: &'a [String],
     limits: Limits,
+    spent: SpentView,
     created_at: String,
     expires_at: Option<String>,
     expired: bool,
 }
 
+/// As far as answers had prices.
+#[derive(Serialize)]
+struct SpentView {
+    today_usd: Cost,
+    this_month_usd: Cost,
+}
+
 impl<'a> View<'a> {
-    fn of(key: &'a VirtualKey, token: Option<&'a str>) -> Self {
+    fn of(key: &'a VirtualKey, token: Option<&'a str>, spent: Spent) -> Self {
         let time = |millis| timestamp(UNIX_EPOCH + Duration::from_millis(millis));
         Self {
             id: &key.id,
@@ -110,6 +121,7 @@ impl<'a> View<'a> {
             models: &key.permits.models,
             providers: &key.permits.providers,
             limits: key.limits,
+            spent: SpentView { today_usd: spent.day, this_month_usd: spent.month },
             created_at: time(key.created_at),
             expires_at: key.expires_at.map(time),
             expired: key.is_expired(SystemTime::now()),

@@ -83,7 +83,7 @@ pub(super) fn until_next(period: Period, time: SystemTime) -> Duration {
 }
 
 /// When a period began that a moment is in.
-pub fn began(period: Period, time: SystemTime) -> SystemTime {
+pub(super) fn began(period: Period, time: SystemTime) -> SystemTime {
     let day = seconds(time) / DAY;
     let first = match period {
         Period::Day => day,

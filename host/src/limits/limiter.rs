@@ -6,6 +6,7 @@ use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -96,7 +97,7 @@ pub struct Limiter {
     shards: [Mutex<Accounts>; SHARDS],
     hasher: RandomState,
     in_flight: AtomicU32,
-    host: Arc<Meter>,
+    pub(super) host: Arc<Meter>,
     /// By name. They outlive the providers: who is made anew has not spent less.
     providers: Mutex<HashMap<String, Arc<Meter>>>,
     clock: Clock,
@@ -132,6 +133,11 @@ impl Limiter {
             providers: Mutex::default(),
             clock,
         }
+    }
+
+    /// What time it is held to be.
+    pub(super) fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 
     /// Lets a request in, or says what there is too much of: then it counts for nothing.

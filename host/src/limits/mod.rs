@@ -9,11 +9,14 @@ mod meter;
 // 3. Everybody's, and what one request has taken of them.
 mod limiter;
 mod payer;
+// 4. What others have written down of it.
+mod recall;
 
-pub use calendar::{Clock, Period, began};
+pub use calendar::{Clock, Period};
 pub use limiter::{Admitted, Allowance, Exceeded, InFlight, Limiter, Subject};
 pub use meter::{Claim, Meter, Over, Rates, Wish};
 pub use payer::{Claims, Payer};
+pub use recall::{keep_recalled, recall};
 pub(crate) use spending::SOON;
 pub use spending::{Budget, Overspent, Spent};
 pub use window::Standing;
