@@ -50,7 +50,7 @@ impl Cost {
 /// An amount as somebody has set it.
 impl From<Decimal> for Cost {
     fn from(dollars: Decimal) -> Self {
-        Self(dollars)
+        Self(dollars.normalize())
     }
 }
 
