@@ -73,6 +73,8 @@ mod openai_errors;
 mod clients;
 // Every vendor's dialect, there and back: one table for all.
 mod dialects;
+// What listeners are told of all this.
+mod events;
 // 7. The process: signals, its data directory, the command line.
 mod process;
 // 8. The rest of the command line.

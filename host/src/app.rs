@@ -21,7 +21,8 @@ use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
-use crate::http::{self, AppState, Outcome, Readiness, Server};
+use crate::events::Bus;
+use crate::http::{self, AppState, Outcome, Parts, Readiness, Server};
 use crate::limits::{keep_recalled, recall};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
@@ -160,6 +161,7 @@ pub struct App {
     listing: AbortOnDropHandle<()>,
     recalling: AbortOnDropHandle<()>,
     usage: UsageBook,
+    events: Bus,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -179,10 +181,10 @@ impl App {
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
-        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage)?;
-        usage.catch_up().await;
+        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage).await?;
 
-        let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        let (registry, client, events) =
+            (Arc::new(Registry::default()), HttpClient::default(), Bus::default());
         recall(&registry.limiter, &keys, &store).await?;
         let recalling = keep_recalled(Arc::clone(&registry), Arc::clone(&keys), Arc::new(store.clone()));
         let recalling = AbortOnDropHandle::new(tokio::spawn(recalling));
@@ -193,17 +195,18 @@ impl App {
             probe_program: probe::PROGRAM.into(),
             registry: Arc::clone(&registry),
             client: client.clone(),
+            events: events.clone(),
         })?;
         let readiness = Readiness::default();
-        let state = AppState::new(
-            settings,
-            Arc::clone(&registry),
-            client,
-            manager.clone(),
+        let parts = Parts {
+            registry: Arc::clone(&registry),
+            http: client,
+            manager: manager.clone(),
             keys,
-            usage.clone(),
-            readiness.clone(),
-        );
+            usage: usage.clone(),
+            readiness: readiness.clone(),
+        };
+        let state = AppState::new(settings, parts);
         let address = format!("{}:{}", settings.host, settings.port);
         let server = Server::bind((unbracketed(&settings.host), settings.port))
             .await
@@ -231,6 +234,7 @@ impl App {
             listing,
             recalling,
             usage,
+            events,
             store,
             _lock: lock,
         })
@@ -302,11 +306,14 @@ impl App {
             listing,
             recalling,
             usage,
+            events,
             store,
             _lock,
             ..
         } = self;
         readiness.draining();
+        // Whoever listens would do so for ever.
+        events.close();
         drop((checking, listing, recalling));
         shutdown.cancel();
         let outcome = server.await.unwrap_or_else(|error| {

@@ -31,7 +31,8 @@ pub mod store;
 pub mod usage;
 // 8. What the host lends to plugins.
 pub mod services;
-// 9. What the host says about itself.
+// 9. What the host says about itself: what happens, and its log.
+pub mod events;
 pub mod telemetry;
 // 10. For plugin authors: build, stage, build again.
 pub mod dev;

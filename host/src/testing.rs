@@ -13,9 +13,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::{BreakerSettings, Priced, ProviderSettings};
+use crate::events::Bus;
 use crate::plugins::{Features, Instance};
 use crate::providers::{
-    Catalogue, Counters, KeyRing, ModelQuestion, PluginRef, PreparedCalls, Provider, Rules, Snapshot,
+    Catalogue, Counters, Herald, KeyRing, ModelQuestion, PluginRef, PreparedCalls, Provider, Rules, Snapshot,
     Standing,
 };
 
@@ -291,7 +292,7 @@ pub(crate) fn provider_with(
     Arc::new(Provider {
         prepared: PreparedCalls::new(settings.keys.len()),
         keys: KeyRing::new(&settings.keys, None),
-        standing: Standing::new(&BreakerSettings::default()),
+        standing: Standing::new(&BreakerSettings::default(), Herald::new(&Bus::default())),
         plugin: PluginRef {
             id: settings.plugin.clone(),
             version: semver::Version::new(1, 0, 0),

@@ -37,6 +37,7 @@ impl House {
             probe_program: Path::new(env!("CARGO_BIN_EXE_patchbay")).to_owned(),
             registry: Arc::clone(&registry),
             client: client.clone(),
+            events: Default::default(),
         };
         let manager = runtime.block_on(async { Manager::start(options) }).unwrap();
         let house = Self { manager, registry, client, place };

@@ -18,6 +18,7 @@ mod completions;
 mod config;
 mod demo;
 mod dev;
+mod events;
 mod health;
 mod keys;
 mod models;
@@ -58,6 +59,7 @@ enum Command {
     Chat(chat::Chat),
     Models(models::Models),
     Health(health::Health),
+    Events(events::Events),
     Keys(keys::Keys),
     Demo(demo::Demo),
     Config(config::ConfigCommand),
@@ -99,6 +101,7 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
         Command::Chat(command) => Box::pin(chat::run(command)).await,
         Command::Models(command) => Box::pin(models::run(command)).await,
         Command::Health(command) => Box::pin(health::run(command)).await,
+        Command::Events(command) => Box::pin(events::run(command)).await,
         Command::Keys(command) => Box::pin(keys::run(command)).await,
         Command::Demo(command) => Box::pin(demo::run(command)).await,
         Command::Config(command) => config::run(command, environment),

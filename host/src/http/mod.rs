@@ -23,6 +23,7 @@ mod cors;
 mod cost;
 mod credentials;
 mod edit;
+mod events;
 mod health;
 mod keys;
 mod models;
@@ -34,7 +35,7 @@ mod usage;
 
 pub use access::{StartError, start_check};
 pub use serve::{Limits, Outcome, Server};
-pub use state::{AppState, Readiness};
+pub use state::{AppState, Parts, Readiness};
 
 use axum::Router;
 
@@ -81,6 +82,7 @@ fn all() -> Vec<Route> {
         Operators.post("/api/plugins/{id}/reload", plugins::reload),
         Operators.post("/api/plugins/{id}/enable", plugins::enable),
         Operators.post("/api/plugins/{id}/disable", plugins::disable),
+        Operators.get("/api/events", events::listen),
         // 4. For orchestrators.
         Anyone.get("/livez", health::live),
         Anyone.get("/readyz", health::ready),

@@ -35,17 +35,27 @@ pub struct Shared {
     pub(super) started: Instant,
 }
 
+/// What the handlers are for: all of it is shared with others.
+#[derive(Debug)]
+pub struct Parts {
+    /// The providers of now.
+    pub registry: Arc<Registry>,
+    /// The way to upstreams.
+    pub http: HttpClient,
+    /// The loader.
+    pub manager: Manager,
+    /// The virtual keys.
+    pub keys: Arc<KeyBook>,
+    /// What requests took.
+    pub usage: UsageBook,
+    /// Whether the host can serve.
+    pub readiness: Readiness,
+}
+
 impl AppState {
     /// Puts together what the handlers need.
-    pub fn new(
-        settings: &ServerSettings,
-        registry: Arc<Registry>,
-        http: HttpClient,
-        manager: Manager,
-        keys: Arc<KeyBook>,
-        usage: UsageBook,
-        readiness: Readiness,
-    ) -> Self {
+    pub fn new(settings: &ServerSettings, parts: Parts) -> Self {
+        let Parts { registry, http, manager, keys, usage, readiness } = parts;
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::access::KeyBook;
 use crate::accounts::{Bookkeeper, Books, Record};
 use crate::config::{BreakerSettings, ServerSettings};
 use crate::plugins::Manager;
@@ -21,6 +22,8 @@ const HELLO: &str = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
 
 // What is written down of it all.
 mod books;
+// What it may cost.
+mod budgets;
 
 struct Host {
     address: std::net::SocketAddr,
@@ -59,6 +62,11 @@ impl Host {
         });
         let registry = Arc::new(Registry::default());
         registry.publish(|| testing::snapshot(providers.collect()));
+        Self::serving(registry).await
+    }
+
+    /// A host in front of these providers.
+    async fn serving(registry: Arc<Registry>) -> Self {
         let settings = ServerSettings {
             host: "127.0.0.1".to_owned(),
             port: 0,
@@ -70,16 +78,9 @@ impl Host {
             admin_token: None,
         };
         let readiness = Readiness::default();
-        let http = HttpClient::default();
-        let state = AppState::new(
-            &settings,
-            registry,
-            http,
-            Manager::detached(),
-            crate::access::testing::book(Vec::new()),
-            crate::usage::testing::book(),
-            readiness.clone(),
-        );
+        let keys = crate::access::testing::book(Vec::new());
+        let parts = Parts { readiness: readiness.clone(), ..Parts::of(registry, keys).await };
+        let state = AppState::new(&settings, parts);
         let (told, records) = mpsc::channel(100);
         let server = Server::bind(("127.0.0.1", 0)).await.unwrap();
         let server = server.with_books(Books::of(vec![Box::new(Told(told))]));
@@ -118,6 +119,20 @@ fn request(method: &str, path: &str, lines: &str, body: &str) -> String {
     format!(
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{lines}content-length: {length}\r\n\r\n{body}"
     )
+}
+
+impl Parts {
+    /// All that tests of routes do without stands apart, and does nothing.
+    pub(super) async fn of(registry: Arc<Registry>, keys: Arc<KeyBook>) -> Self {
+        Self {
+            registry,
+            http: HttpClient::default(),
+            manager: Manager::detached(),
+            keys,
+            usage: crate::usage::testing::book().await,
+            readiness: Readiness::default(),
+        }
+    }
 }
 
 /// An answer, taken apart.

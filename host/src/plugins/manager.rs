@@ -19,6 +19,7 @@ use super::report::{PluginList, PluginView, ReloadReport};
 use super::resolve::Offer;
 use super::sources::Sources;
 use crate::config::{ChangeFile, ChangeFileError, LoaderSettings};
+use crate::events::Bus;
 use crate::providers::{Registry, Shelf, Snapshot};
 use crate::services::http::HttpClient;
 
@@ -40,6 +41,8 @@ pub struct ManagerOptions {
     pub registry: Arc<Registry>,
     /// The way to upstreams.
     pub client: HttpClient,
+    /// Where it is told what happens.
+    pub events: Bus,
 }
 
 /// What a reload is asked to do.
@@ -78,6 +81,7 @@ pub struct Manager {
     commands: mpsc::Sender<Command>,
     catalog: Arc<Catalog>,
     shown: Arc<ArcSwap<Shown>>,
+    events: Bus,
 }
 
 #[derive(Debug)]
@@ -112,8 +116,14 @@ impl Manager {
             max_bytes: options.settings.max_file_bytes,
             allow_unsafe_permissions: options.settings.allow_unsafe_permissions,
         };
-        let loader =
-            Loader::new(options.probe_program, cache, options.settings, main.clone(), Arc::clone(&catalog));
+        let loader = Loader::new(
+            options.probe_program,
+            cache,
+            options.settings,
+            main.clone(),
+            Arc::clone(&catalog),
+            options.events.clone(),
+        );
         let engine = Engine {
             sources: options.sources,
             examiner: Examiner::new(rules),
@@ -128,6 +138,7 @@ impl Manager {
             first: None,
             changes,
             change_file,
+            events: options.events.clone(),
             shelf: Arc::new(Shelf::within(&options.data_dir)),
             shown: Arc::clone(&shown),
         };
@@ -137,13 +148,18 @@ impl Manager {
             .name("loader".to_owned())
             .spawn(move || main.block_on(serve(engine, queue)))
             .map_err(ManagerError::Thread)?;
-        Ok(Self { commands, catalog, shown })
+        Ok(Self { commands, catalog, shown, events: options.events })
     }
 
     /// A manager without a loader, for tests of other modules.
     #[cfg(test)]
     pub(crate) fn detached() -> Self {
-        Self { commands: mpsc::channel(1).0, catalog: Arc::default(), shown: Arc::default() }
+        Self {
+            commands: mpsc::channel(1).0,
+            catalog: Arc::default(),
+            shown: Arc::default(),
+            events: Bus::default(),
+        }
     }
 
     /// Scans, loads, publishes. Whoever asks for the same while a run has not begun shares that run.
@@ -188,6 +204,11 @@ impl Manager {
     /// One provider's configuration, as it is in force.
     pub fn provider(&self, name: &str) -> Option<ProviderView> {
         self.shown.load().provider(name)
+    }
+
+    /// Where it is told what happens.
+    pub fn events(&self) -> &Bus {
+        &self.events
     }
 
     /// Every library, those that are not in use too.

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::breaker::{self, Passage};
 use super::condition::Condition;
+use super::herald::in_short;
 use super::provider::Provider;
 use crate::limits::Claim;
 use crate::plugins::Lease;
@@ -74,6 +75,7 @@ impl Admission {
         if self.passage == Passage::Trial {
             self.close_breaker();
         }
+        self.provider.tell_success();
     }
 
     /// The answer is there to its end.
@@ -82,12 +84,14 @@ impl Admission {
         let now = Instant::now();
         self.provider.keys.note(self.place, Ok(()), now);
         self.provider.standing.last.set(Condition::Available, now);
+        self.provider.tell_success();
     }
 
     fn close_breaker(&mut self) {
         let provider = &self.provider;
         if provider.standing.breaker.succeeded(self.passage, Instant::now()) {
             info!(provider = provider.name(), "provider answers again: the breaker is closed");
+            provider.tell_breaker_closed();
         }
         self.passage = Passage::Usual;
     }
@@ -96,7 +100,9 @@ impl Admission {
         self.told = true;
         let (provider, now) = (&self.provider, Instant::now());
         provider.counters.errors.fetch_add(1, Ordering::Relaxed);
-        provider.keys.note(self.place, Err(error), now);
+        if let Some(rest) = provider.keys.note(self.place, Err(error), now) {
+            provider.tell_rest(self.place, rest, now);
+        }
         if error.kind.fault() == Fault::Provider {
             provider.standing.latency.penalise(now.saturating_duration_since(self.began), now);
         }
@@ -108,7 +114,9 @@ impl Admission {
             provider.standing.breaker.undecided(self.passage, now);
         } else if provider.standing.breaker.failed(self.passage, self.began, now) {
             warn!(provider = provider.name(), "provider failed too often: the breaker is open");
+            provider.tell_breaker_opened(&in_short(error));
         }
+        provider.tell_condition(Some(&in_short(error)));
         self.passage = Passage::Usual;
     }
 
@@ -132,8 +140,11 @@ impl Drop for Admission {
             // Nobody waited to the end, as nobody would have: who hangs must not be asked for ever for that.
             standing.latency.penalise(waited, now);
             if standing.breaker.failed(self.passage, self.began, now) {
+                const REASON: &str = "it was given up on too often";
                 let provider = self.provider.name();
                 warn!(provider, "provider was given up on too often: the breaker is open");
+                self.provider.tell_breaker_opened(REASON);
+                self.provider.tell_condition(Some(REASON));
             }
         } else {
             standing.breaker.undecided(self.passage, now);

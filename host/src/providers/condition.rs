@@ -30,6 +30,10 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// All there are.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Unknown, Self::Available, Self::Busy, Self::Degraded, Self::Unavailable, Self::Disabled];
+
     /// What a failure says; nothing when the fault was the request's, or a matter of the key that was used.
     pub(super) fn after(error: &ProviderError) -> Option<Self> {
         if !breaker::counts(error) {

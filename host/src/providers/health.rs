@@ -58,6 +58,7 @@ impl Provider {
                 _ => warn!(provider, reason, "provider is {condition}"),
             }
         }
+        self.tell_condition(reason.as_deref());
         // Though it answers, requests may have failed too often, or its keys rest.
         let reason = reason.or_else(|| self.refuses(Instant::now()).map(|refusal| refusal.to_string()));
         Checked { condition: self.condition(), reason, took }

@@ -13,6 +13,7 @@ use super::breaker::{Breaker, BreakerState};
 use super::budget::RetryBudget;
 use super::catalogue::{Catalogue, ModelList, ModelQuestion};
 use super::condition::{Condition, LastCondition};
+use super::herald::Herald;
 use super::keys::{KeyRing, Rest};
 use super::latency::Latency;
 use super::plan::PreparedCalls;
@@ -81,16 +82,18 @@ pub struct Standing {
     /// How many second tries it gets.
     pub budget: RetryBudget,
     pub(super) last: LastCondition,
+    pub(super) herald: Herald,
 }
 
 impl Standing {
-    /// Nothing is known yet.
-    pub(crate) fn new(breaker: &BreakerSettings) -> Self {
+    /// Nothing is known yet. What will be is told by the herald.
+    pub(crate) fn new(breaker: &BreakerSettings, herald: Herald) -> Self {
         Self {
             breaker: Breaker::new(breaker),
             latency: Latency::default(),
             budget: RetryBudget::default(),
             last: LastCondition::default(),
+            herald,
         }
     }
 }

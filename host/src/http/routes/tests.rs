@@ -18,10 +18,7 @@ use super::*;
 use crate::access::{Scope, VirtualKey, testing};
 use crate::config::ServerSettings;
 use crate::http::connection::Connection;
-use crate::http::{Readiness, Server, all, layers};
-use crate::plugins::Manager;
-use crate::providers::Registry;
-use crate::services::http::HttpClient;
+use crate::http::{Parts, Server, all, layers};
 
 /// A host, as far as it matters to who is let in.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +38,7 @@ const PUBLIC: Host = Host { address: "0.0.0.0", token: true, ..LOCAL };
 const OPEN: Host = Host { open: true, ..PUBLIC };
 
 impl Host {
-    fn state(self) -> AppState {
+    async fn state(self) -> AppState {
         let settings = ServerSettings {
             host: self.address.to_owned(),
             port: 0,
@@ -60,16 +57,7 @@ impl Host {
             ("pb-over", VirtualKey { expires_at: Some(1), ..key("over", Scope::Admin) }),
         ];
         let book = testing::book(if self.keys { keys } else { Vec::new() });
-        let registry = Arc::new(Registry::default());
-        AppState::new(
-            &settings,
-            registry,
-            HttpClient::default(),
-            Manager::detached(),
-            book,
-            crate::usage::testing::book(),
-            Readiness::default(),
-        )
+        AppState::new(&settings, Parts::of(Arc::default(), book).await)
     }
 }
 
@@ -194,7 +182,7 @@ fn example(path: &str) -> String {
 async fn every_route_refuses_whom_it_is_not_for() {
     let routes = all();
     for case in cases() {
-        let router = router(&routes, case.host.state());
+        let router = router(&routes, case.host.state().await);
         for route in &routes {
             let what = format!("{} {} on {:?} with {:?}", route.method, route.path, case.host, case.lines);
             let response = layers::answer(router.clone(), Arc::default(), case.request(route)).await;
@@ -230,7 +218,7 @@ fn check_refusal(route: &Route, status: u16, body: &Value) {
 
 #[tokio::test]
 async fn what_is_no_route_tells_nothing_of_itself() {
-    let router = router(&all(), LOCAL.state());
+    let router = router(&all(), LOCAL.state().await);
     for (method, path, expected) in
         [("GET", "/api/nothing", 404), ("PUT", "/api/keys", 405), ("GET", "/v1/chat/completions", 405)]
     {
@@ -264,8 +252,11 @@ async fn the_peer_is_who_has_connected_and_not_who_it_says_it_is() {
     let server = Server::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
     let port = server.local_addr().unwrap().port();
     let shutdown = CancellationToken::new();
-    let running =
-        tokio::spawn(server.run(router(&all(), LOCAL.state()), shutdown.clone(), Duration::from_secs(5)));
+    let running = tokio::spawn(server.run(
+        router(&all(), LOCAL.state().await),
+        shutdown.clone(),
+        Duration::from_secs(5),
+    ));
     let outward = outward();
     if outward.is_none() {
         eprintln!("not tried from another address: this machine has none but loopback");

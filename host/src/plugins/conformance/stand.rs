@@ -17,6 +17,7 @@ use super::reloads::Opening;
 use super::upstream::{End, Reply, Upstream};
 use super::{KEY, PATIENCE};
 use crate::config::{BreakerSettings, ProviderEntry, ProviderSettings};
+use crate::events::Bus;
 use crate::plugins::call_keys::CallKeys;
 use crate::plugins::generation::Generation;
 use crate::plugins::instance::{Chunks, Instance};
@@ -24,7 +25,7 @@ use crate::plugins::job::Operation;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::outbound::Outbound;
 use crate::providers::{
-    AnswerStream, CallContext, Catalogue, Counters, KeyRing, Members, ModelQuestion, PluginRef,
+    AnswerStream, CallContext, Catalogue, Counters, Herald, KeyRing, Members, ModelQuestion, PluginRef,
     PreparedCalls, Provider, Standing, Surface,
 };
 use crate::services::http::HttpClient;
@@ -98,7 +99,7 @@ impl Stand {
             counters: Arc::new(Counters::default()),
             meter: Arc::default(),
             keys: KeyRing::new(&settings.keys, None),
-            standing: Standing::new(&BreakerSettings::default()),
+            standing: Standing::new(&BreakerSettings::default(), Herald::new(&Bus::default())),
             catalogue: Catalogue::following(None, &settings, None),
             question: ModelQuestion::default(),
             settings,
