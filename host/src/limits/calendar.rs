@@ -62,7 +62,7 @@ pub(super) struct Date {
 
 impl Date {
     pub(super) fn of(time: SystemTime) -> Self {
-        let day = seconds(time) / DAY;
+        let day = day_of(time);
         let (month, _) = month_of(day);
         Self { day, month }
     }
@@ -70,7 +70,7 @@ impl Date {
 
 /// How long until the period after this moment's begins.
 pub(super) fn until_next(period: Period, time: SystemTime) -> Duration {
-    let day = seconds(time) / DAY;
+    let day = day_of(time);
     let next = match period {
         Period::Day => day + 1,
         Period::Month => {
@@ -84,7 +84,7 @@ pub(super) fn until_next(period: Period, time: SystemTime) -> Duration {
 
 /// When a period began that a moment is in.
 pub(super) fn began(period: Period, time: SystemTime) -> SystemTime {
-    let day = seconds(time) / DAY;
+    let day = day_of(time);
     let first = match period {
         Period::Day => day,
         Period::Month => day - month_of(day).1,
@@ -92,8 +92,9 @@ pub(super) fn began(period: Period, time: SystemTime) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(first * DAY)
 }
 
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+/// The day, counted from 1970.
+pub(super) fn day_of(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / DAY
 }
 
 /// The month of a day, both counted from January 1970, and how many days of it are over.

@@ -41,10 +41,12 @@ impl Payer {
     /// Takes about so many tokens, and makes sure that there is money left.
     pub fn claim(&self, tokens: u64, now: Instant) -> Result<Claims, Exceeded> {
         let wish = Wish { tokens, ..Wish::default() };
-        let own = self.own.claim(&self.rates, wish, now).map_err(Exceeded::Own)?;
         let host_rates = Rates { budget: self.host_budget, ..Rates::default() };
-        let host = self.host.claim(&host_rates, wish, now).map_err(Exceeded::Everybodys)?;
-        Ok(Claims { own: Some(own), host: Some(host), provider: None, asked: false })
+        let own = (!self.rates.is_unlimited()).then(|| self.own.claim(&self.rates, wish, now));
+        let own = own.transpose().map_err(Exceeded::Own)?;
+        let host = (!host_rates.is_unlimited()).then(|| self.host.claim(&host_rates, wish, now));
+        let host = host.transpose().map_err(Exceeded::Everybodys)?;
+        Ok(Claims { own, host, provider: None, asked: false })
     }
 
     /// Sets aside what a request may cost at the provider that is about to be asked.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use rust_decimal::Decimal;
 
-use super::calendar::{Date, Period, until_next};
+use super::calendar::{Date, Period, day_of, until_next};
 use crate::providers::Cost;
 
 /// How much may be spent, in US dollars; none is without a limit.
@@ -146,7 +146,11 @@ impl Spending {
     /// the second time nothing begins. One that is set back by more than that was wrong before: what was spent is
     /// then held to be of now.
     fn turn_over(&mut self, now: SystemTime) {
-        let (now, date) = (Date::of(now), &mut self.date);
+        let date = &mut self.date;
+        if day_of(now) == date.day {
+            return;
+        }
+        let now = Date::of(now);
         if now.day > date.day {
             self.spent.day = Cost::default();
         }
