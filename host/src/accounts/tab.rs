@@ -6,7 +6,7 @@ use std::time::Duration;
 use patchbay_plugin_api::ErrorKind;
 use tokio::time::Instant;
 
-use super::{Attempt, Books, Outcome, Record, Usage};
+use super::{Arrival, Attempt, AttemptSpan, Books, Outcome, Record, SpanId, TraceHeaders, Usage};
 use crate::access::VirtualKey;
 use crate::config::ProviderSettings;
 use crate::limits::{Claim, Claims, Exceeded, Payer};
@@ -32,8 +32,9 @@ struct Running {
 
 impl Tab {
     /// A request has come.
-    pub fn open(books: Arc<Books>, request_id: Arc<str>) -> Self {
-        let running = Running { record: Record::new(request_id), claims: Claims::default() };
+    pub fn open(books: Arc<Books>, request_id: Arc<str>, arrival: Arrival) -> Self {
+        books.open();
+        let running = Running { record: Record::new(request_id, arrival), claims: Claims::default() };
         Self(Arc::new(Open { books, began: Instant::now(), running: Mutex::new(running) }))
     }
 
@@ -58,12 +59,25 @@ impl Tab {
         self.running().claims.give_back();
     }
 
-    /// A provider is asked, and has taken this of its own limits.
-    pub(crate) fn asks_provider(&self, provider: &Arc<ProviderSettings>, claim: Option<Claim>) {
+    /// A provider is asked, and has taken this of its own limits. Answers with what it is to be told of the trace, if
+    /// there is one; a trace that is kept wants to know more.
+    pub(crate) fn asks_provider(
+        &self,
+        provider: &Arc<ProviderSettings>,
+        claim: Option<Claim>,
+        more: impl FnOnce(SpanId) -> AttemptSpan,
+    ) -> Option<TraceHeaders> {
         let (provider, after) = (Arc::clone(provider), self.elapsed());
         let mut running = self.running();
         running.claims.asks_provider(claim);
-        running.record.attempts.push(Attempt { provider, after, took: None, failed: None });
+        let (mut headers, mut span) = (None, None);
+        if let Some(trace) = &running.record.trace {
+            let id = SpanId::new();
+            headers = Some(trace.headers(id));
+            span = trace.sampled.then(|| Box::new(more(id)));
+        }
+        running.record.attempts.push(Attempt { provider, after, took: None, failed: None, span });
+        headers
     }
 
     /// The provider asked last has failed, or has answered, or has begun to.
@@ -89,6 +103,9 @@ impl Tab {
     pub(crate) fn begun(&self) {
         let first_token = self.elapsed();
         let record = &mut self.running().record;
+        if !record.streamed {
+            self.0.books.begin_stream();
+        }
         (record.streamed, record.first_token) = (true, Some(first_token));
     }
 
@@ -99,6 +116,19 @@ impl Tab {
         let mut running = self.running();
         running.claims.settle(usage.map(|usage| usage.total_tokens), spent);
         (running.record.usage, running.record.cost) = (usage, cost);
+    }
+
+    /// Whether it is a part of a trace that is kept.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.running().record.trace.as_ref().is_some_and(|trace| trace.sampled)
+    }
+
+    /// What upstream calls the answer, and why that ended. For traces alone.
+    pub(crate) fn answer(&self, id: Option<&str>, finish_reason: Option<&str>) {
+        if let Some(trace) = self.running().record.trace.as_mut().filter(|trace| trace.sampled) {
+            (trace.answer_id, trace.finish_reason) =
+                (id.map(str::to_owned), finish_reason.map(str::to_owned));
+        }
     }
 
     /// An answer that was sent as it came has come to its end, or was cut.

@@ -21,6 +21,7 @@ use super::pointer::join;
 use super::prices::dollars;
 use super::problem::{ConfigProblem, ConfigProblems, ENVIRONMENT};
 use super::secret::masked;
+use super::telemetry::TelemetrySettings;
 use super::usage::UsageSettings;
 use super::variables::in_capitals;
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub usage: UsageSettings,
     /// How libraries are loaded and watched over.
     pub loader: LoaderSettings,
+    /// What the host says about itself.
+    pub telemetry: TelemetrySettings,
     /// Where the host keeps what it has to remember, if a variable says so.
     pub data_dir: Option<PathBuf>,
     /// The providers, by name.
@@ -303,6 +306,7 @@ impl Config {
             limits: typed(layered, "/limits", problems)?,
             usage: typed(layered, "/usage", problems)?,
             loader: typed(layered, "/loader", problems)?,
+            telemetry: typed(layered, "/telemetry", problems)?,
             data_dir: environment.path("PATCHBAY_DATA_DIR"),
             plugins,
             removed,

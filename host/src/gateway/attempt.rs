@@ -8,11 +8,11 @@ use patchbay_plugin_api::{ErrorKind, ProviderError};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::dice::Dice;
 use super::estimate::Forecast;
 use super::select::{Candidate, Found, Needs, Next, Passed, Queue, Reason, SelectError};
 use super::{Failed, GatewayError, Served};
 use crate::config::{RetrySettings, RoutingSettings};
+use crate::dice::Dice;
 use crate::limits::Over;
 use crate::providers::{Admission, CallContext, Refusal};
 

@@ -25,6 +25,8 @@ pub struct CommittedAnswer {
 impl Drop for CommittedAnswer {
     fn drop(&mut self) {
         self.close();
+        let Facts { id, finish_reason, .. } = &self.begun.facts;
+        self.tab.answer(id.as_deref(), finish_reason.as_deref());
     }
 }
 

@@ -11,6 +11,7 @@ mod access;
 mod error;
 mod layers;
 mod limits;
+mod reception;
 mod routes;
 // What a request brings, who gets the answer, and the answer on its way out.
 mod body;
@@ -26,6 +27,8 @@ mod edit;
 mod events;
 mod health;
 mod keys;
+mod log;
+mod metrics;
 mod models;
 mod openai;
 mod plugins;
@@ -34,7 +37,9 @@ mod texts;
 mod usage;
 
 pub use access::{StartError, start_check};
-pub use serve::{Limits, Outcome, Server};
+pub use metrics::Counts;
+pub use reception::Reception;
+pub use serve::{Connections, Limits, Outcome, Server};
 pub use state::{AppState, Parts, Readiness};
 
 use axum::Router;
@@ -45,6 +50,11 @@ use self::routes::Route;
 /// Everything the host answers over HTTP. What is the same for every request is done around it, by `layers::answer`.
 pub fn router(state: AppState) -> Router {
     routes::router(&all(), state)
+}
+
+/// The paths of the routes that ask providers.
+pub fn asking_paths() -> Vec<&'static str> {
+    all().iter().filter(|route| route.audience == Asking).map(|route| route.path).collect()
 }
 
 /// Every route there is.
@@ -77,12 +87,15 @@ fn all() -> Vec<Route> {
         Operators.delete("/api/keys/{id}", keys::revoke),
         Operators.get("/api/usage", usage::sums),
         Operators.get("/api/usage/requests", usage::requests),
+        Operators.get("/api/log", log::show),
+        Operators.put("/api/log", log::change),
         Operators.get("/api/plugins", plugins::list),
         Operators.get("/api/plugins/{id}", plugins::one),
         Operators.post("/api/plugins/{id}/reload", plugins::reload),
         Operators.post("/api/plugins/{id}/enable", plugins::enable),
         Operators.post("/api/plugins/{id}/disable", plugins::disable),
         Operators.get("/api/events", events::listen),
+        Operators.get("/metrics", metrics::tell),
         // 4. For orchestrators.
         Anyone.get("/livez", health::live),
         Anyone.get("/readyz", health::ready),

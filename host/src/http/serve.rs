@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 
 use super::connection::{Connection, Watched};
 use super::layers;
+use super::reception::Reception;
 use super::unread::Unread;
 use crate::accounts::Books;
 
@@ -76,6 +77,19 @@ pub struct Server {
     listener: TcpListener,
     limits: Limits,
     books: Arc<Books>,
+    reception: Arc<Reception>,
+    connections: Connections,
+}
+
+/// Whoever is connected.
+#[derive(Clone, Debug, Default)]
+pub struct Connections(TaskTracker);
+
+impl Connections {
+    /// How many they are.
+    pub fn open(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Server {
@@ -85,6 +99,8 @@ impl Server {
             listener: TcpListener::bind(address).await?,
             limits: Limits::default(),
             books: Arc::default(),
+            connections: Connections::default(),
+            reception: Arc::default(),
         })
     }
 
@@ -97,8 +113,15 @@ impl Server {
 
     /// Has books kept of the requests.
     #[must_use]
-    pub fn with_books(mut self, books: Books) -> Self {
-        self.books = Arc::new(books);
+    pub fn with_books(mut self, books: Arc<Books>) -> Self {
+        self.books = books;
+        self
+    }
+
+    /// Has requests looked at as they come.
+    #[must_use]
+    pub fn with_reception(mut self, reception: Reception) -> Self {
+        self.reception = Arc::new(reception);
         self
     }
 
@@ -107,9 +130,14 @@ impl Server {
         self.listener.local_addr()
     }
 
+    /// Whoever is connected to it.
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
+
     /// Serves until `shutdown`, then lets requests end for as long as `grace`, then cuts what is left.
     pub async fn run(self, router: Router, shutdown: CancellationToken, grace: Duration) -> Outcome {
-        let tasks = TaskTracker::new();
+        let Connections(tasks) = self.connections.clone();
         let cut = CancellationToken::new();
         let http = Arc::new(builder(self.limits));
         let places = Arc::new(Semaphore::new(self.limits.connections));
@@ -123,6 +151,7 @@ impl Server {
                 http: Arc::clone(&http),
                 router: router.clone(),
                 books: Arc::clone(&self.books),
+                reception: Arc::clone(&self.reception),
                 limits: self.limits,
                 shutdown: shutdown.clone(),
                 cut: cut.clone(),
@@ -177,6 +206,7 @@ struct Client {
     http: Arc<Builder<TokioExecutor>>,
     router: Router,
     books: Arc<Books>,
+    reception: Arc<Reception>,
     limits: Limits,
     shutdown: CancellationToken,
     cut: CancellationToken,
@@ -199,7 +229,8 @@ impl Client {
             let request = request.map(|body| {
                 if is_sent { Body::new(Unread::new(body, self.limits.unread)) } else { Body::new(body) }
             });
-            let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), request);
+            let arrival = self.reception.look(&request);
+            let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), arrival, request);
             async { Ok::<_, Infallible>(answer.await) }
         });
         let mut serving = pin!(self.http.serve_connection(io, service));

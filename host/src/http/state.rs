@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::access::Access;
+use super::metrics::Counts;
 use crate::access::KeyBook;
 use crate::config::ServerSettings;
 use crate::gateway::Gateway;
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
+use crate::telemetry::log::{self, LogControl};
 use crate::usage::UsageBook;
 
 /// Everything a handler may use. Cheap to clone.
@@ -32,6 +34,8 @@ pub struct Shared {
     pub(super) max_body_bytes: usize,
     pub(super) keep_alive: Duration,
     pub(super) readiness: Readiness,
+    pub(super) counts: Counts,
+    pub(super) log: LogControl,
     pub(super) started: Instant,
 }
 
@@ -50,12 +54,14 @@ pub struct Parts {
     pub usage: UsageBook,
     /// Whether the host can serve.
     pub readiness: Readiness,
+    /// What is counted of it all.
+    pub counts: Counts,
 }
 
 impl AppState {
     /// Puts together what the handlers need.
     pub fn new(settings: &ServerSettings, parts: Parts) -> Self {
-        let Parts { registry, http, manager, keys, usage, readiness } = parts;
+        let Parts { registry, http, manager, keys, usage, readiness, counts } = parts;
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,
@@ -68,6 +74,8 @@ impl AppState {
             max_body_bytes: settings.max_body_bytes,
             keep_alive: settings.keep_alive,
             readiness,
+            counts,
+            log: log::control(),
             started: Instant::now(),
         }))
     }

@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::access::KeyBook;
 use crate::accounts::{Bookkeeper, Books, Record};
-use crate::config::{BreakerSettings, ServerSettings};
+use crate::config::{BreakerSettings, MetricsSettings, ServerSettings};
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
+use crate::telemetry::metrics::Metrics;
 use crate::testing::{self, Step, Upstream};
 
 const HELLO: &str = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
@@ -24,6 +25,8 @@ const HELLO: &str = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
 mod books;
 // What it may cost.
 mod budgets;
+// And counted.
+mod metrics;
 
 struct Host {
     address: std::net::SocketAddr,
@@ -78,12 +81,14 @@ impl Host {
             admin_token: None,
         };
         let readiness = Readiness::default();
-        let keys = crate::access::testing::book(Vec::new());
-        let parts = Parts { readiness: readiness.clone(), ..Parts::of(registry, keys).await };
-        let state = AppState::new(&settings, parts);
         let (told, records) = mpsc::channel(100);
-        let server = Server::bind(("127.0.0.1", 0)).await.unwrap();
-        let server = server.with_books(Books::of(vec![Box::new(Told(told))]));
+        let metrics = Arc::new(Metrics::new(asking_paths(), &MetricsSettings::default()));
+        let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics)), Box::new(Told(told))]));
+        let server = Server::bind(("127.0.0.1", 0)).await.unwrap().with_books(Arc::clone(&books));
+        let counts = Counts { metrics, books, connections: server.connections() };
+        let keys = crate::access::testing::book(Vec::new());
+        let parts = Parts { readiness: readiness.clone(), counts, ..Parts::of(registry, keys) };
+        let state = AppState::new(&settings, parts);
         let address = server.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(server.run(router(state), shutdown.clone(), Duration::from_secs(5)));
@@ -123,14 +128,15 @@ fn request(method: &str, path: &str, lines: &str, body: &str) -> String {
 
 impl Parts {
     /// All that tests of routes do without stands apart, and does nothing.
-    pub(super) async fn of(registry: Arc<Registry>, keys: Arc<KeyBook>) -> Self {
+    pub(super) fn of(registry: Arc<Registry>, keys: Arc<KeyBook>) -> Self {
         Self {
             registry,
             http: HttpClient::default(),
             manager: Manager::detached(),
             keys,
-            usage: crate::usage::testing::book().await,
+            usage: crate::usage::testing::book(),
             readiness: Readiness::default(),
+            counts: Counts::of_nobody(),
         }
     }
 }

@@ -18,6 +18,7 @@ use super::record::Life;
 use super::report::{PluginList, PluginView, ReloadReport};
 use super::resolve::Offer;
 use super::sources::Sources;
+use super::vitals::{Reloads, Vitals};
 use crate::config::{ChangeFile, ChangeFileError, LoaderSettings};
 use crate::events::Bus;
 use crate::providers::{Registry, Shelf, Snapshot};
@@ -221,6 +222,11 @@ impl Manager {
         self.catalog.get(id)
     }
 
+    /// How every plugin does, and how reloads went, in numbers.
+    pub fn vitals(&self) -> (Vec<Vitals>, Reloads) {
+        self.catalog.vitals()
+    }
+
     /// Lets everything go, and waits until it is unloaded, or stays for a reason, or the time is over. Answers
     /// with how many generations are still mapped.
     pub async fn unload(self, registry: &Registry, patience: Duration) -> usize {
@@ -253,6 +259,7 @@ async fn serve(mut engine: Engine, mut queue: mpsc::Receiver<Command>) {
             let first = waiting.remove(0);
             let shared = share(&first, &mut waiting);
             let report = Arc::new(run(&mut engine, &first).await);
+            engine.catalog.note_reload(&report);
             for reply in shared.into_iter().map(|wish| wish.reply).chain([first.reply]) {
                 // Whoever asked may have gone away.
                 let _ = reply.send(Arc::clone(&report));

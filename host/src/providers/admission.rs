@@ -101,6 +101,7 @@ impl Admission {
         let (provider, now) = (&self.provider, Instant::now());
         provider.counters.errors.fetch_add(1, Ordering::Relaxed);
         if let Some(rest) = provider.keys.note(self.place, Err(error), now) {
+            provider.counters.key_rests.increment();
             provider.tell_rest(self.place, rest, now);
         }
         if error.kind.fault() == Fault::Provider {
@@ -113,6 +114,7 @@ impl Admission {
         if !breaker::counts(error) || told_before {
             provider.standing.breaker.undecided(self.passage, now);
         } else if provider.standing.breaker.failed(self.passage, self.began, now) {
+            provider.counters.breaker_openings.increment();
             warn!(provider = provider.name(), "provider failed too often: the breaker is open");
             provider.tell_breaker_opened(&in_short(error));
         }
@@ -141,6 +143,7 @@ impl Drop for Admission {
             standing.latency.penalise(waited, now);
             if standing.breaker.failed(self.passage, self.began, now) {
                 const REASON: &str = "it was given up on too often";
+                self.provider.counters.breaker_openings.increment();
                 let provider = self.provider.name();
                 warn!(provider, "provider was given up on too often: the breaker is open");
                 self.provider.tell_breaker_opened(REASON);

@@ -45,6 +45,14 @@ impl Cost {
     pub fn less(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0).max(Decimal::ZERO))
     }
+
+    /// In billionths of a dollar, rounded.
+    pub(crate) fn in_nanodollars(self) -> u64 {
+        const PLACES: u32 = 9;
+        let rounded = self.0.round_dp(PLACES);
+        let nanos = rounded.mantissa().checked_mul(10_i128.pow(PLACES - rounded.scale()));
+        nanos.and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or_default()
+    }
 }
 
 /// An amount as somebody has set it.

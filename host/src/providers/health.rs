@@ -15,6 +15,7 @@ use super::call::within;
 use super::{Condition, Provider, Registry};
 use crate::config::HealthSettings;
 use crate::plugins::{Feature, Operation};
+use crate::telemetry::metrics::Histogram;
 
 /// Checks are this share of the interval apart from when they are due, so that they do not come all at once.
 const JITTER: f64 = 0.2;
@@ -31,6 +32,40 @@ pub struct Checked {
     pub reason: Option<String>,
     /// How long it took.
     pub took: Duration,
+}
+
+/// How long checks took, by what they said. Kept with a provider's other counts.
+#[derive(Debug)]
+pub struct Checks {
+    available: Histogram,
+    busy: Histogram,
+    degraded: Histogram,
+    unavailable: Histogram,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        let [available, busy, degraded, unavailable] = std::array::from_fn(|_| Histogram::of_answers());
+        Self { available, busy, degraded, unavailable }
+    }
+}
+
+impl Checks {
+    /// By each of the conditions that a check can find.
+    pub fn all(&self) -> [(Condition, &Histogram); 4] {
+        [
+            (Condition::Available, &self.available),
+            (Condition::Busy, &self.busy),
+            (Condition::Degraded, &self.degraded),
+            (Condition::Unavailable, &self.unavailable),
+        ]
+    }
+
+    fn note(&self, said: Condition, took: Duration) {
+        if let Some((_, histogram)) = self.all().into_iter().find(|(condition, _)| *condition == said) {
+            histogram.observe(took);
+        }
+    }
 }
 
 impl Provider {
@@ -50,6 +85,7 @@ impl Provider {
             Ok(Health::Busy { reason }) => (Condition::Busy, reason),
             Err(error) => (Condition::after_check(&error), Some(error.message)),
         };
+        self.counters.checks.note(condition, took);
         self.standing.last.set(condition, Instant::now());
         if condition != before {
             let (provider, reason) = (self.name(), reason.as_deref());

@@ -44,7 +44,7 @@ pub use chunk::Chunk;
 pub use condition::Condition;
 pub use cost::{Cost, Tokens};
 pub use credentials::Verdict;
-pub use health::{Checked, keep_checking};
+pub use health::{Checked, Checks, keep_checking};
 pub use herald::Herald;
 pub use keys::KeyRing;
 pub use members::Members;

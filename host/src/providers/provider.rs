@@ -13,6 +13,7 @@ use super::breaker::{Breaker, BreakerState};
 use super::budget::RetryBudget;
 use super::catalogue::{Catalogue, ModelList, ModelQuestion};
 use super::condition::{Condition, LastCondition};
+use super::health::Checks;
 use super::herald::Herald;
 use super::keys::{KeyRing, Rest};
 use super::latency::Latency;
@@ -20,6 +21,7 @@ use super::plan::PreparedCalls;
 use crate::config::{BreakerSettings, ProviderSettings};
 use crate::limits::{Meter, Over, Overspent, Standing as Limit, Wish};
 use crate::plugins::{Features, Instance};
+use crate::telemetry::metrics::Counter;
 
 /// Which code a provider runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,12 @@ pub struct Counters {
     pub errors: AtomicU64,
     /// Requests under way.
     pub in_flight: AtomicU64,
+    /// How often one of its keys was laid to rest.
+    pub key_rests: Counter,
+    /// How often it was left alone, because it had failed too often.
+    pub breaker_openings: Counter,
+    /// The checks of its health.
+    pub checks: Checks,
 }
 
 /// How a provider does. Begins anew with other code or other settings: they may be what was needed.

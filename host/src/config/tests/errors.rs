@@ -65,7 +65,7 @@ fn keys_that_nobody_knows() {
     file(
         r#"{"xyz": 1}"#,
         &[
-            "plugin_config.json: /xyz: unknown key \"xyz\": known are $schema, server, plugin_dirs, routing, health, models, limits, usage, loader, plugins",
+            "plugin_config.json: /xyz: unknown key \"xyz\": known are $schema, server, plugin_dirs, routing, health, models, limits, usage, loader, telemetry, plugins",
         ],
     );
     file(

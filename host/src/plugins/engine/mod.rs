@@ -174,7 +174,12 @@ impl Engine {
         let first = self.first.get_or_insert_with(|| Arc::clone(config));
         // A secret prints the same whatever it is; but that one is not in the file.
         let server = format!("{:?}", first.server) != format!("{:?}", config.server);
-        let changed = [(server, "server"), (first.loader != config.loader, "loader")];
+        let changed = [
+            (server, "server"),
+            (first.loader != config.loader, "loader"),
+            (first.telemetry != config.telemetry, "telemetry"),
+            (first.usage != config.usage, "usage"),
+        ];
         changed.into_iter().filter_map(|(changed, section)| changed.then_some(section)).collect()
     }
 
