@@ -24,6 +24,7 @@ use crate::config::{
 };
 use crate::events::Bus;
 use crate::http::{self, AppState, Counts, Outcome, Parts, Readiness, Reception, Server};
+use crate::limits::{keep_recalled, recall};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
@@ -166,6 +167,7 @@ pub struct App {
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
+    recalling: AbortOnDropHandle<()>,
     tracing: Option<Tracing>,
     usage: UsageBook,
     events: Bus,
@@ -195,6 +197,9 @@ impl App {
         let trail = Trail::start(Arc::new(store.clone()), events.clone());
 
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        recall(&registry.limiter, &keys, &store).await?;
+        let recalling = keep_recalled(Arc::clone(&registry), Arc::clone(&keys), Arc::new(store.clone()));
+        let recalling = AbortOnDropHandle::new(tokio::spawn(recalling));
         let traces = traces::start(&config.telemetry.traces, client.clone())
             .map_err(|error| StartError::Configuration(error.to_string()))?;
         let manager = Manager::start(ManagerOptions {
@@ -243,6 +248,7 @@ impl App {
             _watching: watching,
             checking,
             listing,
+            recalling,
             tracing,
             usage,
             events,
@@ -316,6 +322,7 @@ impl App {
             server,
             checking,
             listing,
+            recalling,
             tracing,
             usage,
             events,
@@ -327,7 +334,7 @@ impl App {
         readiness.draining();
         // Whoever listens would do so for ever.
         events.close();
-        drop((checking, listing));
+        drop((checking, listing, recalling));
         shutdown.cancel();
         let outcome = server.await.unwrap_or_else(|error| {
             error!(%error, "the server ended unexpectedly");

@@ -247,6 +247,7 @@ pub(crate) fn settings(name: &str) -> ProviderSettings {
         total_timeout: None,
         retry_attempts: 0,
         max_concurrent: None,
+        rates: crate::limits::Rates::default(),
         allow_http: false,
         extra_headers: BTreeMap::new(),
         pricing: BTreeMap::new(),
@@ -303,6 +304,7 @@ pub(crate) fn provider_with(
         features,
         plan,
         counters: Arc::new(Counters::default()),
+        meter: Arc::default(),
         instance: Instance::detached(),
     })
 }

@@ -112,7 +112,7 @@ const SECURE: [(&str, &str); 5] = [
 ];
 
 /// All that an answer may say of itself. A new one is added here on purpose, not by accident.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 28] = [
     "allow",
     "connection",
     "content-length",
@@ -125,13 +125,20 @@ const KNOWN: [&str; 21] = [
     "vary",
     "www-authenticate",
     "x-patchbay-attempts",
+    "x-patchbay-budget-remaining-usd",
     "x-patchbay-cost-usd",
     "x-patchbay-model",
     "x-patchbay-provider",
     "x-patchbay-route",
     "x-ratelimit-limit",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
     "x-ratelimit-remaining",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
     "x-ratelimit-reset",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
     "x-request-id",
     "x-accel-buffering",
 ];

@@ -232,6 +232,10 @@ fn check(wanted: &NewKey, count: usize) -> Result<(), String> {
     if wanted.limits.requests_per_minute.is_some_and(|limit| limit.get() > MOST_PER_MINUTE) {
         return Err(format!("limits.requests_per_minute may be up to {MOST_PER_MINUTE}"));
     }
+    let budgets = [wanted.limits.budget_usd_per_day, wanted.limits.budget_usd_per_month];
+    if budgets.into_iter().flatten().any(|budget| budget.is_zero()) {
+        return Err("a budget must be above 0 US dollars: leave it out for a key without one".to_owned());
+    }
     if wanted.expires_in.is_some_and(|time| time == 0 || time > LONGEST_LIFE) {
         return Err(format!(
             "expires_in is in seconds, from 1 to {LONGEST_LIFE}; leave it out for a key without end"
@@ -323,6 +327,7 @@ mod tests {
                 "\"gpt-*-mini\" is no name that a key can be bound to",
             ),
             (r#"{"name":"k","limits":{"requests_per_minute":1000001}}"#, "limits.requests_per_minute may be"),
+            (r#"{"name":"k","limits":{"budget_usd_per_day":0}}"#, "a budget must be above 0"),
             (r#"{"name":"k","expires_in":0}"#, "expires_in is in seconds, from 1"),
         ] {
             let error = book.create(wanted(json), SystemTime::now()).await.unwrap_err();

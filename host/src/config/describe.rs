@@ -29,7 +29,7 @@ pub(super) enum Shape {
     Enabled,
     IpAddress,
     /// US dollars, as a number or, to be exact, as a text.
-    Price,
+    Dollars,
     /// Whatever the plugin makes of it.
     Any,
     List(&'static Shape),
@@ -91,7 +91,7 @@ impl Shape {
             }
             Self::Enabled => "true, false or \"auto\"".to_owned(),
             Self::IpAddress => "an IP address".to_owned(),
-            Self::Price => "a price in US dollars".to_owned(),
+            Self::Dollars => "an amount in US dollars".to_owned(),
             Self::Any => "anything".to_owned(),
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) | Self::Providers(_) | Self::Section(_) => "an object".to_owned(),
@@ -102,7 +102,7 @@ impl Shape {
     pub(super) fn example(&self) -> &'static str {
         match self {
             Self::Flag | Self::Enabled => "true",
-            Self::Whole { .. } | Self::Price => "1",
+            Self::Whole { .. } | Self::Dollars => "1",
             Self::Number { .. } => "0.5",
             Self::Seconds => "30",
             Self::Text | Self::Secret | Self::Any => "\"...\"",
@@ -136,7 +136,7 @@ const fn key(name: &'static str, shape: Shape, default: &'static str, about: &'s
 
 /// Nothing is no price: what has none has no cost.
 const fn price(name: &'static str, about: &'static str) -> Key {
-    Key { name, shape: Shape::Price, default: None, about }
+    Key { name, shape: Shape::Dollars, default: None, about }
 }
 
 /// A section's default are those of its keys.
@@ -266,7 +266,37 @@ static LIMITS: Section = closed(&[
         "null",
         "In any minute, by each key, or client address where none is used; null is without a limit.",
     ),
+    key(
+        "tokens_per_minute",
+        COUNT,
+        "null",
+        "In any minute, read and written, by each key, or client address where none is used.",
+    ),
+    key(
+        "budget_usd_per_day",
+        Shape::Dollars,
+        "null",
+        "What each key, or client address where none is used, may spend in a day of UTC.",
+    ),
+    key(
+        "budget_usd_per_month",
+        Shape::Dollars,
+        "null",
+        "What each key, or client address where none is used, may spend in a month of UTC.",
+    ),
     key("max_concurrent", COUNT, "null", "Requests of everybody at one time; null is without a limit."),
+    key(
+        "host_budget_usd_per_day",
+        Shape::Dollars,
+        "null",
+        "What everybody together may spend in a day of UTC.",
+    ),
+    key(
+        "host_budget_usd_per_month",
+        Shape::Dollars,
+        "null",
+        "What everybody together may spend in a month of UTC.",
+    ),
 ]);
 
 /// Ten years.
@@ -438,6 +468,20 @@ pub(super) static CONFIG: Section = Section {
             COUNT,
             "null",
             "Requests at one time; more go to others. null is without a limit.",
+        ),
+        key("requests_per_minute", LIMIT, "null", "In any minute; more go to others."),
+        key("tokens_per_minute", COUNT, "null", "In any minute, read and written; more go to others."),
+        key(
+            "budget_usd_per_day",
+            Shape::Dollars,
+            "null",
+            "What may be spent here in a day of UTC, by its prices; then requests go to others.",
+        ),
+        key(
+            "budget_usd_per_month",
+            Shape::Dollars,
+            "null",
+            "What may be spent here in a month of UTC, by its prices; then requests go to others.",
         ),
         key("extra_headers", Shape::Map(&Shape::Text), "{}", "Sent with every request upstream."),
         key("models", Shape::List(&Shape::Text), "[]", "The models it serves, where it is not to be asked."),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,7 @@ use super::layered::Layered;
 use super::models::ModelSettings;
 use super::origin::EffectiveValue;
 use super::pointer::join;
+use super::prices::dollars;
 use super::problem::{ConfigProblem, ConfigProblems, ENVIRONMENT};
 use super::secret::masked;
 use super::telemetry::TelemetrySettings;
@@ -177,8 +179,22 @@ pub struct HealthSettings {
 pub struct LimitSettings {
     /// Per token or client address.
     pub requests_per_minute: Option<u32>,
+    /// Per token or client address.
+    pub tokens_per_minute: Option<u32>,
+    /// Per token or client address.
+    #[serde(deserialize_with = "dollars")]
+    pub budget_usd_per_day: Option<Decimal>,
+    /// Per token or client address.
+    #[serde(deserialize_with = "dollars")]
+    pub budget_usd_per_month: Option<Decimal>,
     /// Requests at one time.
     pub max_concurrent: Option<u32>,
+    /// Of everybody together.
+    #[serde(deserialize_with = "dollars")]
+    pub host_budget_usd_per_day: Option<Decimal>,
+    /// Of everybody together.
+    #[serde(deserialize_with = "dollars")]
+    pub host_budget_usd_per_month: Option<Decimal>,
 }
 
 /// The `loader` section: how libraries are loaded and watched over. Times are in seconds.

@@ -49,10 +49,10 @@ pub use host::{
 pub use layers::{CommandLineLayer, Layers, RuntimeLayer, runtime_problems};
 pub use models::ModelSettings;
 pub use origin::{EffectiveValue, Origin};
-pub(crate) use prices::as_number;
 #[cfg(test)]
 pub(crate) use prices::prices_of;
 pub use prices::{PriceSource, Priced, Prices};
+pub(crate) use prices::{as_number, dollars};
 pub use problem::{ConfigProblem, ConfigProblems};
 pub use provider::ProviderSettings;
 pub use schema::schema;

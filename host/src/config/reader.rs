@@ -148,7 +148,7 @@ fn value_is_text(shape: &Shape) -> bool {
 }
 
 fn is_number(shape: &Shape) -> bool {
-    matches!(shape, Shape::Whole { .. } | Shape::Number { .. } | Shape::Seconds | Shape::Price)
+    matches!(shape, Shape::Whole { .. } | Shape::Number { .. } | Shape::Seconds | Shape::Dollars)
 }
 
 type Place = (String, &'static Shape, bool);

@@ -1,6 +1,6 @@
 //! How many tokens a request will take and what that will cost, before anybody who knows was asked.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -11,8 +11,9 @@ use super::Gateway;
 use super::answer::words;
 use super::asker::Asker;
 use super::request::EstimateRequest;
-use super::select::{Needs, Next, Reason, SelectError, select};
+use super::select::{Candidate, Needs, Next, Reason, SelectError, select};
 use crate::config::Priced;
+use crate::limits::Wish;
 use crate::providers::{Cost, Members, Provider, Tokens};
 
 /// What a request would cost.
@@ -77,6 +78,38 @@ fn estimated(
     let priced = model.as_ref().and_then(|model| provider.priced(provider.names_of(model)));
     let cost = priced.and_then(|priced| priced.prices.cost(&tokens));
     Estimated { provider, model, passed, tokens, priced, cost }
+}
+
+/// What a request may take. Only worked out where somebody has to know, and then once.
+#[derive(Debug)]
+pub(super) struct Forecast<'r> {
+    body: Option<&'r Members>,
+    tokens: OnceLock<Tokens>,
+}
+
+impl<'r> Forecast<'r> {
+    /// Of a request with this body.
+    pub(super) fn of(body: Option<&'r Members>) -> Self {
+        Self { body, tokens: OnceLock::new() }
+    }
+
+    /// In tokens, read and written.
+    pub(super) fn total(&self) -> u64 {
+        let tokens = self.tokens();
+        tokens.prompt.saturating_add(tokens.completion)
+    }
+
+    /// In tokens and, where there are prices, money.
+    pub(super) fn at(&self, candidate: &Candidate) -> Wish {
+        let Candidate { provider, model, .. } = candidate;
+        let priced = model.as_ref().and_then(|model| provider.priced(provider.names_of(model)));
+        let cost = priced.and_then(|priced| priced.prices.cost(self.tokens()));
+        Wish { tokens: self.total(), cost: cost.unwrap_or_default() }
+    }
+
+    fn tokens(&self) -> &Tokens {
+        self.tokens.get_or_init(|| self.body.map(expected).unwrap_or_default())
+    }
 }
 
 /// A token is about so many bytes of text, in most languages and for most models.

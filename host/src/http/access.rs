@@ -223,6 +223,9 @@ pub(super) async fn asking(
     if let Some(key) = key {
         parts.extensions.insert(LetInBy(key));
     }
+    if let Some(payer) = admitted.as_ref().and_then(|admitted| admitted.payer.clone()) {
+        parts.extensions.insert(payer);
+    }
     let response = next.run(Request::from_parts(parts, body)).await;
     Ok(match admitted {
         Some(admitted) => limits::accompany(response, admitted),

@@ -17,11 +17,14 @@ use super::error::{ApiError, timestamp};
 use super::state::AppState;
 use crate::access::{BookError, Limits, NewKey, Scope, VirtualKey};
 use crate::gateway::find_provider;
+use crate::limits::Spent;
+use crate::providers::Cost;
 
 /// All of them, without what would let anybody in.
 pub(super) async fn list(State(state): State<AppState>) -> Response {
     let keys = state.keys.list();
-    let keys: Vec<View<'_>> = keys.iter().map(|key| View::of(key, None)).collect();
+    let keys: Vec<View<'_>> =
+        keys.iter().map(|key| View::of(key, None, state.registry.limiter.spent_with(key.hash))).collect();
     Json(json!({ "total_count": keys.len(), "keys": keys })).into_response()
 }
 
@@ -40,7 +43,7 @@ pub(super) async fn create(
     }
     let (key, token) = state.keys.create(wanted, SystemTime::now()).await?;
     info!(id = key.id, name = key.name, scopes = ?key.scopes, "virtual key made");
-    let made = Made { key: View::of(&key, Some(token.expose_secret())), warnings };
+    let made = Made { key: View::of(&key, Some(token.expose_secret()), Spent::default()), warnings };
     let id = Extension(audit::Made(key.id.clone()));
     Ok((StatusCode::CREATED, id, Json(made)).into_response())
 }
@@ -64,9 +67,13 @@ pub(super) async fn revoke(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// A key, without what would let anybody in.
+/// A key, without what would let anybody in, and without what is no part of it.
 pub(super) fn shown(key: &VirtualKey) -> Value {
-    serde_json::to_value(View::of(key, None)).unwrap_or_default()
+    let mut shown = serde_json::to_value(View::of(key, None, Spent::default())).unwrap_or_default();
+    if let Some(members) = shown.as_object_mut() {
+        members.remove("spent");
+    }
+    shown
 }
 
 #[derive(Serialize)]
@@ -89,13 +96,21 @@ struct View<'a> {
     models: &'a [String],
     providers: &'a [String],
     limits: Limits,
+    spent: SpentView,
     created_at: String,
     expires_at: Option<String>,
     expired: bool,
 }
 
+/// As far as answers had prices.
+#[derive(Serialize)]
+struct SpentView {
+    today_usd: Cost,
+    this_month_usd: Cost,
+}
+
 impl<'a> View<'a> {
-    fn of(key: &'a VirtualKey, token: Option<&'a str>) -> Self {
+    fn of(key: &'a VirtualKey, token: Option<&'a str>, spent: Spent) -> Self {
         let time = |millis| timestamp(UNIX_EPOCH + Duration::from_millis(millis));
         Self {
             id: &key.id,
@@ -106,6 +121,7 @@ impl<'a> View<'a> {
             models: &key.permits.models,
             providers: &key.permits.providers,
             limits: key.limits,
+            spent: SpentView { today_usd: spent.day, this_month_usd: spent.month },
             created_at: time(key.created_at),
             expires_at: key.expires_at.map(time),
             expired: key.is_expired(SystemTime::now()),

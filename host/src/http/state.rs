@@ -11,7 +11,6 @@ use crate::access::KeyBook;
 use crate::audit::Trail;
 use crate::config::ServerSettings;
 use crate::gateway::Gateway;
-use crate::limits::Limiter;
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
@@ -30,7 +29,6 @@ pub struct Shared {
     pub(super) manager: Manager,
     pub(super) keys: Arc<KeyBook>,
     pub(super) usage: UsageBook,
-    pub(super) limiter: Arc<Limiter>,
     pub(super) cors_origins: Vec<String>,
     pub(super) trusted_proxies: Vec<IpAddr>,
     pub(super) access: Access,
@@ -73,7 +71,6 @@ impl AppState {
             registry,
             manager,
             usage,
-            limiter: Arc::default(),
             cors_origins: settings.cors_origins.clone(),
             trusted_proxies: settings.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             access: Access::new(settings, Arc::clone(&keys)),

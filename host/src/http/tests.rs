@@ -23,6 +23,8 @@ const HELLO: &str = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
 
 // What is written down of it all.
 mod books;
+// What it may cost.
+mod budgets;
 // And counted.
 mod metrics;
 
@@ -63,6 +65,11 @@ impl Host {
         });
         let registry = Arc::new(Registry::default());
         registry.publish(|| testing::snapshot(providers.collect()));
+        Self::serving(registry).await
+    }
+
+    /// A host in front of these providers.
+    async fn serving(registry: Arc<Registry>) -> Self {
         let settings = ServerSettings {
             host: "127.0.0.1".to_owned(),
             port: 0,

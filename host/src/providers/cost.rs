@@ -30,6 +30,30 @@ pub struct Tokens {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost(Decimal);
 
+impl Cost {
+    /// Nothing.
+    pub const ZERO: Self = Self(Decimal::ZERO);
+
+    /// This and that. What is beyond counting is as much as can be counted.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// What is left of this without that; never less than nothing.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0).max(Decimal::ZERO))
+    }
+}
+
+/// An amount as somebody has set it.
+impl From<Decimal> for Cost {
+    fn from(dollars: Decimal) -> Self {
+        Self(dollars.normalize())
+    }
+}
+
 /// The number alone, never with an exponent.
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

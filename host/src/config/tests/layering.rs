@@ -40,7 +40,8 @@ fn values(shape: &Shape, name: &str) -> [Value; 5] {
             let items = self::values(inner, name);
             values(&|n| json!({"m": items[n]}))
         }
-        Shape::Price | Shape::Providers(_) | Shape::Section(_) => unreachable!("{name}"),
+        Shape::Dollars => values(&|n| json!(n as f64 + 0.25)),
+        Shape::Providers(_) | Shape::Section(_) => unreachable!("{name}"),
     }
 }
 

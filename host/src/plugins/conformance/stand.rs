@@ -97,6 +97,7 @@ impl Stand {
             plan: plan.map(|plan| detour::plan(plan, upstream)),
             prepared: PreparedCalls::new(settings.keys.len()),
             counters: Arc::new(Counters::default()),
+            meter: Arc::default(),
             keys: KeyRing::new(&settings.keys, None),
             standing: Standing::new(&BreakerSettings::default(), Herald::new(&Bus::default())),
             catalogue: Catalogue::following(None, &settings, None),
@@ -231,7 +232,7 @@ fn admitted(provider: &Arc<Provider>, body: &Bytes) -> Result<(crate::providers:
     let refused = |refusal: crate::providers::Refusal| {
         ProviderError::new(ErrorKind::Provider, format!("the host does not ask it: {refusal}"))
     };
-    let admission = provider.admit(Instant::now()).map_err(refused)?;
+    let admission = provider.admit(Instant::now(), Default::default).map_err(refused)?;
     let members = Members::parse(body).map_err(|error| ProviderError::invalid_input(error.to_string()))?;
     Ok((admission, members))
 }

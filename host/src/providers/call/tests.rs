@@ -24,7 +24,7 @@ fn asking(upstream: &Upstream, change: impl FnOnce(&mut ProviderSettings)) -> Ar
 }
 
 fn admitted(provider: &Arc<Provider>) -> Admission {
-    provider.admit(Instant::now()).unwrap()
+    provider.admit(Instant::now(), Default::default).unwrap()
 }
 
 async fn texts(provider: &Arc<Provider>) -> (Vec<Bytes>, Option<ProviderError>) {
