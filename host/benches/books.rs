@@ -17,6 +17,7 @@ use patchbay::config::MetricsSettings;
 use patchbay::http::asking_paths;
 use patchbay::providers::{Provider, Tokens};
 use patchbay::telemetry::metrics::{Metrics, Now, Traffic};
+use patchbay::usage::Counts;
 
 use house::{House, configure, runtime};
 use scenario::host::Place;
@@ -29,6 +30,8 @@ fn record(provider: &Provider) -> Record {
     assert!(cost.is_some());
     let took = Some(Duration::from_millis(300));
     Record {
+        trace: None,
+        visit: None,
         request_id: "b".into(),
         at: SystemTime::now(),
         route: Some("/v1/chat/completions"),
@@ -40,6 +43,7 @@ fn record(provider: &Provider) -> Record {
             after: Duration::from_micros(20),
             took,
             failed: None,
+            span: None,
         }],
         model: Some("m".to_owned()),
         streamed: true,
@@ -77,6 +81,7 @@ fn metrics(criterion: &mut Criterion) {
                 plugins: &plugins,
                 reloads,
                 traffic: Traffic::default(),
+                usage: &Counts::default(),
                 uptime: Duration::from_secs(1),
             })
         });

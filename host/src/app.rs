@@ -16,23 +16,30 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
 use crate::access::{KeyBook, OpenError};
-use crate::accounts::Books;
+use crate::accounts::{Bookkeeper, Books};
+use crate::audit::Trail;
 use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
 use crate::events::Bus;
-use crate::http::{self, AppState, Counts, Outcome, Parts, Readiness, Server};
+use crate::http::{self, AppState, Counts, Outcome, Parts, Readiness, Reception, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
 use crate::store::{SqliteStore, StoreError};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::{self, Tracing};
 use crate::usage::{JournalError, UsageBook};
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// And the last traces to be sent.
+const TRACES_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where pages are served from while they are written.
 const DEVELOPMENT_ORIGINS: [&str; 4] =
@@ -159,8 +166,10 @@ pub struct App {
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
+    tracing: Option<Tracing>,
     usage: UsageBook,
     events: Bus,
+    trail: Trail,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -182,9 +191,12 @@ impl App {
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
         let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage)?;
         usage.catch_up().await;
+        let events = Bus::default();
+        let trail = Trail::start(Arc::new(store.clone()), events.clone());
 
-        let (registry, client, events) =
-            (Arc::new(Registry::default()), HttpClient::default(), Bus::default());
+        let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        let traces = traces::start(&config.telemetry.traces, client.clone())
+            .map_err(|error| StartError::Configuration(error.to_string()))?;
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
             data_dir,
@@ -199,10 +211,7 @@ impl App {
             .await
             .map_err(|e| StartError::Bind(address.clone(), e))?;
         let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
-        let metrics = Arc::new(Metrics::new(http::asking_paths(), &config.telemetry.metrics));
-        let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics)), Box::new(usage.clone())]));
-        let counts = Counts { metrics, books: Arc::clone(&books), connections: server.connections() };
-        let server = server.with_books(books);
+        let (server, tracing, counts) = told_of(server, &config, &usage, traces);
         let readiness = Readiness::default();
         let parts = Parts {
             registry: Arc::clone(&registry),
@@ -212,6 +221,7 @@ impl App {
             usage: usage.clone(),
             readiness: readiness.clone(),
             counts,
+            trail: trail.clone(),
         };
         let state = AppState::new(settings, parts);
 
@@ -233,8 +243,10 @@ impl App {
             _watching: watching,
             checking,
             listing,
+            tracing,
             usage,
             events,
+            trail,
             store,
             _lock: lock,
         })
@@ -304,8 +316,10 @@ impl App {
             server,
             checking,
             listing,
+            tracing,
             usage,
             events,
+            trail,
             store,
             _lock,
             ..
@@ -321,6 +335,10 @@ impl App {
         });
         let left = manager.unload(&registry, UNLOAD_PATIENCE).await;
         info!(still_mapped = left, "plugins unloaded");
+        if let Some(tracing) = tracing {
+            tracing.end(TRACES_PATIENCE).await;
+        }
+        trail.finish().await;
         usage.close().await;
         store.close().await;
         match outcome {
@@ -328,6 +346,30 @@ impl App {
             Outcome::Cut(requests) => DrainOutcome::Cut { requests },
         }
     }
+}
+
+/// Has the server's requests told of: to whoever counts, in the log, and in traces where these go somewhere.
+fn told_of(
+    server: Server,
+    config: &Config,
+    usage: &UsageBook,
+    traces: Option<traces::Parts>,
+) -> (Server, Option<Tracing>, Counts) {
+    let log = log::control();
+    log.configure_access_log(config.telemetry.access_log);
+    let metrics = Arc::new(Metrics::new(http::asking_paths(), &config.telemetry.metrics));
+    let mut books: Vec<Box<dyn Bookkeeper>> =
+        vec![Box::new(Arc::clone(&metrics)), Box::new(usage.clone()), Box::new(AccessLog::new(log.clone()))];
+    let (mut sampler, mut tracing) = (None, None);
+    if let Some(parts) = traces {
+        sampler = Some(parts.sampler);
+        books.push(Box::new(parts.tracer));
+        tracing = Some(parts.tracing);
+    }
+    let reception = Reception::new(sampler, log, &config.server.trusted_proxies);
+    let books = Arc::new(Books::of(books));
+    let counts = Counts { metrics, books: Arc::clone(&books), connections: server.connections() };
+    (server.with_books(books).with_reception(reception), tracing, counts)
 }
 
 fn sources(options: &AppOptions, here: &Path) -> Sources {

@@ -13,6 +13,7 @@ mod table;
 mod testing;
 
 // 2. The subcommands.
+mod audit;
 mod chat;
 mod completions;
 mod config;
@@ -21,6 +22,7 @@ mod dev;
 mod events;
 mod health;
 mod keys;
+mod log_level;
 mod models;
 mod plugin;
 mod provider;
@@ -61,8 +63,10 @@ enum Command {
     Models(models::Models),
     Health(health::Health),
     Events(events::Events),
+    Audit(audit::Audit),
     Keys(keys::Keys),
     Usage(usage::Usage),
+    LogLevel(log_level::LogLevel),
     Demo(demo::Demo),
     Config(config::ConfigCommand),
     Completions(completions::Completions),
@@ -104,8 +108,10 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
         Command::Models(command) => Box::pin(models::run(command)).await,
         Command::Health(command) => Box::pin(health::run(command)).await,
         Command::Events(command) => Box::pin(events::run(command)).await,
+        Command::Audit(command) => Box::pin(audit::run(command)).await,
         Command::Keys(command) => Box::pin(keys::run(command)).await,
         Command::Usage(command) => Box::pin(usage::run(command)).await,
+        Command::LogLevel(command) => Box::pin(log_level::run(command)).await,
         Command::Demo(command) => Box::pin(demo::run(command)).await,
         Command::Config(command) => config::run(command, environment),
         Command::Completions(command) => Ok(completions::run(&command)),

@@ -1,7 +1,7 @@
 //! `/api/events`: what happens to the host, as server-sent events.
 
 use std::io;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -18,6 +18,7 @@ use super::connection::Connection;
 use super::error::ApiError;
 use super::stall::Stalling;
 use super::state::AppState;
+use crate::audit::Who;
 use crate::events::{Listener, Told, TooMany, Topic};
 
 /// Whoever loses the connection comes back after this long, in milliseconds.
@@ -34,6 +35,7 @@ pub(super) struct EventsQuery {
 pub(super) async fn listen(
     State(state): State<AppState>,
     Extension(connection): Extension<Connection>,
+    Extension(who): Extension<Who>,
     version: Version,
     headers: HeaderMap,
     query: Result<Query<EventsQuery>, QueryRejection>,
@@ -44,18 +46,20 @@ pub(super) async fn listen(
         Some(words) => words.split(',').map(topic).collect::<Result<_, _>>()?,
     };
     let listener = state.manager.events().listen(topics, last_heard(&headers)?)?;
-    let body = body(listener, state.keep_alive, &connection, version);
+    let body = body(state, who, listener, &connection, version);
     Ok(([(CONTENT_TYPE, "text/event-stream")], body).into_response())
 }
 
-fn body(listener: Listener, keep_alive: Duration, connection: &Connection, version: Version) -> Body {
-    let pieces = stream::unfold(listener, move |mut listener| async move {
-        let piece = match timeout(keep_alive, listener.next()).await {
+fn body(state: AppState, who: Who, listener: Listener, connection: &Connection, version: Version) -> Body {
+    let pieces = stream::unfold((state, who, listener), |(state, who, mut listener)| async {
+        let told = match timeout(state.keep_alive, listener.next()).await {
             Ok(told) => piece(&told?),
             // With the id, so that who comes back is not told anew what it has left out.
             Err(_) => format!(": keep-alive\nid: {}\n\n", listener.heard()).into(),
         };
-        Some((Ok::<_, io::Error>(piece), listener))
+        // A key that was revoked meanwhile ends this, too.
+        let may_hear = who.key_id().is_none_or(|id| state.keys.is_good(id, SystemTime::now()));
+        may_hear.then_some((Ok::<_, io::Error>(told), (state, who, listener)))
     });
     let pieces = stream::once(async { Ok(HELLO) }).chain(pieces);
     if version == Version::HTTP_2 {

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use super::access::Access;
 use super::metrics::Counts;
 use crate::access::KeyBook;
+use crate::audit::Trail;
 use crate::config::ServerSettings;
 use crate::gateway::Gateway;
 use crate::limits::Limiter;
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
+use crate::telemetry::log::{self, LogControl};
 use crate::usage::UsageBook;
 
 /// Everything a handler may use. Cheap to clone.
@@ -36,6 +38,8 @@ pub struct Shared {
     pub(super) keep_alive: Duration,
     pub(super) readiness: Readiness,
     pub(super) counts: Counts,
+    pub(super) log: LogControl,
+    pub(super) trail: Trail,
     pub(super) started: Instant,
 }
 
@@ -56,12 +60,14 @@ pub struct Parts {
     pub readiness: Readiness,
     /// What is counted of it all.
     pub counts: Counts,
+    /// Who changed what.
+    pub trail: Trail,
 }
 
 impl AppState {
     /// Puts together what the handlers need.
     pub fn new(settings: &ServerSettings, parts: Parts) -> Self {
-        let Parts { registry, http, manager, keys, usage, readiness, counts } = parts;
+        let Parts { registry, http, manager, keys, usage, readiness, counts, trail } = parts;
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,
@@ -76,6 +82,8 @@ impl AppState {
             keep_alive: settings.keep_alive,
             readiness,
             counts,
+            log: log::control(),
+            trail,
             started: Instant::now(),
         }))
     }
