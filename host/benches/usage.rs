@@ -188,25 +188,25 @@ async fn fill(file: &Path, requests: i64, now: i64) {
 /// Evenly over thirty days.
 async fn fill_requests(connection: &mut SqliteConnection, requests: i64, now: i64) {
     let begin = (now - 30 * DAY) * 1000;
+    // What is in them is only looked at when they are listed.
+    let document = serde_json::to_string(&record(0, UNIX_EPOCH)).unwrap();
     let sql = format!(
         "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {requests})
          INSERT INTO usage_requests SELECT
-            {begin} + n * {span} / {requests}, CAST(printf('%016d', n) AS BLOB), printf('request-%08x-%08x', n, n * 7),
-            printf('key_%d', n % 50), '/v1/chat/completions', printf('provider-%d', n % 8), printf('model-%d', n % 24),
-            1, 200, CASE n % 50 WHEN 0 THEN 'timeout' END, 1, 200000 + n % 977 * 9000, 80000 + n % 331 * 3000,
-            500 + n % 1000, 0, 0, 100 + n % 300, 0, 600 + n % 1300, '0.00123' FROM numbers",
+            {begin} + n * {span} / {requests}, CAST(printf('%016d', n) AS BLOB), ? FROM numbers",
         span = 30 * DAY * 1000
     );
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap();
+    sqlx::query(AssertSqlSafe(sql)).bind(document).execute(connection).await.unwrap();
 }
 
 /// As many of every day as single requests of the last thirty, a day at a time: what comes of them by the code that
 /// the host itself uses.
 async fn fill_sums(connection: &mut SqliteConnection, requests: i64, now: i64) {
     let (a_day, today) = (requests / 30, Step::Day.floor(now));
+    let mut fortnights: HashMap<Place, Sums> = HashMap::new();
     for ago in (0..400).rev() {
         let day = today - ago * DAY;
-        let mut sums: HashMap<(i64, i64, i64), Sums> = HashMap::new();
+        let mut sums: HashMap<Place, Sums> = HashMap::new();
         // Of days without minutes one in ten is enough: their sums are as many.
         let every = if ago < 14 { 1 } else { 10 };
         for number in (0..a_day).step_by(every) {
@@ -217,23 +217,32 @@ async fn fill_sums(connection: &mut SqliteConnection, requests: i64, now: i64) {
             let one = Sums::of(&record(number, UNIX_EPOCH));
             let steps = if ago < 14 { &Step::ALL[..] } else { &Step::ALL[1..] };
             for step in steps {
+                let sums = if *step == Step::Fortnight { &mut fortnights } else { &mut sums };
                 for group in [0, group_of(number) + 1] {
                     sums.entry((step.seconds(), step.floor(second), group)).or_default().add(&one);
                 }
             }
         }
-        let mut sums: Vec<_> = sums.into_iter().collect();
-        sums.sort_by_key(|(place, _)| *place);
-        let mut change = connection.begin().await.unwrap();
-        for rows in sums.chunks(500) {
-            let row = |((step, at, group), sums): &((i64, i64, i64), Sums)| {
-                let columns: Vec<_> = sums.columns().iter().map(ToString::to_string).collect();
-                format!("({step}, {at}, {group}, {})", columns.join(", "))
-            };
-            let rows: Vec<_> = rows.iter().map(row).collect();
-            let sql = format!("INSERT INTO usage_sums VALUES {}", rows.join(", "));
-            sqlx::query(AssertSqlSafe(sql)).persistent(false).execute(&mut *change).await.unwrap();
-        }
-        change.commit().await.unwrap();
+        write_sums(connection, sums).await;
     }
+    write_sums(connection, fortnights).await;
+}
+
+/// Step, beginning and group.
+type Place = (i64, i64, i64);
+
+async fn write_sums(connection: &mut SqliteConnection, sums: HashMap<Place, Sums>) {
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(place, _)| *place);
+    let mut change = connection.begin().await.unwrap();
+    for rows in sums.chunks(500) {
+        let row = |((step, at, group), sums): &(Place, Sums)| {
+            let columns: Vec<_> = sums.columns().iter().map(ToString::to_string).collect();
+            format!("({step}, {at}, {group}, {})", columns.join(", "))
+        };
+        let rows: Vec<_> = rows.iter().map(row).collect();
+        let sql = format!("INSERT INTO usage_sums VALUES {}", rows.join(", "));
+        sqlx::query(AssertSqlSafe(sql)).persistent(false).execute(&mut *change).await.unwrap();
+    }
+    change.commit().await.unwrap();
 }

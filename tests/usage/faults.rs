@@ -83,9 +83,14 @@ async fn damage_that_shows_later_fails_no_request_and_loses_none() {
     host.stop().await;
     let (file, backup) = (data.path().join("store.sqlite"), data.path().join("backup"));
     fs::copy(&file, &backup).unwrap();
-    // The tables that usage is in, and not the one of keys.
+    // Where single requests begin, and nothing that a host reads when it starts.
+    let sql = "SELECT rootpage FROM sqlite_master WHERE name = 'usage_requests'";
+    let mut connection = somebody(data.path()).await;
+    let page: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
     let mut bytes = fs::read(&file).unwrap();
-    bytes[20_480..].fill(0x5a);
+    let begin = (usize::try_from(page).unwrap() - 1) * 4096;
+    bytes[begin..begin + 4096].fill(0x5a);
     fs::write(&file, bytes).unwrap();
     let host = start(&upstream, data.path()).await;
     let during = ask_often(&host, 5).await;

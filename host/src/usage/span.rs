@@ -9,11 +9,16 @@ pub enum Step {
     Hour,
     /// Of UTC.
     Day,
+    /// So that a year does not take hundreds of days. They begin as the first of 1970 does, which is no use to people.
+    Fortnight,
 }
 
 impl Step {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
+    pub const ALL: [Self; 4] = [Self::Minute, Self::Hour, Self::Day, Self::Fortnight];
+
+    /// Those that people ask for.
+    pub const ASKED: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
 
     /// Its length.
     pub fn seconds(self) -> i64 {
@@ -21,6 +26,7 @@ impl Step {
             Self::Minute => 60,
             Self::Hour => 3_600,
             Self::Day => 86_400,
+            Self::Fortnight => 14 * 86_400,
         }
     }
 
@@ -30,6 +36,7 @@ impl Step {
             Self::Minute => "minute",
             Self::Hour => "hour",
             Self::Day => "day",
+            Self::Fortnight => "fortnight",
         }
     }
 
@@ -48,6 +55,7 @@ impl Step {
             Self::Minute => None,
             Self::Hour => Some(Self::Minute),
             Self::Day => Some(Self::Hour),
+            Self::Fortnight => Some(Self::Day),
         }
     }
 }
@@ -79,7 +87,7 @@ impl Span {
     /// The fewest sums that fill it, which begins and ends with a minute.
     pub fn segments(self) -> Vec<Segment> {
         let mut segments = Vec::new();
-        self.cover(Step::Day, &mut segments);
+        self.cover(Step::Fortnight, &mut segments);
         segments
     }
 
@@ -114,6 +122,15 @@ mod tests {
         };
         check(DAY, DAY, &[]);
         check(DAY, 3 * DAY, &[(Step::Day, DAY, 3 * DAY)]);
+        check(
+            13 * DAY,
+            57 * DAY,
+            &[
+                (Step::Day, 13 * DAY, 14 * DAY),
+                (Step::Fortnight, 14 * DAY, 56 * DAY),
+                (Step::Day, 56 * DAY, 57 * DAY),
+            ],
+        );
         check(60, 180, &[(Step::Minute, 60, 180)]);
         check(3_600, 7_200 + 60, &[(Step::Hour, 3_600, 7_200), (Step::Minute, 7_200, 7_260)]);
         check(

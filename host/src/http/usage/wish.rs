@@ -132,7 +132,7 @@ fn dimensions(by: &str) -> Result<(Vec<Dimension>, bool), String> {
 }
 
 fn step(word: &str) -> Result<Step, String> {
-    let found = Step::ALL.into_iter().find(|step| step.word() == word);
+    let found = Step::ASKED.into_iter().find(|step| step.word() == word);
     found.ok_or_else(|| format!("step is {word:?}: it takes minute, hour or day"))
 }
 

@@ -17,9 +17,13 @@ const PAGES: i64 = 1000;
 /// One step; says whether there is nothing left to do.
 pub(super) async fn step(writer: &SqlitePool, horizon: &UsageHorizon) -> Result<bool, StoreError> {
     let mut gone = requests(writer, horizon.requests).await?;
-    for (step, before) in
-        [(Step::Minute, horizon.minutes), (Step::Hour, horizon.hours), (Step::Day, horizon.hours)]
-    {
+    for (step, before) in [
+        (Step::Minute, horizon.minutes),
+        (Step::Hour, horizon.hours),
+        (Step::Day, horizon.hours),
+        // The days that are left are asked for by the fortnights that they are in.
+        (Step::Fortnight, Step::Fortnight.floor(horizon.hours)),
+    ] {
         gone += sums(writer, step, before).await?;
     }
     let free: i64 = sqlx::query("PRAGMA freelist_count").fetch_one(writer).await?.get(0);
@@ -42,8 +46,8 @@ async fn sums(writer: &SqlitePool, step: Step, before: i64) -> Result<u64, Store
         (SELECT at FROM usage_sums WHERE step = ?3 AND at < ?1 ORDER BY at LIMIT 1 OFFSET ?2), ?1)";
     let query = sqlx::query(sql).bind(before).bind(ROWS).bind(step.seconds());
     let gone = query.execute(writer).await?.rows_affected();
-    // Every group has the sum of some day, while it has any.
-    if step == Step::Day && gone > 0 {
+    // Every group has the sum of some fortnight, while it has any.
+    if step == Step::Fortnight && gone > 0 {
         let sql = "DELETE FROM usage_groups WHERE id NOT IN (SELECT group_id FROM usage_sums WHERE step = ?)";
         sqlx::query(sql).bind(step.seconds()).execute(writer).await?;
     }

@@ -5,22 +5,17 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
-use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite};
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite, Transaction};
 
 use super::StoreError;
-use crate::accounts::Usage;
-use crate::usage::{BUCKETS, NUMBERS, Names, Place, RecordId, Step, Sums, UsageRecord, of_millis};
+use crate::usage::{BUCKETS, NUMBERS, Names, Place, RecordId, Step, Sums, UsageRecord};
 
 /// Requests lie in the order of their arrival, which is how they are listed and how they go; their ids tell apart those
-/// of one millisecond. Sums lie by time, so that what is written at one time is written in one place.
+/// of one millisecond. Each is one document, for it is only ever read whole. Sums lie by time, so that what is written at
+/// one time is written in one place.
 pub(super) const MIGRATION: &str = "CREATE TABLE usage_requests (
-        at INTEGER NOT NULL, id BLOB NOT NULL,
-        request_id TEXT NOT NULL, key TEXT, route TEXT NOT NULL, provider TEXT, model TEXT,
-        streamed INTEGER NOT NULL, status INTEGER, error TEXT, attempts INTEGER NOT NULL,
-        latency_us INTEGER NOT NULL, first_us INTEGER,
-        prompt INTEGER, cached INTEGER, cache_write INTEGER, completion INTEGER, reasoning INTEGER, total INTEGER,
-        cost TEXT,
+        at INTEGER NOT NULL, id BLOB NOT NULL, document TEXT NOT NULL,
         PRIMARY KEY (at, id)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE usage_groups (
@@ -65,10 +60,11 @@ const ROWS: usize = 500;
 /// Keeps what is new of these, and adds it to the sums: both or neither.
 pub(super) async fn write(writer: &SqlitePool, records: &[UsageRecord]) -> Result<(), StoreError> {
     let mut change = writer.begin_with("BEGIN IMMEDIATE").await?;
-    let mut new = HashSet::new();
+    let mut new: HashSet<RecordId> = records.iter().map(|record| record.id).collect();
     for rows in records.chunks(ROWS) {
-        let kept = insert(rows).build().persistent(false).fetch_all(&mut *change).await?;
-        new.extend(kept.iter().filter_map(|row| RecordId::of_bytes(row.get(0))));
+        for known in insert(&mut change, rows).await? {
+            new.remove(&known);
+        }
     }
     // By minute first: most of them are of the same one.
     let mut minutes: HashMap<(i64, Names), Sums> = HashMap::new();
@@ -96,38 +92,38 @@ pub(super) async fn write(writer: &SqlitePool, records: &[UsageRecord]) -> Resul
     Ok(())
 }
 
-fn insert(records: &[UsageRecord]) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(
-        "INSERT OR IGNORE INTO usage_requests (at, id, request_id, key, route, provider, model, streamed, status, error, \
-         attempts, latency_us, first_us, prompt, cached, cache_write, completion, reasoning, total, cost) ",
-    );
-    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-    query.push_values(records, |mut row, record| {
-        let tokens = |count: fn(&Usage) -> u64| record.usage.as_ref().map(|usage| whole(count(usage)));
-        row.push_bind(record.millis())
-            .push_bind(record.id.bytes().to_vec())
-            .push_bind(record.request_id.to_string())
-            .push_bind(record.key.as_deref().map(str::to_owned))
-            .push_bind(record.route.to_string())
-            .push_bind(record.provider.as_deref().map(str::to_owned))
-            .push_bind(record.model.as_deref().map(str::to_owned))
-            .push_bind(record.streamed)
-            .push_bind(record.status)
-            .push_bind(record.error.as_deref().map(str::to_owned))
-            .push_bind(record.attempts)
-            .push_bind(micros(record.latency))
-            .push_bind(record.first_token.map(micros))
-            .push_bind(tokens(|usage| usage.prompt_tokens))
-            .push_bind(tokens(|usage| usage.cached_tokens))
-            .push_bind(tokens(|usage| usage.cache_write_tokens))
-            .push_bind(tokens(|usage| usage.completion_tokens))
-            .push_bind(tokens(|usage| usage.reasoning_tokens))
-            .push_bind(tokens(|usage| usage.total_tokens))
-            .push_bind(record.cost.map(|cost| cost.to_string()));
+/// Keeps those that are not there yet; answers with those that were.
+async fn insert(
+    change: &mut Transaction<'_, Sqlite>,
+    records: &[UsageRecord],
+) -> Result<Vec<RecordId>, StoreError> {
+    let mut documents = Vec::with_capacity(records.len());
+    for record in records {
+        documents.push((record, serde_json::to_string(record).map_err(|error| unreadable(&error))?));
+    }
+    let query = || {
+        let mut query =
+            QueryBuilder::<Sqlite>::new("INSERT OR IGNORE INTO usage_requests (at, id, document) ");
+        query.push_values(&documents, |mut row, (record, document)| {
+            row.push_bind(record.millis()).push_bind(record.id.bytes().as_slice()).push_bind(document);
+        });
+        query
+    };
+    // That one comes twice is rare, and to look at every row beforehand costs as much as keeping it.
+    let mut attempt = change.begin().await?;
+    let done = query().build().persistent(false).execute(&mut *attempt).await?;
+    if done.rows_affected() == records.len() as u64 {
+        attempt.commit().await?;
+        return Ok(Vec::new());
+    }
+    attempt.rollback().await?;
+    let mut known = QueryBuilder::<Sqlite>::new("SELECT id FROM usage_requests WHERE (at, id) IN ");
+    known.push_tuples(records, |mut place, record| {
+        place.push_bind(record.millis()).push_bind(record.id.bytes().as_slice());
     });
-    query.push(" RETURNING id");
-    query
+    let known = known.build().persistent(false).fetch_all(&mut **change).await?;
+    query().build().persistent(false).execute(&mut **change).await?;
+    Ok(known.iter().filter_map(|row| RecordId::of_bytes(row.get(0))).collect())
 }
 
 /// What a request is summed up with. A model is one that has answered: anybody can make up others.
@@ -204,46 +200,11 @@ pub(super) async fn recent(
     limit: usize,
 ) -> Result<Vec<UsageRecord>, StoreError> {
     let (millis, id) = before.map_or((i64::MAX, vec![]), |place| (place.millis, place.id.bytes().to_vec()));
-    let rows =
-        sqlx::query("SELECT * FROM usage_requests WHERE (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT ?")
-            .bind(millis)
-            .bind(id)
-            .bind(limit as i64)
-            .fetch_all(reader)
-            .await?;
-    rows.iter().map(read).collect()
+    let sql = "SELECT document FROM usage_requests WHERE (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT ?";
+    let rows = sqlx::query(sql).bind(millis).bind(id).bind(limit as i64).fetch_all(reader).await?;
+    rows.iter().map(|row| serde_json::from_str(row.get(0)).map_err(|error| unreadable(&error))).collect()
 }
 
-fn read(row: &SqliteRow) -> Result<UsageRecord, StoreError> {
-    let unreadable =
-        |problem: &str| StoreError::Unreadable { what: "a request", problem: problem.to_owned() };
-    let name = |column: &str| row.get::<Option<&str>, _>(column).map(Arc::from);
-    let micros = |count: i64| std::time::Duration::from_micros(count.cast_unsigned());
-    let tokens = |column: &str| row.get::<Option<i64>, _>(column).unwrap_or(0).cast_unsigned();
-    let usage = row.get::<Option<i64>, _>("total").map(|total| Usage {
-        prompt_tokens: tokens("prompt"),
-        completion_tokens: tokens("completion"),
-        total_tokens: total.cast_unsigned(),
-        cached_tokens: tokens("cached"),
-        cache_write_tokens: tokens("cache_write"),
-        reasoning_tokens: tokens("reasoning"),
-    });
-    let cost = row.get::<Option<&str>, _>("cost").map(serde_json::from_str).transpose();
-    Ok(UsageRecord {
-        id: RecordId::of_bytes(row.get("id")).ok_or_else(|| unreadable("its id has not 16 bytes"))?,
-        at: of_millis(row.get("at")),
-        request_id: row.get::<&str, _>("request_id").into(),
-        key: name("key"),
-        route: row.get::<String, _>("route").into(),
-        provider: name("provider"),
-        model: name("model"),
-        streamed: row.get("streamed"),
-        status: row.get("status"),
-        error: row.get::<Option<String>, _>("error").map(Into::into),
-        attempts: row.get("attempts"),
-        latency: micros(row.get("latency_us")),
-        first_token: row.get::<Option<i64>, _>("first_us").map(micros),
-        usage,
-        cost: cost.map_err(|error| unreadable(&error.to_string()))?,
-    })
+fn unreadable(error: &serde_json::Error) -> StoreError {
+    StoreError::Unreadable { what: "a request", problem: error.to_string() }
 }
