@@ -31,6 +31,7 @@ mod models;
 mod openai;
 mod plugins;
 mod providers;
+mod stats;
 mod texts;
 mod usage;
 
