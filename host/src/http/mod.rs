@@ -22,6 +22,7 @@ mod chat;
 mod cors;
 mod cost;
 mod credentials;
+mod dashboard;
 mod edit;
 mod events;
 mod health;
@@ -95,6 +96,9 @@ fn all() -> Vec<Route> {
         // 4. For orchestrators.
         Anyone.get("/livez", health::live),
         Anyone.get("/readyz", health::ready),
+        // 5. For people: the page, which asks the rest of these.
+        Anyone.get("/", dashboard::page),
+        Anyone.get("/assets/{name}", dashboard::asset),
     ]
 }
 
