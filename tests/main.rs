@@ -79,6 +79,8 @@ mod dialects;
 mod events;
 // What Prometheus is told.
 mod metrics;
+// What a host says about itself.
+mod telemetry;
 // 7. The process: signals, its data directory, the command line.
 mod process;
 // 8. The rest of the command line.

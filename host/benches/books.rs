@@ -29,6 +29,8 @@ fn record(provider: &Provider) -> Record {
     assert!(cost.is_some());
     let took = Some(Duration::from_millis(300));
     Record {
+        trace: None,
+        visit: None,
         request_id: "b".into(),
         at: SystemTime::now(),
         route: Some("/v1/chat/completions"),
@@ -40,6 +42,7 @@ fn record(provider: &Provider) -> Record {
             after: Duration::from_micros(20),
             took,
             failed: None,
+            span: None,
         }],
         model: Some("m".to_owned()),
         streamed: true,

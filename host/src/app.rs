@@ -16,23 +16,29 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info};
 
 use crate::access::{KeyBook, OpenError};
-use crate::accounts::Books;
+use crate::accounts::{Bookkeeper, Books};
 use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
 use crate::events::Bus;
-use crate::http::{self, AppState, Counts, Outcome, Parts, Readiness, Server};
+use crate::http::{self, AppState, Counts, Outcome, Parts, Readiness, Reception, Server};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
 use crate::store::{SqliteStore, StoreError};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::{self, Tracing};
 use crate::usage::{JournalError, UsageBook};
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// And the last traces to be sent.
+const TRACES_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where pages are served from while they are written.
 const DEVELOPMENT_ORIGINS: [&str; 4] =
@@ -159,6 +165,7 @@ pub struct App {
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
+    tracing: Option<Tracing>,
     usage: UsageBook,
     events: Bus,
     store: SqliteStore,
@@ -180,10 +187,13 @@ impl App {
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
-        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage).await?;
+        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage)?;
+        usage.catch_up().await;
 
         let (registry, client, events) =
             (Arc::new(Registry::default()), HttpClient::default(), Bus::default());
+        let traces = traces::start(&config.telemetry.traces, client.clone())
+            .map_err(|error| StartError::Configuration(error.to_string()))?;
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
             data_dir,
@@ -198,10 +208,7 @@ impl App {
             .await
             .map_err(|e| StartError::Bind(address.clone(), e))?;
         let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
-        let metrics = Arc::new(Metrics::new(http::asking_paths(), &config.telemetry.metrics));
-        let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics)), Box::new(usage.clone())]));
-        let counts = Counts { metrics, books: Arc::clone(&books), connections: server.connections() };
-        let server = server.with_books(books);
+        let (server, tracing, counts) = told_of(server, &config, &usage, traces);
         let readiness = Readiness::default();
         let parts = Parts {
             registry: Arc::clone(&registry),
@@ -232,6 +239,7 @@ impl App {
             _watching: watching,
             checking,
             listing,
+            tracing,
             usage,
             events,
             store,
@@ -303,6 +311,7 @@ impl App {
             server,
             checking,
             listing,
+            tracing,
             usage,
             events,
             store,
@@ -320,6 +329,9 @@ impl App {
         });
         let left = manager.unload(&registry, UNLOAD_PATIENCE).await;
         info!(still_mapped = left, "plugins unloaded");
+        if let Some(tracing) = tracing {
+            tracing.end(TRACES_PATIENCE).await;
+        }
         usage.close().await;
         store.close().await;
         match outcome {
@@ -327,6 +339,30 @@ impl App {
             Outcome::Cut(requests) => DrainOutcome::Cut { requests },
         }
     }
+}
+
+/// Has the server's requests told of: to whoever counts, in the log, and in traces where these go somewhere.
+fn told_of(
+    server: Server,
+    config: &Config,
+    usage: &UsageBook,
+    traces: Option<traces::Parts>,
+) -> (Server, Option<Tracing>, Counts) {
+    let log = log::control();
+    log.configure_access_log(config.telemetry.access_log);
+    let metrics = Arc::new(Metrics::new(http::asking_paths(), &config.telemetry.metrics));
+    let mut books: Vec<Box<dyn Bookkeeper>> =
+        vec![Box::new(Arc::clone(&metrics)), Box::new(usage.clone()), Box::new(AccessLog::new(log.clone()))];
+    let (mut sampler, mut tracing) = (None, None);
+    if let Some(parts) = traces {
+        sampler = Some(parts.sampler);
+        books.push(Box::new(parts.tracer));
+        tracing = Some(parts.tracing);
+    }
+    let reception = Reception::new(sampler, log, &config.server.trusted_proxies);
+    let books = Arc::new(Books::of(books));
+    let counts = Counts { metrics, books: Arc::clone(&books), connections: server.connections() };
+    (server.with_books(books).with_reception(reception), tracing, counts)
 }
 
 fn sources(options: &AppOptions, here: &Path) -> Sources {

@@ -39,6 +39,8 @@ pub mod telemetry;
 // 10. For plugin authors: build, stage, build again.
 pub mod dev;
 
+// Random numbers for choices and ids.
+mod dice;
 // 11. What is kept on disk, and under which name.
 mod durable;
 mod hex;

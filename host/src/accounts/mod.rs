@@ -2,6 +2,9 @@
 
 // What an answer took.
 mod usage;
+// How a request came, and which trace it is a part of.
+mod trace;
+mod visit;
 // One request's account, while it runs and afterwards.
 mod record;
 mod tab;
@@ -12,8 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use record::{Attempt, Outcome, Record};
 pub use tab::Tab;
+pub use trace::{Parent, SpanId, Trace, TraceHeaders, TraceId};
 pub use usage::Usage;
 pub(crate) use usage::{number, usage};
+pub use visit::{Arrival, AttemptSpan, Visit, cut};
 
 /// Somebody who is told of every request when it is over. What is told must be taken down at once: a client may be
 /// waiting.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use patchbay_plugin_api::ErrorKind;
 use tokio::time::Instant;
 
-use super::{Attempt, Books, Outcome, Record, Usage};
+use super::{Arrival, Attempt, AttemptSpan, Books, Outcome, Record, SpanId, TraceHeaders, Usage};
 use crate::access::VirtualKey;
 use crate::config::ProviderSettings;
 use crate::providers::Cost;
@@ -24,9 +24,10 @@ struct Open {
 
 impl Tab {
     /// A request has come.
-    pub fn open(books: Arc<Books>, request_id: Arc<str>) -> Self {
+    pub fn open(books: Arc<Books>, request_id: Arc<str>, arrival: Arrival) -> Self {
         books.open();
-        Self(Arc::new(Open { books, began: Instant::now(), record: Mutex::new(Record::new(request_id)) }))
+        let record = Mutex::new(Record::new(request_id, arrival));
+        Self(Arc::new(Open { books, began: Instant::now(), record }))
     }
 
     /// It was let in, and asks providers.
@@ -35,10 +36,23 @@ impl Tab {
         (record.route, record.key) = (Some(route), key);
     }
 
-    /// A provider is asked.
-    pub(crate) fn asks_provider(&self, provider: &Arc<ProviderSettings>) {
+    /// A provider is asked. Answers with what it is to be told of the trace, if there is one; a trace that is kept wants
+    /// to know more.
+    pub(crate) fn asks_provider(
+        &self,
+        provider: &Arc<ProviderSettings>,
+        more: impl FnOnce(SpanId) -> AttemptSpan,
+    ) -> Option<TraceHeaders> {
         let (provider, after) = (Arc::clone(provider), self.elapsed());
-        self.record().attempts.push(Attempt { provider, after, took: None, failed: None });
+        let mut record = self.record();
+        let (mut headers, mut span) = (None, None);
+        if let Some(trace) = &record.trace {
+            let id = SpanId::new();
+            headers = Some(trace.headers(id));
+            span = trace.sampled.then(|| Box::new(more(id)));
+        }
+        record.attempts.push(Attempt { provider, after, took: None, failed: None, span });
+        headers
     }
 
     /// The provider asked last has failed, or has answered, or has begun to.
@@ -70,6 +84,19 @@ impl Tab {
     pub(crate) fn used(&self, usage: Option<Usage>, cost: Option<Cost>) {
         let mut record = self.record();
         (record.usage, record.cost) = (usage, cost);
+    }
+
+    /// Whether it is a part of a trace that is kept.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.record().trace.as_ref().is_some_and(|trace| trace.sampled)
+    }
+
+    /// What upstream calls the answer, and why that ended. For traces alone.
+    pub(crate) fn answer(&self, id: Option<&str>, finish_reason: Option<&str>) {
+        if let Some(trace) = self.record().trace.as_mut().filter(|trace| trace.sampled) {
+            (trace.answer_id, trace.finish_reason) =
+                (id.map(str::to_owned), finish_reason.map(str::to_owned));
+        }
     }
 
     /// An answer that was sent as it came has come to its end, or was cut.

@@ -21,11 +21,13 @@ mod dev;
 mod events;
 mod health;
 mod keys;
+mod log_level;
 mod models;
 mod plugin;
 mod provider;
 mod reload;
 mod serve;
+mod usage;
 
 use clap::{Parser, Subcommand};
 
@@ -61,6 +63,8 @@ enum Command {
     Health(health::Health),
     Events(events::Events),
     Keys(keys::Keys),
+    Usage(usage::Usage),
+    LogLevel(log_level::LogLevel),
     Demo(demo::Demo),
     Config(config::ConfigCommand),
     Completions(completions::Completions),
@@ -103,6 +107,8 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
         Command::Health(command) => Box::pin(health::run(command)).await,
         Command::Events(command) => Box::pin(events::run(command)).await,
         Command::Keys(command) => Box::pin(keys::run(command)).await,
+        Command::Usage(command) => Box::pin(usage::run(command)).await,
+        Command::LogLevel(command) => Box::pin(log_level::run(command)).await,
         Command::Demo(command) => Box::pin(demo::run(command)).await,
         Command::Config(command) => config::run(command, environment),
         Command::Completions(command) => Ok(completions::run(&command)),

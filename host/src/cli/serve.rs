@@ -9,6 +9,7 @@ use super::{Failure, open_files, output};
 use crate::app::{App, AppOptions, DrainOutcome};
 use crate::config::Environment;
 use crate::plugins;
+use crate::telemetry::log;
 
 /// Serve the providers that are configured
 #[derive(Debug, Args)]
@@ -59,6 +60,7 @@ pub(super) async fn serve(options: AppOptions) -> Result<u8, Failure> {
     // In a task of its own, because what it is there for is a drain that does not end.
     tokio::spawn(async move {
         let second = signals.stop().await;
+        log::flush();
         plugins::end_process(second.code());
     });
     match app.drain().await {

@@ -100,7 +100,7 @@ impl<'a> Checker<'a> {
         let said = match value {
             Value::Number(_) if self.hidden || matches!(shape, Shape::Secret) => "a number".to_owned(),
             // Anywhere in an entry somebody may have put a secret.
-            value => said(value, !pointer.starts_with("/plugins/")),
+            value => said(value, !shape.hides() && !pointer.starts_with("/plugins/")),
         };
         let name = super::pointer::segments(pointer).last().unwrap_or_default();
         let reason = if pointer.is_empty() {

@@ -72,6 +72,11 @@ impl Section {
 }
 
 impl Shape {
+    /// Whether a text in its place may be a secret.
+    pub(super) fn hides(&self) -> bool {
+        matches!(self, Self::Secret | Self::List(Self::Secret) | Self::Map(Self::Secret))
+    }
+
     /// For "not ...".
     pub(super) fn expected(&self) -> String {
         match self {
@@ -113,6 +118,9 @@ impl Shape {
 /// The names of the ways to choose a provider.
 pub(super) const STRATEGIES: &[&str] =
     &["priority_first", "round_robin", "weighted", "least_latency", "lowest_cost"];
+
+/// How traces may be written.
+pub(super) const PROTOCOLS: &[&str] = &["http/protobuf", "http/json"];
 
 /// Each that counts is remembered.
 const LIMIT: Shape = Shape::Whole { least: 1, most: 1_000_000 };
@@ -160,7 +168,7 @@ pub(super) static ROOT: Section = closed(&[
     section("limits", &LIMITS, "How much anybody may ask; keys may have limits of their own."),
     section("usage", &USAGE, "What is kept of requests in the data directory; read at start."),
     section("loader", &LOADER, "How libraries are loaded and watched over. Times are in seconds."),
-    section("telemetry", &TELEMETRY, "What the host says about itself."),
+    section("telemetry", &TELEMETRY, "What the host says about itself; read when it starts."),
     Key { name: "plugins", shape: Shape::Providers(&ENTRY), default: None, about: "The providers, by name." },
 ]);
 
@@ -313,7 +321,20 @@ pub(super) static LOADER: Section = closed(&[
     ),
 ]);
 
-static TELEMETRY: Section = closed(&[section("metrics", &METRICS, "What Prometheus is told, at /metrics.")]);
+static TELEMETRY: Section = closed(&[
+    key(
+        "access_log",
+        Shape::Flag,
+        "false",
+        "Whether the log has a line for each request; `patchbay log-level --access-log on` while it runs.",
+    ),
+    section("metrics", &METRICS, "What Prometheus is told, at /metrics."),
+    section(
+        "traces",
+        &TRACES,
+        "Traces of requests, sent over OTLP. OTEL_* variables hold where nothing is said.",
+    ),
+]);
 
 static METRICS: Section = closed(&[
     key(
@@ -323,6 +344,36 @@ static METRICS: Section = closed(&[
         "So many models are told apart, each at each provider; what others took is told together, as other.",
     ),
     key("max_keys", SERIES, "200", "Likewise keys that this host gives out."),
+]);
+
+static TRACES: Section = closed(&[
+    key(
+        "otlp_endpoint",
+        Shape::Text,
+        "null",
+        "Who takes them, as in http://127.0.0.1:4318; an address without a path gets /v1/traces. null keeps them off.",
+    ),
+    key("protocol", Shape::OneOf(PROTOCOLS), "\"http/protobuf\"", "How they are written."),
+    key(
+        "sample",
+        Shape::Number { least: 0.0, most: 1.0 },
+        "1.0",
+        "The share of requests whose traces are kept, where whoever asks has not decided.",
+    ),
+    key(
+        "follow_parent",
+        Shape::Flag,
+        "true",
+        "Whether those who ask with a traceparent decide whether their trace is kept.",
+    ),
+    key("headers", Shape::Map(&Shape::Secret), "{}", "Sent along, to say who this is."),
+    key("service_name", Shape::Text, "null", "What this host is called there; patchbay when left out."),
+    key(
+        "resource",
+        Shape::Map(&Shape::Text),
+        "{}",
+        "What else is said of it, as in deployment.environment.name.",
+    ),
 ]);
 
 pub(super) static ENTRY: Section = closed(&[

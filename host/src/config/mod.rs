@@ -12,6 +12,7 @@ mod files;
 // 3. Variables: of the process, of `.env`, and where each goes.
 mod dotenv;
 mod environment;
+mod otel;
 mod reader;
 mod variables;
 // 4. The layers, laid over each other, and what is left to variables filled in.
@@ -56,6 +57,6 @@ pub use problem::{ConfigProblem, ConfigProblems};
 pub use provider::ProviderSettings;
 pub use schema::schema;
 pub use secret::masked;
-pub use telemetry::{MetricsSettings, TelemetrySettings};
+pub use telemetry::{MetricsSettings, TelemetrySettings, TraceProtocol, TraceSettings};
 pub use usage::UsageSettings;
 pub use variables::{VARIABLES, Variable, key_variable};

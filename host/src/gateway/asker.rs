@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::access::{Permits, VirtualKey};
-use crate::accounts::{Books, Tab};
+use crate::accounts::{Arrival, Books, Tab};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -27,6 +27,7 @@ impl Asker {
 impl From<&str> for Asker {
     fn from(request_id: &str) -> Self {
         let request_id: Arc<str> = request_id.into();
-        Self { tab: Tab::open(Arc::new(Books::default()), Arc::clone(&request_id)), request_id, key: None }
+        let tab = Tab::open(Arc::new(Books::default()), Arc::clone(&request_id), Arrival::default());
+        Self { request_id, key: None, tab }
     }
 }

@@ -8,10 +8,10 @@ use patchbay_plugin_api::{ErrorKind, ProviderError};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::dice::Dice;
 use super::select::{Candidate, Found, Needs, Next, Passed, Queue, Reason, SelectError};
 use super::{Failed, GatewayError, Served};
 use crate::config::{RetrySettings, RoutingSettings};
+use crate::dice::Dice;
 use crate::providers::{Admission, CallContext, Refusal};
 
 /// The wait before the first second try; doubled each time, up to the longest.

@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use super::answer::{self, Account, Answer, Facts, RawAnswer};
 use super::asker::Asker;
 use super::attempt::Attempts;
-use super::dice::Dice;
 use super::request::{ChatRequest, EmbedRequest};
 use super::select::{Candidate, Needs, SelectError, Target, select};
 use super::stream::{Begun, CommittedAnswer};
 use crate::accounts::Usage;
 use crate::config::Priced;
+use crate::dice::Dice;
 use crate::providers::{Admission, CallContext, Cost, Provider, Registry, Surface};
 use crate::services::http::HttpClient;
 
@@ -86,6 +86,11 @@ pub(super) type Answered<T> = Result<(T, Option<String>), ProviderError>;
 pub(super) trait Ask {
     type Answer;
 
+    /// What is asked of this provider.
+    fn surface(&self, _provider: &Provider) -> Surface {
+        Surface::Chat
+    }
+
     fn ask(
         &self,
         candidate: &Candidate,
@@ -148,6 +153,10 @@ struct Vectors<'r>(&'r EmbedRequest);
 impl Ask for Vectors<'_> {
     type Answer = (Bytes, Option<Usage>);
 
+    fn surface(&self, _provider: &Provider) -> Surface {
+        Surface::Embeddings
+    }
+
     async fn ask(
         &self,
         candidate: &Candidate,
@@ -189,6 +198,7 @@ impl Gateway {
         let asked = self.first_of(request.target(), Needs::of(&request.needs), asker, Words(request));
         let (Read { text, role, facts, raw }, served) = asked.await?;
         asker.tab.used(facts.usage, facts.usage.and_then(|usage| served.cost(&usage)));
+        asker.tab.answer(facts.id.as_deref(), facts.finish_reason.as_deref());
         Ok(Answer { served, latency: began.elapsed(), text, role, facts, raw })
     }
 
@@ -231,7 +241,8 @@ impl Gateway {
         operation: A,
     ) -> Result<(A::Answer, Served), GatewayError> {
         let began = Instant::now();
-        let call = CallContext { http: self.http.clone(), request_id: Arc::clone(&asker.request_id) };
+        let request_id = Arc::clone(&asker.request_id);
+        let call = CallContext { http: self.http.clone(), request_id, trace: None };
         let mut attempts = {
             // The snapshot is let go at once: the candidates keep alive what they need.
             let snapshot = self.registry.snapshot();
@@ -246,7 +257,10 @@ impl Gateway {
             )
         };
         while let Some((tried, admission)) = attempts.next().await {
-            asker.tab.asks_provider(&tried.candidate.provider.settings);
+            let Candidate { provider, model, .. } = &tried.candidate;
+            attempts.call.trace = asker.tab.asks_provider(&provider.settings, |id| {
+                provider.attempt_span(id, operation.surface(provider), model.as_deref())
+            });
             let asked = operation.ask(&tried.candidate, admission, &attempts.call);
             let answered = match attempts.limit() {
                 None => asked.await,

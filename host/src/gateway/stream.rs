@@ -26,6 +26,8 @@ impl Drop for CommittedAnswer {
     fn drop(&mut self) {
         let usage = self.begun.facts.usage;
         self.tab.used(usage, usage.and_then(|usage| self.served.cost(&usage)));
+        let Facts { id, finish_reason, .. } = &self.begun.facts;
+        self.tab.answer(id.as_deref(), finish_reason.as_deref());
     }
 }
 

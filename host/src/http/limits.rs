@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderValue};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -30,7 +30,7 @@ pub(super) fn admit(
     }
     let subject = match key {
         Some(key) => Subject::Key(key.hash),
-        None => Subject::of_address(client(parts, &state.trusted_proxies)),
+        None => Subject::of_address(client(&parts.headers, &parts.extensions, &state.trusted_proxies)),
     };
     let admitted = state.limiter.admit(subject, &allowance, Instant::now());
     admitted.map(Some).map_err(ApiError::from)
@@ -47,15 +47,15 @@ fn allowance(state: &AppState, key: Option<&VirtualKey>) -> Allowance {
 }
 
 /// Who asks: the other side of the connection, unless that is a proxy which is believed when it says for whom it asks.
-fn client(parts: &Parts, trusted: &[IpAddr]) -> IpAddr {
+pub(super) fn client(headers: &HeaderMap, extensions: &Extensions, trusted: &[IpAddr]) -> IpAddr {
     let unknown = IpAddr::from([0, 0, 0, 0]);
-    let peer = parts.extensions.get::<Connection>().map_or(unknown, |connection| connection.peer.ip());
+    let peer = extensions.get::<Connection>().map_or(unknown, |connection| connection.peer.ip());
     let is_trusted = |address: &IpAddr| trusted.contains(&address.to_canonical());
     if !is_trusted(&peer) {
         return peer;
     }
     // Each proxy adds whom it saw at the end: the last one that is no proxy of ours is the client.
-    let lines = parts.headers.get_all("x-forwarded-for").iter();
+    let lines = headers.get_all("x-forwarded-for").iter();
     let lines = lines.map(|line| line.to_str().unwrap_or(UNREADABLE));
     let mut seen: Vec<Option<IpAddr>> = lines.flat_map(|line| line.split(',')).map(forwarded).collect();
     while let Some(last) = seen.pop() {
@@ -150,7 +150,8 @@ mod tests {
             }
             let (mut parts, ()) = builder.body(()).unwrap().into_parts();
             parts.extensions.insert(Connection::new(peer.parse().unwrap(), Duration::MAX));
-            assert_eq!(client(&parts, &trusted), expected.parse::<IpAddr>().unwrap(), "{peer} {lines:?}");
+            let seen = client(&parts.headers, &parts.extensions, &trusted);
+            assert_eq!(seen, expected.parse::<IpAddr>().unwrap(), "{peer} {lines:?}");
         }
     }
 }

@@ -11,6 +11,7 @@ mod access;
 mod error;
 mod layers;
 mod limits;
+mod reception;
 mod routes;
 // What a request brings, who gets the answer, and the answer on its way out.
 mod body;
@@ -27,6 +28,7 @@ mod edit;
 mod events;
 mod health;
 mod keys;
+mod log;
 mod metrics;
 mod models;
 mod openai;
@@ -38,6 +40,7 @@ mod usage;
 
 pub use access::{StartError, start_check};
 pub use metrics::Counts;
+pub use reception::Reception;
 pub use serve::{Connections, Limits, Outcome, Server};
 pub use state::{AppState, Parts, Readiness};
 
@@ -86,6 +89,8 @@ fn all() -> Vec<Route> {
         Operators.delete("/api/keys/{id}", keys::revoke),
         Operators.get("/api/usage", usage::sums),
         Operators.get("/api/usage/requests", usage::requests),
+        Operators.get("/api/log", log::show),
+        Operators.put("/api/log", log::change),
         Operators.get("/api/plugins", plugins::list),
         Operators.get("/api/plugins/{id}", plugins::one),
         Operators.post("/api/plugins/{id}/reload", plugins::reload),

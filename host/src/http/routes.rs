@@ -42,6 +42,10 @@ impl Audience {
         self.route(Method::POST, path, on(MethodFilter::POST, handler))
     }
 
+    pub(super) fn put<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Route {
+        self.route(Method::PUT, path, on(MethodFilter::PUT, handler))
+    }
+
     pub(super) fn patch<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Route {
         self.route(Method::PATCH, path, on(MethodFilter::PATCH, handler))
     }

@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 
 use super::connection::{Connection, Watched};
 use super::layers;
+use super::reception::Reception;
 use super::unread::Unread;
 use crate::accounts::Books;
 
@@ -76,6 +77,7 @@ pub struct Server {
     listener: TcpListener,
     limits: Limits,
     books: Arc<Books>,
+    reception: Arc<Reception>,
     connections: Connections,
 }
 
@@ -98,6 +100,7 @@ impl Server {
             limits: Limits::default(),
             books: Arc::default(),
             connections: Connections::default(),
+            reception: Arc::default(),
         })
     }
 
@@ -112,6 +115,13 @@ impl Server {
     #[must_use]
     pub fn with_books(mut self, books: Arc<Books>) -> Self {
         self.books = books;
+        self
+    }
+
+    /// Has requests looked at as they come.
+    #[must_use]
+    pub fn with_reception(mut self, reception: Reception) -> Self {
+        self.reception = Arc::new(reception);
         self
     }
 
@@ -141,6 +151,7 @@ impl Server {
                 http: Arc::clone(&http),
                 router: router.clone(),
                 books: Arc::clone(&self.books),
+                reception: Arc::clone(&self.reception),
                 limits: self.limits,
                 shutdown: shutdown.clone(),
                 cut: cut.clone(),
@@ -195,6 +206,7 @@ struct Client {
     http: Arc<Builder<TokioExecutor>>,
     router: Router,
     books: Arc<Books>,
+    reception: Arc<Reception>,
     limits: Limits,
     shutdown: CancellationToken,
     cut: CancellationToken,
@@ -217,7 +229,8 @@ impl Client {
             let request = request.map(|body| {
                 if is_sent { Body::new(Unread::new(body, self.limits.unread)) } else { Body::new(body) }
             });
-            let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), request);
+            let arrival = self.reception.look(&request);
+            let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), arrival, request);
             async { Ok::<_, Infallible>(answer.await) }
         });
         let mut serving = pin!(self.http.serve_connection(io, service));

@@ -14,6 +14,7 @@ use crate::limits::Limiter;
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
+use crate::telemetry::log::{self, LogControl};
 use crate::usage::UsageBook;
 
 /// Everything a handler may use. Cheap to clone.
@@ -36,6 +37,7 @@ pub struct Shared {
     pub(super) keep_alive: Duration,
     pub(super) readiness: Readiness,
     pub(super) counts: Counts,
+    pub(super) log: LogControl,
     pub(super) started: Instant,
 }
 
@@ -76,6 +78,7 @@ impl AppState {
             keep_alive: settings.keep_alive,
             readiness,
             counts,
+            log: log::control(),
             started: Instant::now(),
         }))
     }

@@ -80,7 +80,7 @@ impl Host {
         let server = Server::bind(("127.0.0.1", 0)).await.unwrap().with_books(Arc::clone(&books));
         let counts = Counts { metrics, books, connections: server.connections() };
         let keys = crate::access::testing::book(Vec::new());
-        let parts = Parts { readiness: readiness.clone(), counts, ..Parts::of(registry, keys).await };
+        let parts = Parts { readiness: readiness.clone(), counts, ..Parts::of(registry, keys) };
         let state = AppState::new(&settings, parts);
         let address = server.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -121,13 +121,13 @@ fn request(method: &str, path: &str, lines: &str, body: &str) -> String {
 
 impl Parts {
     /// All that tests of routes do without stands apart, and does nothing.
-    pub(super) async fn of(registry: Arc<Registry>, keys: Arc<KeyBook>) -> Self {
+    pub(super) fn of(registry: Arc<Registry>, keys: Arc<KeyBook>) -> Self {
         Self {
             registry,
             http: HttpClient::default(),
             manager: Manager::detached(),
             keys,
-            usage: crate::usage::testing::book().await,
+            usage: crate::usage::testing::book(),
             readiness: Readiness::default(),
             counts: Counts::of_nobody(),
         }

@@ -99,7 +99,7 @@ pub use close::end_process;
 pub use engine::{EditAction, EditError, ProviderEdit, ProviderView};
 pub use features::{Feature, Features};
 pub use fetch::{Fetch, Incoming, Outgoing};
-pub use instance::{Chunks, Instance};
+pub use instance::{Chunks, Instance, OnBehalf};
 pub use instances::alike;
 pub use job::{ChunkBatch, Operation};
 pub use manager::{Manager, ManagerError, ManagerOptions, ReloadOptions, UnknownPlugin};

@@ -85,7 +85,7 @@ impl fmt::Debug for UsageBook {
 
 impl UsageBook {
     /// Begins to keep records, with those that an earlier host left in the data directory.
-    pub async fn open(
+    pub fn open(
         store: Arc<dyn Store>,
         data_dir: &Path,
         settings: &UsageSettings,
@@ -108,11 +108,15 @@ impl UsageBook {
         let keeper = Keeper::new(Arc::clone(&store), Arc::clone(&shared), settings);
         let tasks = [tokio::spawn(collector.run()), tokio::spawn(keeper.run())].map(AbortOnDropHandle::new);
         let (minutes_days, tasks) = (settings.minutes_days, Mutex::new(Some(tasks)));
-        let book = Self(Arc::new(Inner { store, minutes_days, queue, shared, tasks }));
-        if left > 0 && tokio::time::timeout(CATCH_UP_WITHIN, book.flush()).await.is_ok() {
+        Ok(Self(Arc::new(Inner { store, minutes_days, queue, shared, tasks })))
+    }
+
+    /// Waits until the store has what an earlier host left, unless that takes long.
+    pub async fn catch_up(&self) {
+        let left = self.counts().spilled;
+        if left > 0 && tokio::time::timeout(CATCH_UP_WITHIN, self.flush()).await.is_ok() {
             tracing::info!(records = left, "usage that an earlier host left is in the store");
         }
-        Ok(book)
     }
 
     /// Takes a record. Never waits: where there is no room it is counted and let go.

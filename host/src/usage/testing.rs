@@ -41,8 +41,8 @@ pub(crate) fn record(millis: i64) -> UsageRecord {
 }
 
 /// A book that keeps nothing.
-pub(crate) async fn book() -> UsageBook {
+pub(crate) fn book() -> UsageBook {
     // The file goes with its folder, and stays open.
     let dir = tempfile::tempdir().unwrap();
-    UsageBook::open(Arc::new(Forgetful), dir.path(), &UsageSettings::default()).await.unwrap()
+    UsageBook::open(Arc::new(Forgetful), dir.path(), &UsageSettings::default()).unwrap()
 }

@@ -84,7 +84,9 @@ async fn moody(dir: &Path) -> Arc<Moody> {
 }
 
 async fn open(store: &Arc<Moody>, dir: &Path, settings: &UsageSettings) -> UsageBook {
-    UsageBook::open(Arc::clone(store) as Arc<dyn Store>, dir, settings).await.unwrap()
+    let book = UsageBook::open(Arc::clone(store) as Arc<dyn Store>, dir, settings).unwrap();
+    book.catch_up().await;
+    book
 }
 
 /// So many that arrived just now: what is old does not stay.

@@ -72,14 +72,9 @@ impl Errors {
     pub fn of(&self, failure: &Failure<'_>) -> ProviderError {
         let body = body(failure.body);
         let mut error = failure.to_error();
-        let meanings = self.meanings.iter().filter(|_| error.kind == ErrorKind::InvalidInput);
-        let meaning =
-            meanings.clone().find(|(says, _)| memmem::find(failure.body, says.as_bytes()).is_some());
-        let mut too_long = false;
-        match meaning {
-            Some((_, Meaning::TooLong)) => too_long = true,
-            Some((_, Meaning::Kind(kind))) => error.kind = *kind,
-            None => {}
+        let meaning = self.meaning(&error, failure.body);
+        if let Some(Meaning::Kind(kind)) = meaning {
+            error.kind = kind;
         }
         error.retry_after = error.retry_after.or_else(|| self.wait(&error, &body, failure));
         if error.kind == ErrorKind::Authentication {
@@ -87,12 +82,18 @@ impl Errors {
             return ProviderError { detail: None, code: None, ..error };
         }
         match body.pointer(self.word).and_then(Value::as_str) {
-            _ if too_long => error.with_code("context_length_exceeded"),
+            _ if meaning == Some(Meaning::TooLong) => error.with_code("context_length_exceeded"),
             // Nothing else is looked for, and clients know OpenAI's word for a model that is not there.
             Some(_) if error.status == Some(404) => error.with_code("model_not_found"),
             Some(word) => error.with_code(word),
             None => error,
         }
+    }
+
+    fn meaning(&self, error: &ProviderError, body: &[u8]) -> Option<Meaning> {
+        let says = |words: &str| memmem::find(body, words.as_bytes()).is_some();
+        let mut meanings = self.meanings.iter().filter(|_| error.kind == ErrorKind::InvalidInput);
+        meanings.find(|(words, _)| says(words)).map(|(_, meaning)| *meaning)
     }
 
     /// An error in the place of an answer, or of some more of one. Its code may be the status that it should have had.

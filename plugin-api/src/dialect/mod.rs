@@ -1,11 +1,12 @@
 //! What providers with a dialect of their own have in common, so that a plugin says only what is peculiar to its
 //! vendor.
 //!
-//! An [`HttpProvider`](crate::HttpProvider) that translates takes from here, in the order in which a request meets it:
-//! [`Upstream`] for its configuration, its requests and its models; [`turns`] and
-//! [`Message::pieces`](crate::Message::pieces) for what is said; [`ChatRequest::choice`](crate::ChatRequest::choice),
-//! [`functions`](crate::ChatRequest::functions) and [`form`](crate::ChatRequest::form) for what is asked; [`read`] for
-//! what comes back, and [`Chunks`](crate::Chunks) to say it, in a stream or [as a whole](crate::Chunks::gather).
+//! A [`Dialect`] is the whole of it: data, and a few functions that translate. They take from here, in the order in which
+//! a request meets it: [`Upstream`] for what is configured; [`turns`] and [`Message::said`](crate::Message::said) for what
+//! is said; [`ChatRequest::choice`](crate::ChatRequest::choice), [`functions`](crate::ChatRequest::functions) and
+//! [`form`](crate::ChatRequest::form) for what is asked, and [`object`] to write it; [`Json`] and [`Counts`] for what comes
+//! back, and [`Chunks`](crate::Chunks) to say it, in a stream or [as a whole](crate::Chunks::gather). An
+//! [`HttpProvider`](crate::HttpProvider) that fits no [`Api`] may use all of them by itself.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};

@@ -31,7 +31,7 @@ impl Host {
             trusted_proxies: Vec::new(),
             admin_token: None,
         };
-        let parts = Parts::of(Arc::default(), crate::access::testing::book(Vec::new())).await;
+        let parts = Parts::of(Arc::default(), crate::access::testing::book(Vec::new()));
         let events = parts.manager.events().clone();
         let state = AppState::new(&settings, parts);
         let server = Server::bind(("127.0.0.1", 0)).await.unwrap();

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::access::{Scope, VirtualKey, testing};
+use crate::accounts::Arrival;
 use crate::config::ServerSettings;
 use crate::http::connection::Connection;
 use crate::http::{Parts, Server, all, layers};
@@ -38,7 +39,7 @@ const PUBLIC: Host = Host { address: "0.0.0.0", token: true, ..LOCAL };
 const OPEN: Host = Host { open: true, ..PUBLIC };
 
 impl Host {
-    async fn state(self) -> AppState {
+    fn state(self) -> AppState {
         let settings = ServerSettings {
             host: self.address.to_owned(),
             port: 0,
@@ -57,7 +58,7 @@ impl Host {
             ("pb-over", VirtualKey { expires_at: Some(1), ..key("over", Scope::Admin) }),
         ];
         let book = testing::book(if self.keys { keys } else { Vec::new() });
-        AppState::new(&settings, Parts::of(Arc::default(), book).await)
+        AppState::new(&settings, Parts::of(Arc::default(), book))
     }
 }
 
@@ -182,10 +183,11 @@ fn example(path: &str) -> String {
 async fn every_route_refuses_whom_it_is_not_for() {
     let routes = all();
     for case in cases() {
-        let router = router(&routes, case.host.state().await);
+        let router = router(&routes, case.host.state());
         for route in &routes {
             let what = format!("{} {} on {:?} with {:?}", route.method, route.path, case.host, case.lines);
-            let response = layers::answer(router.clone(), Arc::default(), case.request(route)).await;
+            let response =
+                layers::answer(router.clone(), Arc::default(), Arrival::default(), case.request(route)).await;
             let status = response.status().as_u16();
             match case.expected(route) {
                 // Nobody answers for a provider or plugin that is not there; but that is no refusal, and no path
@@ -218,12 +220,13 @@ fn check_refusal(route: &Route, status: u16, body: &Value) {
 
 #[tokio::test]
 async fn what_is_no_route_tells_nothing_of_itself() {
-    let router = router(&all(), LOCAL.state().await);
+    let router = router(&all(), LOCAL.state());
     for (method, path, expected) in
         [("GET", "/api/nothing", 404), ("PUT", "/api/keys", 405), ("GET", "/v1/chat/completions", 405)]
     {
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        let status = layers::answer(router.clone(), Arc::default(), request).await.status();
+        let status =
+            layers::answer(router.clone(), Arc::default(), Arrival::default(), request).await.status();
         assert_eq!(status, expected, "{method} {path}");
     }
 }
@@ -252,11 +255,8 @@ async fn the_peer_is_who_has_connected_and_not_who_it_says_it_is() {
     let server = Server::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
     let port = server.local_addr().unwrap().port();
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(server.run(
-        router(&all(), LOCAL.state().await),
-        shutdown.clone(),
-        Duration::from_secs(5),
-    ));
+    let running =
+        tokio::spawn(server.run(router(&all(), LOCAL.state()), shutdown.clone(), Duration::from_secs(5)));
     let outward = outward();
     if outward.is_none() {
         eprintln!("not tried from another address: this machine has none but loopback");

@@ -20,7 +20,7 @@ use crate::config::{BreakerSettings, ProviderEntry, ProviderSettings};
 use crate::events::Bus;
 use crate::plugins::call_keys::CallKeys;
 use crate::plugins::generation::Generation;
-use crate::plugins::instance::{Chunks, Instance};
+use crate::plugins::instance::{Chunks, Instance, OnBehalf};
 use crate::plugins::job::Operation;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::outbound::Outbound;
@@ -153,7 +153,7 @@ impl Stand {
     ) -> Result<Bytes> {
         let key = SecretString::from(KEY);
         let limit = provider.settings.timeout;
-        let said = within(limit, provider.instance.ask(operation, body, "conformance", Some(&key))).await;
+        let said = within(limit, provider.instance.ask(operation, body, behalf(&key))).await;
         self.listen(&said);
         said
     }
@@ -164,7 +164,7 @@ impl Stand {
         match way {
             Way::Code => {
                 let key = SecretString::from(KEY);
-                let chunks = provider.instance.stream(body, "conformance", Some(&key)).await?;
+                let chunks = provider.instance.stream(body, behalf(&key)).await?;
                 Ok(Reading::Code(chunks, Arc::clone(provider)))
             }
             Way::Plan => {
@@ -219,8 +219,12 @@ impl Stand {
     }
 
     fn context(&self) -> CallContext {
-        CallContext { http: self.client.clone(), request_id: "conformance".into() }
+        CallContext { http: self.client.clone(), request_id: "conformance".into(), trace: None }
     }
+}
+
+fn behalf(key: &SecretString) -> OnBehalf<'_> {
+    OnBehalf { key: Some(key), .."conformance".into() }
 }
 
 fn admitted(provider: &Arc<Provider>, body: &Bytes) -> Result<(crate::providers::Admission, Members)> {

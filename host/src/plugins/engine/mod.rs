@@ -178,6 +178,7 @@ impl Engine {
             (server, "server"),
             (first.loader != config.loader, "loader"),
             (first.telemetry != config.telemetry, "telemetry"),
+            (first.usage != config.usage, "usage"),
         ];
         changed.into_iter().filter_map(|(changed, section)| changed.then_some(section)).collect()
     }

@@ -57,7 +57,7 @@ impl Dialect for Anthropic {
         headers: &[("x-api-key", KEY_PLACEHOLDER), ("anthropic-version", VERSION)],
         chat: "messages",
         // As many as a page may hold: unasked, it is twenty.
-        models: "models?limit=1000",
+        models: Some("models?limit=1000"),
         credentials: Some("models?limit=1"),
         ..Api::at("https://api.anthropic.com/v1")
     };

@@ -48,9 +48,9 @@ impl Dialect for Cohere {
         goes_on: &["/v1", "/v2"],
         headers: &[BEARER_KEY],
         chat: "v2/chat",
-        embed: "v2/embed",
+        embed: Some("v2/embed"),
         // As many as a page may hold: unasked, it is twenty.
-        models: "v1/models?page_size=1000",
+        models: Some("v1/models?page_size=1000"),
         credentials: Some("v1/models?page_size=1"),
         ..Api::at("https://api.cohere.com")
     };

@@ -50,9 +50,9 @@ impl Dialect for Gemini {
         chat: "{model}:generateContent",
         // Without `alt=sse` a stream is one JSON array, whose elements no framing cuts.
         stream: Some("{model}:streamGenerateContent?alt=sse"),
-        embed: "{model}:batchEmbedContents",
+        embed: Some("{model}:batchEmbedContents"),
         // As many as a page can hold, for nobody asks for a second one.
-        models: "models?pageSize=1000",
+        models: Some("models?pageSize=1000"),
         // The shortest answer that needs a good key.
         credentials: Some("models?pageSize=1"),
         ..Api::at("https://generativelanguage.googleapis.com/v1beta")

@@ -58,8 +58,8 @@ impl Dialect for Ollama {
         // Only hosted Ollama wants a key; without one no header that needs it is sent.
         headers: &[BEARER_KEY],
         chat: "api/chat",
-        embed: "api/embed",
-        models: "api/tags",
+        embed: Some("api/embed"),
+        models: Some("api/tags"),
         health: Some("api/version"),
         framing: Framing::Ndjson,
         ..Api::at("http://127.0.0.1:11434")

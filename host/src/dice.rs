@@ -8,15 +8,15 @@ const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Clones go through one sequence together.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(Arc<AtomicU64>);
+pub(crate) struct Dice(Arc<AtomicU64>);
 
 impl Dice {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicU64::new(getrandom::u64().unwrap_or(STEP))))
     }
 
     /// Any number.
-    pub(super) fn roll(&self) -> u64 {
+    pub(crate) fn roll(&self) -> u64 {
         let mut mixed = self.0.fetch_add(STEP, Ordering::Relaxed);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -24,7 +24,7 @@ impl Dice {
     }
 
     /// From 0 up to 1.
-    pub(super) fn share(&self) -> f64 {
+    pub(crate) fn share(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "of 32 bits nothing is lost")]
         let share = (self.roll() >> 32) as f64;
         share / f64::from(u32::MAX)

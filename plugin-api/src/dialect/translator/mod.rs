@@ -12,12 +12,18 @@ use crate::model::Model;
 use crate::split::{Event, Framing};
 use crate::{ErrorKind, ProviderError, Result};
 
+mod api;
+#[cfg(test)]
+mod tests;
+
+pub use api::{Api, BEARER_KEY};
+
 /// A vendor's dialect: what is data stands in its constants, and a few functions translate. Export the provider that
 /// comes of it as `Http<Translator<D>>`.
 ///
 /// ```
 /// use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
-/// use patchbay_plugin_api::dialect::{AnswerReader, Api, Dialect, Errors, Json, ModelList, Translator, Upstream, object};
+/// use patchbay_plugin_api::dialect::{AnswerReader, Api, Dialect, Errors, Json, Translator, Upstream, object};
 /// use patchbay_plugin_api::{ChatRequest, Chunks, FinishReason, Http, Result};
 /// use serde_json::Value;
 ///
@@ -30,11 +36,11 @@ use crate::{ErrorKind, ProviderError, Result};
 ///     const API: Api = Api {
 ///         headers: &[("x-api-key", KEY_PLACEHOLDER)],
 ///         chat: "generate",
-///         models: "models",
+///         models: Some("models"),
+///         credentials: Some("models"),
 ///         ..Api::at("https://api.example.com/v1")
 ///     };
-///     const ERRORS: Errors = Errors::PLAIN;
-///     const MODELS: ModelList = ModelList::PLAIN;
+///     const ERRORS: Errors = Errors { word: "/error/type", ..Errors::PLAIN };
 ///
 ///     fn request(_upstream: &Upstream, request: &ChatRequest, model: &str) -> Result<Value> {
 ///         let prompt = request.last_user_text();
@@ -75,10 +81,10 @@ pub trait Dialect: 'static {
     const API: Api;
 
     /// What its errors mean.
-    const ERRORS: Errors;
+    const ERRORS: Errors = Errors::PLAIN;
 
     /// How it lists its models.
-    const MODELS: ModelList;
+    const MODELS: ModelList = ModelList::PLAIN;
 
     /// Checks what is the vendor's own in a configuration. The error's message says what to mend.
     fn check(_upstream: &Upstream<Self::Own>) -> Result<()> {
@@ -117,60 +123,6 @@ pub trait AnswerReader: Default + 'static {
     /// Reads a whole answer. By default it is what an event is.
     fn whole(&mut self, answer: Json<'_>, out: &mut Chunks) -> Result<()> {
         self.event(answer, out)
-    }
-}
-
-/// The header of APIs that take the key as most do, for [`Api::headers`].
-pub const BEARER_KEY: (&str, &str) = ("authorization", "Bearer {{key}}");
-
-/// Where a vendor's API is: paths below the configured `base_url`, with their queries. Take what is not special from
-/// [`Api::at`].
-#[derive(Debug, Clone, Copy)]
-pub struct Api {
-    /// Where it begins, as an example of a good `base_url`.
-    pub begins: &'static str,
-    /// What comes after that, and operators copy along with it: such a `base_url` is refused.
-    pub goes_on: &'static [&'static str],
-    /// The headers of all requests, such as the one for the key; those of the operator come in their place.
-    pub headers: &'static [(&'static str, &'static str)],
-    /// What stands before the names of models in addresses and lists, and is left out elsewhere, such as `models/`.
-    pub before_model: &'static str,
-    /// For answers. May hold `{model}`, as the other two that ask a model may.
-    pub chat: &'static str,
-    /// For answers in events, where that is another place.
-    pub stream: Option<&'static str>,
-    /// For vectors.
-    pub embed: &'static str,
-    /// The list of models.
-    pub models: &'static str,
-    /// What succeeds only with a good key; without it keys cannot be checked.
-    pub credentials: Option<&'static str>,
-    /// What succeeds when all is well, where that needs no key.
-    pub health: Option<&'static str>,
-    /// How streams are cut into events.
-    pub framing: Framing,
-}
-
-impl Api {
-    /// An API that begins there, of which the rest has to be said.
-    pub const fn at(begins: &'static str) -> Self {
-        Self {
-            begins,
-            goes_on: &[],
-            headers: &[],
-            before_model: "",
-            chat: "",
-            stream: None,
-            embed: "",
-            models: "",
-            credentials: None,
-            health: None,
-            framing: Framing::Sse,
-        }
-    }
-
-    fn bare<'a>(&self, model: &'a str) -> &'a str {
-        model.strip_prefix(self.before_model).unwrap_or(model)
     }
 }
 
@@ -244,8 +196,9 @@ impl<D: Dialect> HttpProvider for Translator<D> {
     }
 
     fn embed_request(&self, request: &EmbedRequest) -> Result<HttpRequest> {
+        let path = D::API.embed.ok_or_else(|| ProviderError::unsupported("embeddings"))?;
         let model = self.model(request.model.as_deref())?;
-        self.post(D::API.embed, model, &D::embed_request(&self.0, request, model)?)
+        self.post(path, model, &D::embed_request(&self.0, request, model)?)
     }
 
     fn embed_response(&self, body: &[u8]) -> Result<Embeddings> {
@@ -258,7 +211,7 @@ impl<D: Dialect> HttpProvider for Translator<D> {
     }
 
     fn models_request(&self) -> Option<HttpRequest> {
-        self.0.list(D::API.models)
+        D::API.models.and_then(|path| self.0.list(path))
     }
 
     fn models_response(&self, body: Option<&[u8]>) -> Result<Vec<Model>> {

@@ -1,14 +1,36 @@
 //! Where log lines go and which are written: lower-case messages, values as fields, on stderr.
 
+// Which are written.
+mod control;
+mod levels;
+// Where they go.
+mod writer;
+
 use std::io::{self, IsTerminal as _};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use thiserror::Error;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
+use tracing::warn;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use control::Apply;
+pub use control::{InForce, LogControl, Setting, Temporary};
+pub use levels::BadLevel;
+use writer::LineWriter;
+
+/// The lines about requests, as filters know them.
+pub(super) const ACCESS: &str = "patchbay::access";
+
+/// Who does not read stderr for so long does not read it at all.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How much is logged, and in which form.
 #[derive(Debug)]
 pub struct LogOptions {
+    level: String,
     filter: EnvFilter,
     format: LogFormat,
 }
@@ -21,18 +43,18 @@ enum LogFormat {
 
 #[derive(Debug, Error)]
 pub enum LogError {
-    #[error(
-        "{variable}={value} is not a level: use off, error, warn, info, debug or trace, or levels per module as \
-         in info,patchbay::plugins=debug"
-    )]
-    Level { variable: &'static str, value: String },
-    #[error("{variable}={value} cannot be read as a log filter such as info,patchbay::plugins=debug")]
-    Filter { variable: &'static str, value: String, source: ParseError },
+    #[error("{variable}={value} cannot be followed")]
+    Level { variable: &'static str, value: String, source: BadLevel },
     #[error("LOG_FORMAT={value} is not a log format: use text or json")]
     Format { value: String },
+    #[error("no thread could be started to write the log with")]
+    Thread(#[source] io::Error),
     #[error("the log was set up already")]
     SetUp(#[from] TryInitError),
 }
+
+/// The log of this process.
+static LOG: OnceLock<(LogControl, LineWriter)> = OnceLock::new();
 
 impl LogOptions {
     /// Reads `LOG_LEVEL` (or `RUST_LOG`) and `LOG_FORMAT`; an empty variable counts as none.
@@ -42,20 +64,21 @@ impl LogOptions {
     /// When a variable does not say what it should; the error names it.
     pub fn read(environment: impl Fn(&str) -> Option<String>) -> Result<LogOptions, LogError> {
         let set = |variable| environment(variable).filter(|value| !value.is_empty());
-        let filter = if let Some(value) = set("LOG_LEVEL") {
-            check_levels(&value)?;
-            parse("LOG_LEVEL", value)?
-        } else if let Some(value) = set("RUST_LOG") {
-            parse("RUST_LOG", value)?
+        let (variable, level, read) = if let Some(level) = set("LOG_LEVEL") {
+            let read = levels::filter(&level);
+            ("LOG_LEVEL", level, read)
         } else {
-            EnvFilter::new("info")
+            let level = set("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+            let read = levels::loose(&level);
+            ("RUST_LOG", level, read)
         };
+        let filter = read.map_err(|source| LogError::Level { variable, value: level.clone(), source })?;
         let format = match set("LOG_FORMAT").as_deref() {
             None | Some("text") => LogFormat::Text,
             Some("json") => LogFormat::Json,
             Some(value) => return Err(LogError::Format { value: value.into() }),
         };
-        Ok(LogOptions { filter, format })
+        Ok(LogOptions { level, filter, format })
     }
 }
 
@@ -67,32 +90,50 @@ impl LogOptions {
 pub fn init(options: LogOptions) -> Result<(), LogError> {
     let colours =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let writer = LineWriter::start(io::stderr()).map_err(LogError::Thread)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(options.filter)
-        .with_writer(io::stderr)
+        .with_writer(writer.clone())
         .with_ansi(colours)
         // It would complain on the very stderr that could not be written to, and panic there.
         .log_internal_errors(false);
-    match options.format {
-        LogFormat::Text => lines.finish().try_init()?,
-        LogFormat::Json => lines.json().flatten_event(true).finish().try_init()?,
-    }
+    let apply = match options.format {
+        LogFormat::Text => {
+            let lines = lines.with_filter_reloading();
+            let handle = lines.reload_handle();
+            lines.finish().try_init()?;
+            applying(handle)
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            let handle = lines.reload_handle();
+            lines.finish().try_init()?;
+            applying(handle)
+        }
+    };
+    // Only one can have begun.
+    let _ = LOG.set((LogControl::new(&options.level, apply), writer));
     Ok(())
 }
 
-/// In a filter a lone word that is no level names a module, so `LOG_LEVEL=verbose` would silence everything.
-fn check_levels(value: &str) -> Result<(), LogError> {
-    let is_module = |part: &str| part.contains(['=', '[', ']', '{', '}', ':']);
-    let is_level = |part: &str| part.trim().parse::<LevelFilter>().is_ok();
-    if value.split(',').all(|part| is_module(part) || is_level(part)) {
-        Ok(())
-    } else {
-        Err(LogError::Level { variable: "LOG_LEVEL", value: value.into() })
-    }
+fn applying<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> Apply {
+    Box::new(move |filter| {
+        if let Err(error) = handle.reload(filter) {
+            warn!(%error, "the log's level cannot be changed");
+        }
+    })
 }
 
-fn parse(variable: &'static str, value: String) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(&value).map_err(|source| LogError::Filter { variable, value, source })
+/// The log of this process, to be changed; of one without a log, nothing is.
+pub fn control() -> LogControl {
+    LOG.get().map(|(control, _)| control.clone()).unwrap_or_default()
+}
+
+/// Waits until what was logged is written, within reason. For the end, and before somebody else writes to stderr.
+pub fn flush() {
+    if let Some((_, writer)) = LOG.get() {
+        writer.flush(FLUSH_PATIENCE);
+    }
 }
 
 #[cfg(test)]
@@ -104,7 +145,8 @@ mod tests {
             variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
         };
         let read = LogOptions::read(environment).map_err(|error| error.to_string())?;
-        Ok((read.filter.to_string(), read.format))
+        assert!(read.filter.to_string().contains("patchbay::access=info"), "{}", read.filter);
+        Ok((read.level, read.format))
     }
 
     fn filter(variables: &[(&str, &str)]) -> String {
@@ -115,7 +157,7 @@ mod tests {
     fn log_level_comes_before_rust_log() {
         assert_eq!(filter(&[]), "info");
         assert_eq!(filter(&[("RUST_LOG", "warn")]), "warn");
-        assert_eq!(filter(&[("LOG_LEVEL", "DEBUG"), ("RUST_LOG", "warn")]), "debug");
+        assert_eq!(filter(&[("LOG_LEVEL", "DEBUG"), ("RUST_LOG", "warn")]), "DEBUG");
         assert_eq!(filter(&[("LOG_LEVEL", ""), ("RUST_LOG", "warn")]), "warn");
     }
 
