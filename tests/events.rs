@@ -1,9 +1,12 @@
 //! What listeners are told while a host runs: reloads, how providers do, what becomes of plugins.
 
+use std::process::Stdio;
+
 use axum::Router;
 use axum::routing::{get, post};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::AsyncBufReadExt as _;
 
 use crate::harness::{Host, HostOptions, Mortal, Streaming, eventually, libraries};
 
@@ -230,14 +233,38 @@ async fn listening_ends_with_the_host_and_goes_on_with_the_next() {
     let host = Host::start(HostOptions::default()).await;
     let mut listener = Listener::start(&host, "", None).await;
     let first = listener.until(json!({"type": "reload"})).await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_patchbay"));
+    command.args(["events", "--json", "--types", "reload,audit", "--url", host.address()]);
+    let mut follows = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = tokio::io::BufReader::new(follows.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().expect("what has happened before");
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), first);
     // A host that waited for its listeners would be killed, and fail here.
-    let (_, rest) = tokio::join!(host.stop(), listener.stream.rest());
+    let (_, rest, status) = tokio::join!(host.stop(), listener.stream.rest(), follows.wait());
     rest.expect("a clean end");
+    assert!(status.unwrap().success(), "whoever follows ends with the host");
 
     let host = Host::start(HostOptions::default()).await;
     let mut listener = Listener::start(&host, "", first["id"].as_u64()).await;
     let again = listener.until(json!({"type": "reload"})).await;
     assert_eq!(listener.heard[0], json!({"type": "missed", "count": null}), "nobody knows what came between");
     assert!(again["id"].as_u64() > first["id"].as_u64(), "{again} came after {first}");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_hears_nothing_more() {
+    let host = Host::start(HostOptions::default()).await;
+    let made = host.post_json("/api/keys", &json!({"name": "screen", "scopes": ["read"]})).await.json();
+    let path = "/api/events";
+    let request = host.request(Method::GET, path).bearer_auth(made["key"].as_str().unwrap());
+    let mut stream = host.begin(path, request).await.unwrap_or_else(|answer| panic!("{}", answer.body));
+    while !stream.text.contains("POST /api/keys") {
+        assert!(stream.next().await.unwrap().is_some(), "{}", stream.text);
+    }
+    let path = format!("/api/keys/{}", made["id"].as_str().unwrap());
+    assert_eq!(host.answer(&path, host.request(Method::DELETE, &path)).await.status, 204);
+    let heard = stream.rest().await.expect("a clean end");
+    assert!(!heard.contains("DELETE /api/keys"), "{heard}");
     host.stop().await;
 }

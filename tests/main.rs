@@ -81,6 +81,8 @@ mod events;
 mod metrics;
 // What a host says about itself.
 mod telemetry;
+// And who changed what.
+mod audit;
 // 7. The process: signals, its data directory, the command line.
 mod process;
 // 8. The rest of the command line.

@@ -17,6 +17,7 @@ use patchbay::config::MetricsSettings;
 use patchbay::http::asking_paths;
 use patchbay::providers::{Provider, Tokens};
 use patchbay::telemetry::metrics::{Metrics, Now, Traffic};
+use patchbay::usage::Counts;
 
 use house::{House, configure, runtime};
 use scenario::host::Place;
@@ -80,6 +81,7 @@ fn metrics(criterion: &mut Criterion) {
                 plugins: &plugins,
                 reloads,
                 traffic: Traffic::default(),
+                usage: &Counts::default(),
                 uptime: Duration::from_secs(1),
             })
         });

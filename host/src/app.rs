@@ -17,6 +17,7 @@ use tracing::{error, info};
 
 use crate::access::{KeyBook, OpenError};
 use crate::accounts::{Bookkeeper, Books};
+use crate::audit::Trail;
 use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
@@ -168,6 +169,7 @@ pub struct App {
     tracing: Option<Tracing>,
     usage: UsageBook,
     events: Bus,
+    trail: Trail,
     store: SqliteStore,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
@@ -189,9 +191,10 @@ impl App {
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
         let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage)?;
         usage.catch_up().await;
+        let events = Bus::default();
+        let trail = Trail::start(Arc::new(store.clone()), events.clone());
 
-        let (registry, client, events) =
-            (Arc::new(Registry::default()), HttpClient::default(), Bus::default());
+        let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
         let traces = traces::start(&config.telemetry.traces, client.clone())
             .map_err(|error| StartError::Configuration(error.to_string()))?;
         let manager = Manager::start(ManagerOptions {
@@ -218,6 +221,7 @@ impl App {
             usage: usage.clone(),
             readiness: readiness.clone(),
             counts,
+            trail: trail.clone(),
         };
         let state = AppState::new(settings, parts);
 
@@ -242,6 +246,7 @@ impl App {
             tracing,
             usage,
             events,
+            trail,
             store,
             _lock: lock,
         })
@@ -314,6 +319,7 @@ impl App {
             tracing,
             usage,
             events,
+            trail,
             store,
             _lock,
             ..
@@ -332,6 +338,7 @@ impl App {
         if let Some(tracing) = tracing {
             tracing.end(TRACES_PATIENCE).await;
         }
+        trail.finish().await;
         usage.close().await;
         store.close().await;
         match outcome {

@@ -25,7 +25,8 @@ pub mod providers;
 // 7. The only place that knows that providers are libraries, and therefore the only one that may be unsafe.
 #[allow(unsafe_code)]
 pub mod plugins;
-// What has to be there after a restart: keys of the host's own, and who used how much.
+// What has to be there after a restart: keys of the host's own, who used how much, and who changed what.
+pub mod audit;
 pub mod store;
 // How that gets there.
 pub mod usage;

@@ -193,5 +193,8 @@ fn the_host_is_told(told: &Scrape) {
         assert!(told.sum(name, &[]) > 0.0, "{name}");
     }
     told.is("patchbay_runtime_queue_depth", "gauge");
+    told.is("patchbay_usage_queue_depth", "gauge");
+    told.is("patchbay_usage_records_total", "counter");
+    told.says("patchbay_usage_records_total", &[("result", "dropped")], 0.0);
     assert!(told.sum("process_open_fds", &[]) < told.sum("process_max_fds", &[]));
 }

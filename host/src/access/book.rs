@@ -127,6 +127,11 @@ impl KeyBook {
         keys
     }
 
+    /// Whether a key that let somebody in would still do so.
+    pub fn is_good(&self, id: &str, now: SystemTime) -> bool {
+        self.known.load().values().any(|key| key.id == id && !key.is_expired(now))
+    }
+
     /// Whose key this is.
     pub fn recognise(&self, token: &[u8], now: SystemTime) -> Result<Arc<VirtualKey>, Unrecognised> {
         // The whole hash is looked for, and it tells nothing of the key: there is nothing to learn from how long
@@ -287,7 +292,9 @@ mod tests {
         );
         assert_eq!(recognise("pb-guess", now), Err(Unrecognised::Unknown));
         let id = book.list()[0].id.clone();
+        assert!(book.is_good(&id, now) && !book.is_good(&id, now + Duration::from_secs(60)));
         book.revoke(&id).await.unwrap();
+        assert!(!book.is_good(&id, now));
         assert_eq!(recognise(token.expose_secret(), now), Err(Unrecognised::Unknown));
         assert!(matches!(book.revoke(&id).await, Err(BookError::Unknown(_))));
         assert!(book.is_in_use(), "whoever had the last key is not let in without it");

@@ -19,6 +19,8 @@ pub(crate) mod testing {
     use futures_util::future::BoxFuture;
 
     use super::{KeyBook, Limits, Permits, Scope, VirtualKey};
+    use crate::audit::{Seen, Trail};
+    use crate::events::Bus;
     use crate::store::{Store, StoreError, UsageHorizon};
     use crate::usage::{Aggregate, Place, Spent, UsageAnswer, UsageQuery, UsageRecord};
 
@@ -41,6 +43,14 @@ pub(crate) mod testing {
 
         fn revoke_key<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
             Box::pin(async { Ok(()) })
+        }
+
+        fn add_audit<'a>(&'a self, _: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn audit(&self, _: Option<i64>, _: u32) -> BoxFuture<'_, Result<Vec<(i64, Seen)>, StoreError>> {
+            Box::pin(async { Ok(Vec::new()) })
         }
 
         fn write_usage<'a>(&'a self, _: &'a [UsageRecord]) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -71,6 +81,11 @@ pub(crate) mod testing {
     /// A book with these keys in it, each with its token.
     pub(crate) fn book(keys: Vec<(&str, VirtualKey)>) -> Arc<KeyBook> {
         Arc::new(KeyBook::with(Arc::new(Forgetful), keys))
+    }
+
+    /// A trail that nobody reads, but for those who listen.
+    pub(crate) fn trail(events: &Bus) -> Trail {
+        Trail::start(Arc::new(Forgetful), events.clone())
     }
 
     /// A key that may chat with everybody.

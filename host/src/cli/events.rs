@@ -10,12 +10,12 @@ use super::output;
 use super::remote::{Remote, RemoteArgs};
 use crate::providers::SseSplitter;
 
-/// Show what happens to a running host: reloads, how its providers do, what becomes of plugins
+/// Show what happens to a running host: reloads, how its providers do, what becomes of plugins, who changes what
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   patchbay events
-  patchbay events --types provider,plugin --json | jq .kind
+  patchbay events --types provider,plugin --json
 
 First come the last few hundred events that the host has kept, then whatever happens, until Ctrl-C or until the host \
 ends. A connection that is lost is made again, and goes on where it was.
@@ -23,7 +23,7 @@ ends. A connection that is lost is made again, and goes on where it was.
 --json prints one event per line: {\"id\", \"at\", \"type\", ...}; `missed` stands for events that the host had forgotten \
 before they could be sent.")]
 pub(super) struct Events {
-    /// Only these: reload, provider, plugin, config
+    /// Only these: reload, provider, plugin, config, audit
     #[arg(long, value_name = "TYPE,...", value_delimiter = ',')]
     types: Vec<String>,
 
@@ -113,7 +113,7 @@ fn told(event: &Value) -> String {
         }
         let _ = match value {
             Value::String(text) => write!(line, " {name}={text}"),
-            Value::Object(counts) => {
+            Value::Object(counts) if counts.values().all(Value::is_number) => {
                 let counts = counts.iter().filter(|(_, count)| **count != 0);
                 let counts: Vec<String> = counts.map(|(word, count)| format!("{count} {word}")).collect();
                 write!(

@@ -13,6 +13,7 @@ mod table;
 mod testing;
 
 // 2. The subcommands.
+mod audit;
 mod chat;
 mod completions;
 mod config;
@@ -62,6 +63,7 @@ enum Command {
     Models(models::Models),
     Health(health::Health),
     Events(events::Events),
+    Audit(audit::Audit),
     Keys(keys::Keys),
     Usage(usage::Usage),
     LogLevel(log_level::LogLevel),
@@ -106,6 +108,7 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
         Command::Models(command) => Box::pin(models::run(command)).await,
         Command::Health(command) => Box::pin(health::run(command)).await,
         Command::Events(command) => Box::pin(events::run(command)).await,
+        Command::Audit(command) => Box::pin(audit::run(command)).await,
         Command::Keys(command) => Box::pin(keys::run(command)).await,
         Command::Usage(command) => Box::pin(usage::run(command)).await,
         Command::LogLevel(command) => Box::pin(log_level::run(command)).await,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::audit::Entry;
+
 /// A text that others wrote is told up to here.
 const LONGEST_TEXT: usize = 500;
 
@@ -18,6 +20,8 @@ pub enum Topic {
     Plugin,
     /// The configuration cannot be used as it is.
     Config,
+    /// An operator has changed something, or was refused.
+    Audit,
 }
 
 /// One event's body.
@@ -44,6 +48,8 @@ pub enum News {
     },
     /// See [`Topic::Config`].
     Config(ConfigNews),
+    /// See [`Topic::Audit`].
+    Audit(Box<Entry>),
 }
 
 /// A reload in short.
@@ -207,7 +213,7 @@ pub enum ConfigNews {
 
 impl Topic {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::Reload, Self::Provider, Self::Plugin, Self::Config];
+    pub const ALL: [Self; 5] = [Self::Reload, Self::Provider, Self::Plugin, Self::Config, Self::Audit];
 
     /// As `type` has it.
     pub fn word(self) -> &'static str {
@@ -216,6 +222,7 @@ impl Topic {
             Self::Provider => "provider",
             Self::Plugin => "plugin",
             Self::Config => "config",
+            Self::Audit => "audit",
         }
     }
 }
@@ -227,6 +234,7 @@ impl News {
             Self::Provider { .. } => Topic::Provider,
             Self::Plugin { .. } => Topic::Plugin,
             Self::Config(_) => Topic::Config,
+            Self::Audit(_) => Topic::Audit,
         }
     }
 }

@@ -83,6 +83,10 @@ impl ApiError {
         }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// A failure of the host itself. What it was is in the log only.
     pub(super) fn internal() -> Self {
         let details = "The request could not be served; the log has more under this request id";
@@ -102,7 +106,7 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Unsupported.as_str(), short, details)
     }
 
-    /// For programs, and for the books.
+    /// For programs, the books and the audit trail.
     pub(super) fn code(&self) -> &'static str {
         self.code
     }

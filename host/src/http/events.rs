@@ -1,7 +1,7 @@
 //! `/api/events`: what happens to the host, as server-sent events.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -19,6 +19,7 @@ use super::error::ApiError;
 use super::stall::Stalling;
 use super::state::AppState;
 use super::stats;
+use crate::audit::Who;
 use crate::events::{Listener, Told, TooMany, Topic};
 
 /// Whoever loses the connection comes back after this long, in milliseconds.
@@ -39,6 +40,7 @@ pub(super) struct EventsQuery {
 pub(super) async fn listen(
     State(state): State<AppState>,
     Extension(connection): Extension<Connection>,
+    Extension(who): Extension<Who>,
     version: Version,
     headers: HeaderMap,
     query: Result<Query<EventsQuery>, QueryRejection>,
@@ -51,7 +53,7 @@ pub(super) async fn listen(
         topics = words.into_iter().map(topic).collect::<Result<_, _>>()?;
     }
     let listener = state.manager.events().listen(topics, last_heard(&headers)?)?;
-    let listening = Listening { listener, state, ticks: with_stats.then(ticks) };
+    let listening = Listening { listener, state, who, ticks: with_stats.then(ticks) };
     let body = body(listening, &connection, version);
     Ok(([(CONTENT_TYPE, "text/event-stream")], body).into_response())
 }
@@ -60,6 +62,7 @@ pub(super) async fn listen(
 struct Listening {
     listener: Listener,
     state: AppState,
+    who: Who,
     /// When the figures are due, for whoever wants them.
     ticks: Option<Interval>,
 }
@@ -72,22 +75,25 @@ fn ticks() -> Interval {
 
 impl Listening {
     async fn next(&mut self) -> Option<Bytes> {
-        let Self { listener, state, ticks } = self;
+        let Self { listener, state, who, ticks } = self;
         let due = async {
             match ticks {
                 Some(ticks) => ticks.tick().await,
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let piece = tokio::select! {
             biased;
-            told = timeout(state.keep_alive, listener.next()) => Some(match told {
+            told = timeout(state.keep_alive, listener.next()) => match told {
                 Ok(told) => piece(&told?),
                 // With the id, so that who comes back is not told anew what it has left out.
                 Err(_) => format!(": keep-alive\nid: {}\n\n", listener.heard()).into(),
-            }),
-            _ = due => Some(stats::event(state)),
-        }
+            },
+            _ = due => stats::event(state),
+        };
+        // A key that was revoked meanwhile ends this, too.
+        let may_hear = who.key_id().is_none_or(|id| state.keys.is_good(id, SystemTime::now()));
+        may_hear.then_some(piece)
     }
 }
 

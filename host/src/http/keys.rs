@@ -1,17 +1,17 @@
 //! `/api/keys`: the keys that this host gives out.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::info;
 
+use super::audit;
 use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
 use super::state::AppState;
@@ -38,11 +38,11 @@ pub(super) async fn create(
     if !state.keys.is_in_use() && !state.access.is_open() {
         warnings.push("From now on applications need a key, on this machine too".to_owned());
     }
-    let keys = Arc::clone(&state.keys);
-    let (key, token) = to_the_end(async move { keys.create(wanted, SystemTime::now()).await }).await?;
+    let (key, token) = state.keys.create(wanted, SystemTime::now()).await?;
     info!(id = key.id, name = key.name, scopes = ?key.scopes, "virtual key made");
     let made = Made { key: View::of(&key, Some(token.expose_secret())), warnings };
-    Ok((StatusCode::CREATED, Json(made)).into_response())
+    let id = Extension(audit::Made(key.id.clone()));
+    Ok((StatusCode::CREATED, id, Json(made)).into_response())
 }
 
 /// The providers that a key is bound to and that are not there: they may come yet, or be misspelt.
@@ -59,18 +59,14 @@ pub(super) async fn revoke(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let keys = Arc::clone(&state.keys);
-    let key = to_the_end(async move { keys.revoke(&id).await }).await?;
+    let key = state.keys.revoke(&id).await?;
     info!(id = key.id, name = key.name, "virtual key revoked");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Whoever asked may leave: disk and memory say the same all the same.
-async fn to_the_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, BookError>> + Send + 'static,
-) -> Result<T, ApiError> {
-    let changed = tokio::spawn(change).await.map_err(|_| ApiError::internal())?;
-    changed.map_err(ApiError::from)
+/// A key, without what would let anybody in.
+pub(super) fn shown(key: &VirtualKey) -> Value {
+    serde_json::to_value(View::of(key, None)).unwrap_or_default()
 }
 
 #[derive(Serialize)]

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tracing::info;
 
 use super::body::WholeBody;
@@ -48,6 +49,11 @@ pub(super) async fn change(
     let Setting { level, access_log } = &in_force.now;
     info!(level, access_log, within = within.map(tracing::field::debug), "log level changed");
     Ok(Json(View::of(&in_force)).into_response())
+}
+
+/// For the audit trail.
+pub(super) fn picture(state: &AppState) -> Value {
+    serde_json::to_value(View::of(&state.log.in_force())).unwrap_or_default()
 }
 
 fn time(text: &str) -> Result<Duration, ApiError> {

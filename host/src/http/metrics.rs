@@ -41,6 +41,7 @@ pub(super) async fn tell(State(state): State<AppState>) -> Result<Response, ApiE
     let text = tokio::task::spawn_blocking(move || {
         let Counts { metrics, books, connections } = &state.counts;
         let (plugins, reloads) = state.manager.vitals();
+        let usage = state.usage.counts();
         metrics.text(&Now {
             snapshot: &state.registry.snapshot(),
             plugins: &plugins,
@@ -50,6 +51,7 @@ pub(super) async fn tell(State(state): State<AppState>) -> Result<Response, ApiE
                 requests: books.requests(),
                 streams: books.streams(),
             },
+            usage: &usage,
             uptime: state.started.elapsed(),
         })
     });

@@ -19,6 +19,7 @@ mod frames;
 mod recipient;
 mod stall;
 // The handlers, by audience.
+mod audit;
 mod chat;
 mod cors;
 mod cost;
@@ -32,6 +33,7 @@ mod log;
 mod metrics;
 mod models;
 mod openai;
+mod pictures;
 mod plugins;
 mod providers;
 mod stats;
@@ -46,6 +48,7 @@ pub use state::{AppState, Parts, Readiness};
 
 use axum::Router;
 
+use self::pictures::Subject::{Key, Log, Models, Nothing, Provider, Set};
 use self::routes::Audience::{Anyone, Asking, Operators, Telling};
 use self::routes::Route;
 
@@ -75,29 +78,30 @@ fn all() -> Vec<Route> {
         Telling.get("/api/health", health::overview),
         Telling.get("/api/providers", providers::list),
         // 3. For operators.
-        Operators.post("/api/providers/reload", plugins::reload_all),
-        Operators.post("/api/providers", edit::create),
+        Operators.post("/api/providers/reload", plugins::reload_all).changes(Set),
+        Operators.post("/api/providers", edit::create).changes(Provider),
         Operators.get("/api/providers/{name}", edit::one),
-        Operators.patch("/api/providers/{name}", edit::patch),
-        Operators.delete("/api/providers/{name}", edit::remove),
+        Operators.patch("/api/providers/{name}", edit::patch).changes(Provider),
+        Operators.delete("/api/providers/{name}", edit::remove).changes(Provider),
         Operators.get("/api/providers/{name}/models", models::list),
-        Operators.post("/api/providers/{name}/models/sync", models::sync),
-        Operators.post("/api/providers/{name}/health", providers::check),
-        Operators.post("/api/providers/{name}/credentials/validate", credentials::validate),
+        Operators.post("/api/providers/{name}/models/sync", models::sync).changes(Models),
+        Operators.post("/api/providers/{name}/health", providers::check).changes(Nothing),
+        Operators.post("/api/providers/{name}/credentials/validate", credentials::validate).changes(Nothing),
         Operators.get("/api/keys", keys::list),
-        Operators.post("/api/keys", keys::create),
-        Operators.delete("/api/keys/{id}", keys::revoke),
+        Operators.post("/api/keys", keys::create).changes(Key),
+        Operators.delete("/api/keys/{id}", keys::revoke).changes(Key),
         Operators.get("/api/usage", usage::sums),
         Operators.get("/api/usage/requests", usage::requests),
         Operators.get("/api/log", log::show),
-        Operators.put("/api/log", log::change),
+        Operators.put("/api/log", log::change).changes(Log),
         Operators.get("/api/plugins", plugins::list),
         Operators.get("/api/plugins/{id}", plugins::one),
-        Operators.post("/api/plugins/{id}/reload", plugins::reload),
-        Operators.post("/api/plugins/{id}/enable", plugins::enable),
-        Operators.post("/api/plugins/{id}/disable", plugins::disable),
+        Operators.post("/api/plugins/{id}/reload", plugins::reload).changes(Set),
+        Operators.post("/api/plugins/{id}/enable", plugins::enable).changes(Set),
+        Operators.post("/api/plugins/{id}/disable", plugins::disable).changes(Set),
         Operators.get("/api/events", events::listen),
         Operators.get("/metrics", metrics::tell),
+        Operators.get("/api/audit", audit::list),
         // 4. For orchestrators.
         Anyone.get("/livez", health::live),
         Anyone.get("/readyz", health::ready),

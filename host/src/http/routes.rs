@@ -7,6 +7,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 
+use super::audit::{self, Gate};
+use super::pictures::Subject;
 use super::state::AppState;
 use super::{access, cors, error};
 
@@ -27,9 +29,10 @@ pub(super) enum Audience {
 #[derive(Clone, Debug)]
 pub(super) struct Route {
     pub(super) audience: Audience,
-    #[cfg_attr(not(test), expect(dead_code, reason = "only the tests that walk over all routes ask"))]
     pub(super) method: Method,
     pub(super) path: &'static str,
+    /// What it changes, where it is said.
+    pub(super) subject: Option<Subject>,
     handler: MethodRouter<AppState>,
 }
 
@@ -55,7 +58,21 @@ impl Audience {
     }
 
     fn route(self, method: Method, path: &'static str, handler: MethodRouter<AppState>) -> Route {
-        Route { audience: self, method, path, handler }
+        Route { audience: self, method, path, subject: None, handler }
+    }
+}
+
+impl Route {
+    /// Says what it changes.
+    pub(super) fn changes(self, subject: Subject) -> Self {
+        Self { subject: Some(subject), ..self }
+    }
+
+    /// Its handler behind the rules for operators, which leave a trail.
+    fn gated(&self, state: &AppState) -> MethodRouter<AppState> {
+        let route = format!("{} {}", self.method, self.path).into();
+        let gate = Gate { state: state.clone(), route, subject: self.subject };
+        self.handler.clone().route_layer(from_fn_with_state(gate, audit::gate))
     }
 }
 
@@ -79,7 +96,8 @@ pub(super) fn router(routes: &[Route], state: AppState) -> Router {
     };
     let asking = of(Audience::Asking);
     let telling = of(Audience::Telling).route_layer(from_fn_with_state(state.clone(), access::application));
-    let admin = of(Audience::Operators).route_layer(from_fn_with_state(state.clone(), access::admin));
+    let admin = routes.iter().filter(|route| route.audience == Audience::Operators);
+    let admin = admin.fold(Router::new(), |router, route| router.route(route.path, route.gated(&state)));
 
     // Pages of other origins may use what applications may, where the operator says so.
     let application = asking.merge(telling);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::access::Access;
 use super::metrics::Counts;
 use crate::access::KeyBook;
+use crate::audit::Trail;
 use crate::config::ServerSettings;
 use crate::gateway::Gateway;
 use crate::limits::Limiter;
@@ -38,6 +39,7 @@ pub struct Shared {
     pub(super) readiness: Readiness,
     pub(super) counts: Counts,
     pub(super) log: LogControl,
+    pub(super) trail: Trail,
     pub(super) started: Instant,
 }
 
@@ -58,12 +60,14 @@ pub struct Parts {
     pub readiness: Readiness,
     /// What is counted of it all.
     pub counts: Counts,
+    /// Who changed what.
+    pub trail: Trail,
 }
 
 impl AppState {
     /// Puts together what the handlers need.
     pub fn new(settings: &ServerSettings, parts: Parts) -> Self {
-        let Parts { registry, http, manager, keys, usage, readiness, counts } = parts;
+        let Parts { registry, http, manager, keys, usage, readiness, counts, trail } = parts;
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,
@@ -79,6 +83,7 @@ impl AppState {
             readiness,
             counts,
             log: log::control(),
+            trail,
             started: Instant::now(),
         }))
     }

@@ -122,11 +122,14 @@ fn request(method: &str, path: &str, lines: &str, body: &str) -> String {
 impl Parts {
     /// All that tests of routes do without stands apart, and does nothing.
     pub(super) fn of(registry: Arc<Registry>, keys: Arc<KeyBook>) -> Self {
+        let manager = Manager::detached();
+        let trail = crate::access::testing::trail(manager.events());
         Self {
             registry,
             http: HttpClient::default(),
-            manager: Manager::detached(),
+            manager,
             keys,
+            trail,
             usage: crate::usage::testing::book(),
             readiness: Readiness::default(),
             counts: Counts::of_nobody(),

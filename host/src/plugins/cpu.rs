@@ -1,6 +1,7 @@
 //! The CPU time that a thread has spent, as the system counts it: nothing is measured where plugins are called.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use libc::{clockid_t, timespec};
@@ -10,8 +11,10 @@ use libc::{clockid_t, timespec};
 pub(super) struct CpuTime {
     /// The clock of the thread.
     clock: OnceLock<clockid_t>,
-    /// What it had spent when it ended.
-    total: OnceLock<Duration>,
+    /// The most that was ever told, in nanoseconds: what was told once is never taken back.
+    most: AtomicU64,
+    /// From now on there is no more to it.
+    ended: AtomicBool,
 }
 
 impl CpuTime {
@@ -28,12 +31,19 @@ impl CpuTime {
 
     /// What it has spent by now.
     pub(super) fn spent(&self) -> Duration {
-        if let Some(total) = self.total.get() {
-            return *total;
+        self.look();
+        Duration::from_nanos(self.most.load(Ordering::Acquire))
+    }
+
+    fn look(&self) {
+        if self.ended.load(Ordering::Acquire) {
+            return;
         }
-        let now = self.clock.get().and_then(|clock| read(*clock)).unwrap_or_default();
-        // Meanwhile it may have ended, and its clock have become another thread's.
-        self.total.get().copied().unwrap_or(now)
+        let Some(now) = self.clock.get().and_then(|clock| read(*clock)) else { return };
+        // If it has ended meanwhile, its clock may be another thread's by now.
+        if !self.ended.load(Ordering::Acquire) {
+            self.most.fetch_max(now, Ordering::AcqRel);
+        }
     }
 }
 
@@ -43,17 +53,19 @@ pub(super) struct Counting<'a>(&'a CpuTime);
 impl Drop for Counting<'_> {
     fn drop(&mut self) {
         // Its clock goes with it.
-        let total = self.0.spent();
-        let _ = self.0.total.set(total);
+        self.0.look();
+        self.0.ended.store(true, Ordering::Release);
     }
 }
 
-fn read(clock: clockid_t) -> Option<Duration> {
+/// In nanoseconds.
+fn read(clock: clockid_t) -> Option<u64> {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: has a place for the result. The clock of a thread that has ended is an error.
     let read = unsafe { libc::clock_gettime(clock, &raw mut time) };
     let time = (read == 0).then_some(time)?;
-    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).ok()?, u64::try_from(time.tv_nsec).ok()?);
+    Some(seconds * 1_000_000_000 + nanos)
 }
 
 #[cfg(test)]

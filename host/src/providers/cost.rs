@@ -30,16 +30,6 @@ pub struct Tokens {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost(Decimal);
 
-impl Cost {
-    /// In billionths of a dollar, rounded.
-    pub(crate) fn in_nanodollars(self) -> u64 {
-        const PLACES: u32 = 9;
-        let rounded = self.0.round_dp(PLACES);
-        let nanos = rounded.mantissa().checked_mul(10_i128.pow(PLACES - rounded.scale()));
-        nanos.and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or_default()
-    }
-}
-
 /// The number alone, never with an exponent.
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,9 +60,18 @@ const MOST: i128 = 10_000 * 10_i128.pow(PLACES);
 impl Cost {
     /// In units of 10^-18 dollars, rounded where it has more places than any price list.
     pub fn in_units(self) -> i128 {
-        let rounded = self.0.round_dp(PLACES);
-        let units = rounded.mantissa().checked_mul(10_i128.pow(PLACES - rounded.scale()));
-        units.unwrap_or(MOST).min(MOST)
+        self.rounded(PLACES).unwrap_or(MOST).min(MOST)
+    }
+
+    /// In billionths of a dollar, rounded: for sums that need not be exact.
+    pub(crate) fn in_nanodollars(self) -> u64 {
+        self.rounded(9).and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or_default()
+    }
+
+    /// As a whole number of units with so many places.
+    fn rounded(self, places: u32) -> Option<i128> {
+        let rounded = self.0.round_dp(places);
+        rounded.mantissa().checked_mul(10_i128.pow(places - rounded.scale()))
     }
 
     /// So many units of 10^-18 dollars.

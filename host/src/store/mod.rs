@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use futures_util::future::BoxFuture;
 
 use crate::access::VirtualKey;
+use crate::audit::Seen;
 use crate::usage::{Place, Spent, UsageAnswer, UsageQuery, UsageRecord};
 
 // The one that comes with the host.
@@ -107,6 +108,12 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Revokes a key. When it returns, that survives a crash.
     fn revoke_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Keeps entries of the audit trail; the oldest make room.
+    fn add_audit<'a>(&'a self, entries: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// The latest of them and their numbers, newest first; those before a number, if there is one.
+    fn audit(&self, before: Option<i64>, limit: u32) -> BoxFuture<'_, Result<Vec<(i64, Seen)>, StoreError>>;
 
     /// Keeps requests, each once however often it comes, and adds those that are new to the sums.
     fn write_usage<'a>(&'a self, records: &'a [UsageRecord]) -> BoxFuture<'a, Result<(), StoreError>>;

@@ -5,6 +5,7 @@ mod file;
 mod pools;
 // What is kept in it, besides keys.
 mod answers;
+mod audit;
 mod prune;
 #[cfg(test)]
 mod tests;
@@ -25,13 +26,14 @@ use tokio::sync::Mutex;
 use self::pools::Pools;
 use super::{Store, StoreError, UsageHorizon};
 use crate::access::VirtualKey;
+use crate::audit::Seen;
 use crate::usage::{Place, Spent, UsageAnswer, UsageQuery, UsageRecord};
 
 /// Somebody else, such as a backup, may hold the file for so long.
 const BUSY_WITHIN: Duration = Duration::from_secs(5);
 
 /// What brings a file from each version to the next. What was released here is never changed again.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     // 1: virtual keys. What they may do is one JSON document, for it is only ever read whole.
     "CREATE TABLE keys (
         id TEXT PRIMARY KEY,
@@ -41,6 +43,8 @@ const MIGRATIONS: [&str; 2] = [
     ) STRICT;",
     // 2: usage.
     usage::MIGRATION,
+    // 3: the audit trail.
+    audit::MIGRATION,
 ];
 
 /// See the module.
@@ -165,6 +169,14 @@ impl Store for SqliteStore {
                 .await?;
             Ok(())
         })
+    }
+
+    fn add_audit<'a>(&'a self, entries: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { audit::write(&self.writer().await?, entries).await })
+    }
+
+    fn audit(&self, before: Option<i64>, limit: u32) -> BoxFuture<'_, Result<Vec<(i64, Seen)>, StoreError>> {
+        Box::pin(async move { audit::read(&mut *self.reader().await?, before, limit).await })
     }
 
     fn write_usage<'a>(&'a self, records: &'a [UsageRecord]) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use super::testing::record;
 use super::*;
 use crate::access::VirtualKey;
+use crate::audit::Seen;
 use crate::config::UsageSettings;
 use crate::store::{SqliteStore, Store, StoreError, UsageHorizon};
 
@@ -35,6 +36,14 @@ impl Store for Moody {
 
     fn had_keys(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.real.had_keys()
+    }
+
+    fn add_audit<'a>(&'a self, entries: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.real.add_audit(entries)
+    }
+
+    fn audit(&self, before: Option<i64>, limit: u32) -> BoxFuture<'_, Result<Vec<(i64, Seen)>, StoreError>> {
+        self.real.audit(before, limit)
     }
 
     fn add_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -76,7 +76,7 @@ impl Errors {
         if let Some(Meaning::Kind(kind)) = meaning {
             error.kind = kind;
         }
-        error.retry_after = error.retry_after.or_else(|| self.wait(&error, &body, failure));
+        error.retry_after = error.retry_after.or_else(|| self.until_lifted(&error, &body, failure));
         if error.kind == ErrorKind::Authentication {
             // Nothing of what is said about a key is repeated.
             return ProviderError { detail: None, code: None, ..error };
@@ -116,7 +116,7 @@ impl Errors {
     }
 
     /// When to come back, where `retry-after` does not say it.
-    fn wait(&self, error: &ProviderError, body: &Value, failure: &Failure<'_>) -> Option<Duration> {
+    fn until_lifted(&self, error: &ProviderError, body: &Value, failure: &Failure<'_>) -> Option<Duration> {
         let said = Some(self.wait).filter(|name| !name.is_empty()).and_then(|name| member(body, name));
         let limits = failure.headers.iter().filter(|_| error.kind == ErrorKind::RateLimited);
         let lifted = limits.filter(|(_, left)| left.trim() == "0").filter_map(|(name, _)| {

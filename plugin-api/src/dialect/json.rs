@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::read;
+use super::scan::{Items, Members};
 use crate::Result;
 
 /// JSON as upstream wrote it, or a part of it. Nothing of it is built or copied before it is asked for, so that an event
@@ -30,7 +31,7 @@ pub struct Json<'a>(&'a str);
 impl<'a> Json<'a> {
     /// Takes what upstream sent, if all of it is JSON; `what` names it otherwise, as for [`read`].
     pub fn read(what: &str, json: &'a [u8]) -> Result<Self> {
-        read::<&RawValue>(what, json).map(Self::from)
+        read::<&RawValue>(what, json).map(|raw| Self(raw.get()))
     }
 
     /// What stands at a path.
@@ -39,12 +40,30 @@ impl<'a> Json<'a> {
     }
 
     fn step(self, name: &str) -> Self {
-        let found = match self.0.as_bytes().first() {
-            Some(b'{') => serde_json::Deserializer::from_str(self.0).deserialize_map(Member(name)).ok(),
-            Some(b'[') => name.parse().ok().map(|index| self.items("").nth(index)),
-            _ => None,
+        let mut members = Members::of(self.0);
+        let found = match members.find(|(key, _)| is_key(key, name)) {
+            Some((_, value)) => Some(value),
+            None => name.parse().ok().and_then(|index| Items::of(self.0).nth(index)),
         };
-        found.flatten().unwrap_or(Self("null"))
+        Self(found.unwrap_or("null"))
+    }
+
+    /// Several members of it, found in one go: for what is looked for in every event of a stream.
+    ///
+    /// ```
+    /// # use patchbay_plugin_api::dialect::Json;
+    /// let [text, last] = Json::read("the event", br#"{"id": 1, "text": "Hi"}"#)?.members(["text", "last"]);
+    /// assert_eq!((&*text.text(""), last.is_null()), ("Hi", true));
+    /// # Ok::<(), patchbay_plugin_api::ProviderError>(())
+    /// ```
+    pub fn members<const N: usize>(self, names: [&str; N]) -> [Self; N] {
+        let mut found = [Self("null"); N];
+        for (key, value) in Members::of(self.0) {
+            if let Some(place) = names.iter().position(|name| is_key(key, name)) {
+                found[place] = Self(value);
+            }
+        }
+        found
     }
 
     /// The text at a path; empty where there is none. What is no character in it, such as half of one that was cut in
@@ -60,10 +79,12 @@ impl<'a> Json<'a> {
 
     fn string_at(self, path: &str) -> Option<Cow<'a, str>> {
         let text = self.at(path).0;
-        text.starts_with('"')
-            .then(|| serde_json::from_str::<Text<'_>>(text).ok())
-            .flatten()
-            .map(|text| text.0)
+        let inside = text.strip_prefix('"')?.strip_suffix('"')?;
+        // Most texts are as they stand.
+        if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
+            return Some(inside.into());
+        }
+        serde_json::from_str(text).ok().map(|Unescaped(text)| text.into())
     }
 
     /// The number at a path, if it is one that counts something, also where it is written with a point.
@@ -89,9 +110,7 @@ impl<'a> Json<'a> {
     pub fn items(self, path: &str) -> impl Iterator<Item = Self> {
         let list = self.at(path);
         let one = (!list.0.starts_with('[') && !list.is_null()).then_some(list);
-        let several: Vec<&RawValue> =
-            one.map_or_else(|| serde_json::from_str(list.0).ok(), |_| None).unwrap_or_default();
-        one.into_iter().chain(several.into_iter().map(Self::from))
+        one.into_iter().chain(Items::of(list.0).map(Self))
     }
 
     /// Reads it as something of a type, such as a list of vectors; `what` names it where it is not.
@@ -105,12 +124,6 @@ impl<'a> Json<'a> {
     }
 }
 
-impl<'a> From<&'a RawValue> for Json<'a> {
-    fn from(raw: &'a RawValue) -> Self {
-        Self(raw.get())
-    }
-}
-
 /// What [`Json::as_str`] gave, kept in the meantime.
 impl<'a> From<&'a str> for Json<'a> {
     fn from(kept: &'a str) -> Self {
@@ -118,48 +131,28 @@ impl<'a> From<&'a str> for Json<'a> {
     }
 }
 
-/// Finds a member of an object.
-struct Member<'n>(&'n str);
-
-impl<'de> Visitor<'de> for Member<'_> {
-    type Value = Option<Json<'de>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Self::Value, M::Error> {
-        let mut found = None;
-        while let Some(Text(name)) = members.next_key()? {
-            if name == self.0 {
-                found = Some(members.next_value::<&RawValue>()?.into());
-            } else {
-                members.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
+/// Whether a key as it was written has this name.
+fn is_key(written: &str, name: &str) -> bool {
+    let is_escaped = || written.contains('\\');
+    let inside = written.get(1..written.len() - 1);
+    inside == Some(name) || (is_escaped() && Json(written).text("") == name)
 }
 
-/// A text, borrowed where nothing in it is escaped. Read as bytes, for as a text half a character would be refused.
-struct Text<'a>(Cow<'a, str>);
+/// A text in which something is escaped. Read as bytes, for as a text half a character would be refused.
+struct Unescaped(String);
 
-impl<'de> Deserialize<'de> for Text<'de> {
+impl<'de> Deserialize<'de> for Unescaped {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Bytes;
-        impl<'de> Visitor<'de> for Bytes {
-            type Value = Text<'de>;
+        impl Visitor<'_> for Bytes {
+            type Value = Unescaped;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text")
             }
 
-            fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Text(String::from_utf8_lossy(bytes)))
-            }
-
             fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-                Ok(Text(String::from_utf8_lossy(bytes).into_owned().into()))
+                Ok(Unescaped(String::from_utf8_lossy(bytes).into_owned()))
             }
         }
         deserializer.deserialize_bytes(Bytes)

@@ -27,6 +27,7 @@ mod date;
 mod errors;
 mod json;
 mod models;
+mod scan;
 
 pub use counts::Counts;
 pub use date::unix_seconds;

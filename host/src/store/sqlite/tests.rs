@@ -7,6 +7,7 @@ mod faults;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::UNIX_EPOCH;
 
 use super::*;
 use crate::access::testing::key;
@@ -59,4 +60,27 @@ async fn what_is_no_store_is_refused_with_a_way_out() {
     .unwrap();
     let error = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap_err();
     assert!(error.to_string().contains("moved away to begin anew"), "{error}");
+}
+
+#[tokio::test]
+async fn the_audit_trail_is_bounded_and_refusals_push_nothing_out() {
+    let entry = |status: u16, outcome: &str| {
+        let json = serde_json::json!({"who": "local", "address": "127.0.0.1", "request_id": "r", "route": "x",
+            "target": null, "outcome": outcome, "status": status, "code": null, "before": null, "after": null});
+        Seen { at: UNIX_EPOCH + Duration::from_millis(7), entry: serde_json::from_value(json).unwrap() }
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    store.add_audit(&[entry(201, "done"), entry(204, "done")]).await.unwrap();
+    let refusals = vec![entry(401, "refused"); 1_200];
+    store.add_audit(&refusals).await.unwrap();
+    store.add_audit(&[entry(200, "failed")]).await.unwrap();
+    let all = store.audit(None, 5_000).await.unwrap();
+    let statuses: Vec<u16> = all.iter().map(|(_, seen)| seen.entry.status).collect();
+    assert_eq!(statuses.len(), 1_003);
+    assert_eq!((statuses[0], &statuses[1_001..]), (200, &[204, 201][..]));
+    assert!(all.iter().all(|(_, seen)| seen.at == UNIX_EPOCH + Duration::from_millis(7)));
+    let (last, _) = all[1];
+    let next = store.audit(Some(last), 2).await.unwrap();
+    assert_eq!(next.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [last - 1, last - 2]);
 }

@@ -1,7 +1,7 @@
 //! What is now: read when somebody asks, and kept by nobody, so that what is gone is gone.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::runtime::RuntimeMetrics;
 use tokio::time::Instant;
@@ -10,6 +10,7 @@ use super::process::Process;
 use super::text::{Kind, Text};
 use crate::plugins::{Reloads, Vitals};
 use crate::providers::{BreakerState, Condition, Provider, Snapshot};
+use crate::usage::Counts;
 
 /// What connections and requests are under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Now<'a> {
     pub reloads: Reloads,
     /// What is under way.
     pub traffic: Traffic,
+    /// The records of what requests took, on their way to the store.
+    pub usage: &'a Counts,
     /// How long the host has run.
     pub uptime: Duration,
 }
@@ -43,6 +46,7 @@ impl Now<'_> {
         self.write_providers(text);
         self.write_plugins(text);
         self.write_reloads(text);
+        self.write_usage(text);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             write_runtime(&runtime.metrics(), text);
         }
@@ -177,7 +181,7 @@ impl Now<'_> {
                 "patchbay_last_successful_reload_timestamp_seconds",
                 Kind::Gauge,
                 "When the last reload ended after which everything was as it was asked for.",
-                since_1970(last_success),
+                last_success.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             );
         }
         text.single(
@@ -186,6 +190,24 @@ impl Now<'_> {
             "Counts the sets of providers that were put in place.",
             self.snapshot.number,
         );
+    }
+
+    fn write_usage(&self, text: &mut Text) {
+        let Counts { queued, spilled, written, dropped, .. } = self.usage;
+        let mut waiting = text.family(
+            "patchbay_usage_queue_depth",
+            Kind::Gauge,
+            "Records of what requests took that the store does not have yet, by where they are.",
+        );
+        waiting.sample(&[("place", "memory")], queued);
+        waiting.sample(&[("place", "file")], spilled);
+        let mut settled = text.family(
+            "patchbay_usage_records_total",
+            Kind::Counter,
+            "Records that the store was given, or for which there was no room.",
+        );
+        settled.sample(&[("result", "written")], written);
+        settled.sample(&[("result", "dropped")], dropped);
     }
 }
 
@@ -273,8 +295,4 @@ fn write_runtime(runtime: &RuntimeMetrics, text: &mut Text) {
         "How long the workers were at work, all together.",
         busy.as_secs_f64(),
     );
-}
-
-fn since_1970(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -68,8 +68,9 @@ impl Reader {
     }
 
     fn go_on(&self, block: Json<'_>, out: &mut Chunks) {
-        out.reasoning(block.text("/thinking"));
-        out.text(block.text("/text"));
+        let [thinking, text] = block.members(["thinking", "text"]);
+        out.reasoning(thinking.text(""));
+        out.text(text.text(""));
         // Anthropic's own tools have arguments too, which are none of the client's business.
         if self.calls {
             out.arguments(block.text("/partial_json"));

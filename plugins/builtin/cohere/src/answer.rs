@@ -36,13 +36,12 @@ impl AnswerReader for Reader {
     }
 
     fn event(&mut self, event: Json<'_>, out: &mut Chunks) -> Result<()> {
-        let delta = event.at("/delta");
-        let call = delta.at("/message/tool_calls");
-        match &*event.text("/type") {
+        let [kind, delta] = event.members(["type", "delta"]);
+        match &*kind.text("") {
             "" => return Err(ProviderError::unreadable("an event of the provider's stream has no type")),
             "content-start" | "content-delta" | "tool-plan-delta" => say(delta.at("/message"), out),
-            "tool-call-start" => begin(call, out),
-            "tool-call-delta" => out.arguments(call.text("/function/arguments")),
+            "tool-call-start" => delta.items("/message/tool_calls").for_each(|call| begin(call, out)),
+            "tool-call-delta" => out.arguments(delta.text("/message/tool_calls/function/arguments")),
             "message-end" => end(delta, out)?,
             // Citations, and whatever is invented next.
             _ => {}
@@ -52,9 +51,10 @@ impl AnswerReader for Reader {
 }
 
 fn say(message: Json<'_>, out: &mut Chunks) {
+    let [plan, content] = message.members(["tool_plan", "content"]);
     // What it plans to do with its tools is what it says beside calling them.
-    out.text(message.text("/tool_plan"));
-    for block in message.items("/content") {
+    out.text(plan.text(""));
+    for block in content.items("") {
         out.reasoning(block.text("/thinking"));
         out.text(block.text("/text"));
     }

@@ -22,14 +22,13 @@ impl AnswerReader for Reader {
     /// Streams have no word for their end: the event that says why the answer ended is the last, and a stream without
     /// one was cut.
     fn event(&mut self, said: Json<'_>, out: &mut Chunks) -> Result<()> {
-        let counts = said.at("/usageMetadata");
+        let [candidates, counts] = said.members(["candidates", "usageMetadata"]);
         if !counts.is_null() {
             counts.as_str().clone_into(&mut self.0);
         }
-        out.name(said.string("/responseId"), said.string("/modelVersion"));
         // More than one is never asked for. What else a part may be (an image, code that ran) has no place in a chat
         // answer, and comes only if asked for.
-        let first = said.at("/candidates/0");
+        let first = candidates.at("/0");
         for part in first.items("/content/parts") {
             if !part.at("/functionCall").is_null() {
                 out.tool_call(call(part, &said.text("/responseId"), out.calls()));
@@ -40,6 +39,7 @@ impl AnswerReader for Reader {
             }
         }
         if let Some(reason) = ended(said, first)? {
+            out.name(said.string("/responseId"), said.string("/modelVersion"));
             out.end(reason, COUNTS.of(&[Json::from(&*self.0)]));
         }
         Ok(())

@@ -13,14 +13,16 @@ pub(crate) struct Reader;
 impl AnswerReader for Reader {
     /// The last line may hold content, too.
     fn event(&mut self, line: Json<'_>, out: &mut Chunks) -> Result<()> {
-        let (message, done) = (line.at("/message"), line.is_true("/done"));
+        let [message, done] = line.members(["message", "done"]);
+        let done = done.is_true("");
         if message.is_null() && !done {
             let error = ProviderError::unreadable("the provider's answer cannot be read");
             return Err(error.with_detail("it holds no message"));
         }
-        out.reasoning(message.text("/thinking"));
-        out.text(message.text("/content"));
-        for call in message.items("/tool_calls") {
+        let [thinking, content, calls] = message.members(["thinking", "content", "tool_calls"]);
+        out.reasoning(thinking.text(""));
+        out.text(content.text(""));
+        for call in calls.items("") {
             let id = call.string("/id").and_then(filled);
             let id = id.unwrap_or_else(|| made_up_id(&line.text("/created_at"), out.calls()));
             let (name, arguments) = (call.text("/function/name"), call.at("/function/arguments"));
