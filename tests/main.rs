@@ -57,6 +57,8 @@ mod credentials;
 mod virtual_keys;
 // How much anybody may ask.
 mod limits;
+// What they used.
+mod usage;
 // Pages of other origins.
 mod cors;
 // What is said in OpenAI's dialect on both sides passes unchanged, whatever it is.

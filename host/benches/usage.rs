@@ -13,11 +13,13 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use patchbay::config::UsageSettings;
 use patchbay::providers::Cost;
 use patchbay::store::{SqliteStore, Store as _};
-use patchbay::usage::{Dimension, Filter, RecordId, Span, Step, Sums, UsageQuery, UsageRecord};
+use patchbay::usage::{Dimension, Filter, RecordId, Span, Step, Sums, UsageBook, UsageQuery, UsageRecord};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{AssertSqlSafe, Connection as _};
 
@@ -45,6 +47,7 @@ async fn main() -> ExitCode {
     println!("{requests} requests, made in {:.0} s, {size} MiB", begun.elapsed().as_secs_f64());
     let written = write_speed(&store).await;
     println!("one portion of 1000 requests is written in {:.1} ms", written.as_secs_f64() * 1000.0);
+    println!("leaving a record takes a request {:.0} ns", put_time(&store, dir.path()).await);
     println!("\n{:<52} {:>9} {:>9} {:>9}", "question", "median ms", "worst ms", "at most");
     let mut is_good = true;
     for (name, query) in questions(now) {
@@ -102,6 +105,17 @@ fn questions(now: i64) -> Vec<(&'static str, UsageQuery)> {
         ("365 days, by day", ask(365 * DAY, &[], Some(Step::Day))),
         ("365 days, models", ask(365 * DAY, &[Model], None)),
     ]
+}
+
+/// In nanoseconds, each.
+async fn put_time(store: &SqliteStore, dir: &Path) -> f64 {
+    let book = UsageBook::open(Arc::new(store.clone()), dir, &UsageSettings::default()).unwrap();
+    let records: Vec<_> = (0..10_000).map(|number| record(number, SystemTime::now())).collect();
+    let (count, begun) = (records.len() as f64, Instant::now());
+    records.into_iter().for_each(|record| book.put(record));
+    let time = begun.elapsed();
+    book.close().await;
+    time.as_nanos() as f64 / count
 }
 
 /// The time to write what a busy second brings.

@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
 use tokio::sync::Mutex;
 
 use self::pools::Pools;
@@ -80,7 +80,9 @@ impl SqliteStore {
             // What was acknowledged is there when the power fails, too.
             .synchronous(SqliteSynchronous::Full)
             .auto_vacuum(SqliteAutoVacuum::Incremental)
-            .busy_timeout(BUSY_WITHIN);
+            .busy_timeout(BUSY_WITHIN)
+            // A statement may be as long as what it writes.
+            .disable_statement_logging();
         let pools = Pools::open(path, &options).await.map_err(unusable)?;
         migrate(&pools.keys, path).await.map_err(|error| match error {
             StoreError::Failed(source) | StoreError::Damaged(source) => unusable(source),

@@ -27,6 +27,9 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5
 /// Between two looks for what is too old.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// Between two small steps of that, for whoever else writes.
+const BREATH: Duration = Duration::from_millis(20);
+
 /// What is kept for so many days is there since this millisecond.
 pub(super) fn kept_since(days: u32) -> i64 {
     millis(SystemTime::now() - Duration::from_secs(86_400) * days)
@@ -55,7 +58,7 @@ impl Collector {
             tokio::select! {
                 () = tokio::time::sleep(WINDOW) => {}
                 () = self.shared.hurry.notified() => {}
-                () = self.shared.closing.cancelled() => self.queue.close(),
+                () = self.shared.closing.cancelled() => {}
             }
             while records.len() < self.most
                 && let Ok(record) = self.queue.try_recv()
@@ -65,6 +68,7 @@ impl Collector {
             records = self.put(records).await;
             dropped = self.tell_of_dropped(dropped);
         }
+        self.queue.close();
         while let Ok(record) = self.queue.try_recv() {
             records.push(record);
         }
@@ -131,6 +135,9 @@ impl Keeper {
                 Ok(portion) => portion,
                 Err(error) => {
                     self.failed("the file with usage cannot be read", &error.to_string());
+                    if self.shared.collected.is_cancelled() {
+                        return;
+                    }
                     pause = self.rest(pause).await;
                     continue;
                 }
@@ -139,8 +146,9 @@ impl Keeper {
                 if self.shared.collected.is_cancelled() {
                     return;
                 }
-                // Or for a time to keep house.
-                let _ = tokio::time::timeout(UPKEEP_EVERY, self.shared.more.notified()).await;
+                // Or for the time to keep house.
+                let wait = self.upkeep_at.saturating_duration_since(Instant::now()).max(BREATH);
+                let _ = tokio::time::timeout(wait, self.shared.more.notified()).await;
                 continue;
             }
             match self.store.write_usage(&portion.records).await {
@@ -150,6 +158,9 @@ impl Keeper {
                 }
                 Err(error) => {
                     self.failed("the store does not take usage, which waits in a file", &chain(&error));
+                    if self.shared.collected.is_cancelled() {
+                        return;
+                    }
                     pause = self.rest(pause).await;
                 }
             }
@@ -206,9 +217,12 @@ impl Keeper {
         }
     }
 
-    /// Waits before the next try; says how long the one after that is.
+    /// Waits before the next try, unless it is the last; says how long the one after that is.
     async fn rest(&self, pause: Duration) -> Duration {
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.shared.collected.cancelled() => {}
+        }
         (pause * 2).min(PAUSES[1])
     }
 

@@ -34,7 +34,7 @@ pub(super) async fn usage(
     let mut aggregate = Aggregate::new(query);
     for segment in query.span.segments() {
         let what = format!("group_id, {}", columns(COLUMNS, "SUM(", ")"));
-        let rows = select(&what, segment, &which, "GROUP BY group_id");
+        let rows = select(&what, segment, &which, "group_id");
         for row in sqlx::query(AssertSqlSafe(rows)).persistent(false).fetch_all(&mut *moment).await? {
             if let Some(names) = groups.get(&row.get(0)) {
                 aggregate.add(names, &sums(&row, 1, COLUMNS));
@@ -42,12 +42,16 @@ pub(super) async fn usage(
         }
     }
     if let Some(step) = query.step {
-        // How long each group took is not told of every point: that would be as much again, three times over.
-        let (what, by, count) = match query.by.is_empty() {
-            true => (format!("at, 0, {}", columns(COLUMNS, "SUM(", ")")), "GROUP BY at", COLUMNS),
-            false => (format!("at, group_id, {}", columns(NUMBERS.len(), "", "")), "", NUMBERS.len()),
+        // How long each group took is not told of every point: that would be as much again, three times over. One
+        // of those that are told together stands for all of them.
+        let (what, by, count) = if query.by.is_empty() {
+            (format!("at, 0, {}", columns(COLUMNS, "SUM(", ")")), "at".to_owned(), COLUMNS)
+        } else {
+            let by: Vec<_> = query.by.iter().map(|dimension| dimension.word()).collect();
+            let what = format!("at, MIN(group_id), {}", columns(NUMBERS.len(), "SUM(", ")"));
+            (what, format!("at, {}", by.join(", ")), NUMBERS.len())
         };
-        let rows = select(&what, Segment { step, span: query.span }, &which, by);
+        let rows = select(&what, Segment { step, span: query.span }, &which, &by);
         let nobody = Names::default();
         for row in sqlx::query(AssertSqlSafe(rows)).persistent(false).fetch_all(&mut *moment).await? {
             let names = if query.by.is_empty() { Some(&nobody) } else { groups.get(&row.get(1)) };
@@ -63,8 +67,10 @@ pub(super) async fn usage(
 /// There is nothing in it but numbers and names of columns.
 fn select(what: &str, Segment { step, span }: Segment, which: &str, by: &str) -> String {
     let (step, Span { from, to }) = (step.seconds(), span);
+    // The group of everything has no names. By time first, which is how sums lie.
     format!(
-        "SELECT {what} FROM usage_sums WHERE step = {step} AND at >= {from} AND at < {to} AND {which} {by}"
+        "SELECT {what} FROM usage_sums LEFT JOIN usage_groups ON id = group_id
+         WHERE step = {step} AND at >= {from} AND at < {to} AND {which} GROUP BY {by}"
     )
 }
 
@@ -109,7 +115,7 @@ pub(super) async fn spent(
     let mut spent: HashMap<_, (i128, u64)> = HashMap::new();
     for segment in span.segments() {
         let what = "group_id, SUM(cost_nano), SUM(cost_rest), SUM(total)";
-        let rows = select(what, segment, &format!("group_id > {EVERYTHING}"), "GROUP BY group_id");
+        let rows = select(what, segment, &format!("group_id > {EVERYTHING}"), "group_id");
         for row in sqlx::query(AssertSqlSafe(rows)).persistent(false).fetch_all(&mut *moment).await? {
             let Some(names) = groups.get(&row.get(0)) else { continue };
             let (cost, tokens) = spent.entry((names.key.clone(), names.provider.clone())).or_default();

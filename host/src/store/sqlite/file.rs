@@ -23,17 +23,21 @@ pub(super) fn private(path: &Path) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o600))
 }
 
-/// Which file has this name now, however it is called next.
+/// Which files have its names now, however they are called next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    device: u64,
-    inode: u64,
+    pub(super) file: Inode,
+    /// What SQLite keeps beside it: without that, what was written last is not there for whoever opens the file.
+    companions: [Option<Inode>; 2],
 }
+
+/// Device and number.
+type Inode = (u64, u64);
 
 impl Identity {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let file = path.metadata()?;
-        Ok(Self { device: file.dev(), inode: file.ino() })
+        let inode = |path: &Path| path.metadata().map(|file| (file.dev(), file.ino()));
+        Ok(Self { file: inode(path)?, companions: companions(path).map(|path| inode(&path).ok()) })
     }
 }
 

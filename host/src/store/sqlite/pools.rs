@@ -1,7 +1,7 @@
 //! The connections to the file, and what is done when it is not the same file any more.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sqlx::Sqlite;
@@ -40,6 +40,8 @@ impl Pools {
         let keys = pool(2).connect_with(options.clone()).await?;
         let writer = pool(1).min_connections(1).idle_timeout(None).max_lifetime(None);
         let writer = writer.connect_with(options.clone().busy_timeout(WRITER_BUSY_WITHIN)).await?;
+        // What is kept beside the file is made by the first who reads it.
+        sqlx::query("SELECT COUNT(*) FROM sqlite_schema").execute(&writer).await?;
         // Sorted in memory: what is sorted are sums, of which there are not many.
         let reading = options.clone().pragma("temp_store", "memory").pragma("cache_size", "-8000");
         let readers = pool(2).connect_lazy_with(reading);
@@ -56,7 +58,14 @@ impl Pools {
 impl SqliteStore {
     /// A connection for a question, which is not answered for ever.
     pub(super) async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        let mut reader = self.0.pools.load_full().readers.acquire().await?;
+        let mut reader = match self.0.pools.load_full().readers.acquire().await {
+            // The file is being put back, for which there is time.
+            Err(sqlx::Error::PoolClosed) => {
+                drop(self.0.mending.lock().await);
+                self.0.pools.load_full().readers.acquire().await?
+            }
+            reader => reader?,
+        };
         let end = Instant::now() + READ_WITHIN;
         reader.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < end);
         Ok(reader)
@@ -68,12 +77,11 @@ impl SqliteStore {
         let (path, pools) = (&self.0.path, self.0.pools.load_full());
         let failed = |error: io::Error| StoreError::from(sqlx::Error::from(error));
         match Identity::of(path) {
-            Ok(found) if found != pools.identity => {
-                return Err(StoreError::Replaced { place: path.display().to_string() });
-            }
-            Ok(_) if !pools.writer.is_closed() => return Ok(pools.writer.clone()),
-            // It was put back, and could not be opened.
-            Ok(_) => {}
+            // An earlier try has come so far, and no further.
+            _ if pools.writer.is_closed() => put_in_place(path).map_err(failed)?,
+            Ok(found) if found == pools.identity => return Ok(pools.writer.clone()),
+            Ok(found) if found.file == pools.identity.file => self.put_back(&pools).await?,
+            Ok(_) => return Err(StoreError::Replaced { place: path.display().to_string() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.put_back(&pools).await?,
             Err(error) => return Err(failed(error)),
         }
@@ -86,22 +94,41 @@ impl SqliteStore {
     /// Writes everything into a new file, through the connection that still has the old one.
     async fn put_back(&self, pools: &Pools) -> Result<(), StoreError> {
         let path = &self.0.path;
-        tracing::error!(file = %path.display(), "somebody has deleted the store while it was in use: it is put back");
+        let file = path.display();
+        tracing::error!(%file, "somebody has deleted the store, or a part of it, while it was in use: it is put back");
         // Whoever changes something from here on is told that it did not work.
         pools.readers.close().await;
         pools.keys.close().await;
-        let copy = path.with_extension("rescued");
+        let copy = rescued(path);
         let failed = |error: io::Error| StoreError::from(sqlx::Error::from(error));
         remove(&copy).and_then(|()| file::private(&copy)).map_err(failed)?;
         let (name, _folder) = file::as_text(&copy).map_err(failed)?;
-        sqlx::query("VACUUM INTO ?").bind(name.to_str()).execute(&pools.writer).await?;
+        let copied = sqlx::query("VACUUM INTO ?").bind(name.to_str()).execute(&pools.writer).await;
+        if let Err(error) = copied {
+            // Half of it would only take the room that was missing.
+            let _ = remove(&copy);
+            return Err(error.into());
+        }
         pools.writer.close().await;
-        // They belong to the file that was deleted.
-        companions(path).iter().try_for_each(|companion| remove(companion)).map_err(failed)?;
-        std::fs::rename(&copy, path).map_err(failed)?;
-        tracing::info!(file = %path.display(), "the store is back, with all that was in it");
+        put_in_place(path).map_err(failed)?;
+        tracing::info!(%file, "the store is back, with all that was in it");
         Ok(())
     }
+}
+
+/// Where the copy is until it is whole and nobody has the deleted file any more.
+fn rescued(path: &Path) -> PathBuf {
+    path.with_extension("rescued")
+}
+
+fn put_in_place(path: &Path) -> io::Result<()> {
+    let copy = rescued(path);
+    if !copy.try_exists()? {
+        return Ok(());
+    }
+    // They belong to the file that was deleted.
+    companions(path).iter().try_for_each(|companion| remove(companion))?;
+    std::fs::rename(&copy, path)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

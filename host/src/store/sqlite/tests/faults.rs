@@ -11,17 +11,15 @@ async fn kept(store: &SqliteStore) -> usize {
 async fn a_deleted_file_is_put_back_with_all_that_was_in_it() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("store.sqlite");
-    // The file alone, or with what is beside it; and each time once more.
-    for companions in [false, true] {
+    let [wal, shm] = file::companions(&file);
+    // The file alone, or with what is beside it, or a part of that.
+    for (round, deleted) in [vec![&file], vec![&file, &wal, &shm], vec![&wal], vec![&shm]].iter().enumerate()
+    {
         let store = store(&dir).await;
         let (keys, before) = (store.keys().await.unwrap().len(), kept(&store).await);
-        store.add_key(&key(&format!("k{companions}"), format!("{companions}").as_bytes())).await.unwrap();
+        store.add_key(&key(&format!("k{round}"), &[round as u8])).await.unwrap();
         store.write_usage(&[record(1)]).await.unwrap();
-        for name in
-            std::iter::once(file.clone()).chain(file::companions(&file).into_iter().filter(|_| companions))
-        {
-            std::fs::remove_file(name).unwrap();
-        }
+        deleted.iter().for_each(|name| std::fs::remove_file(name).unwrap());
         store.write_usage(&[record(2), record(3)]).await.unwrap();
         assert!(store.keys().await.unwrap().len() == keys + 1 && kept(&store).await == before + 3);
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
