@@ -61,7 +61,8 @@ impl Listener {
             let body: Value = serde_json::from_str(data).unwrap();
             assert_eq!(line("event: "), body["type"].as_str(), "{event}");
             // What stands for others is none itself.
-            let id = if body["type"] == "missed" { None } else { Some(body["id"].to_string()) };
+            let stands_for_others = body["type"] == "missed" || body["type"] == "stats";
+            let id = if stands_for_others { None } else { Some(body["id"].to_string()) };
             assert_eq!(line("id: ").map(str::to_owned), id, "{event}");
             self.heard.push(body);
         }
@@ -71,6 +72,31 @@ impl Listener {
     fn ids(&self) -> Vec<u64> {
         self.heard.iter().map(|event| event["id"].as_u64().unwrap()).collect()
     }
+}
+
+#[tokio::test]
+async fn the_figures_come_to_whoever_asks_for_them() {
+    let host =
+        Host::start(HostOptions::default().custom(&libraries::mock()).provider("mock", json!({}))).await;
+    let mut figures = Listener::start(&host, "?types=stats", None).await;
+    let mut events = Listener::start(&host, "?types=reload", None).await;
+    let first = figures.until(json!({"type": "stats"})).await;
+    assert_eq!(first["version"], env!("CARGO_PKG_VERSION"), "{first}");
+    assert_eq!(first["plugins"], json!([]), "{first}");
+    let provider = &first["providers"][0];
+    assert_eq!((&provider["name"], &provider["requests_total"]), (&json!("mock"), &json!(0)), "{first}");
+    for name in ["status", "breaker", "in_flight", "errors_total", "latency_ms"] {
+        assert!(provider.get(name).is_some(), "{name}: {first}");
+    }
+    assert_eq!(host.ask("mock", "hello").await.status, 200);
+    while figures.until(json!({"type": "stats"})).await["providers"][0]["requests_total"] != 1 {}
+    // Who does not ask is told nothing of them, and who asks for them alone is told nothing else.
+    host.reload().await;
+    while events.until(json!({"type": "reload"})).await["reason"] != "api" {}
+    assert!(events.heard.iter().all(|event| event["type"] == "reload"));
+    figures.until(json!({"type": "stats"})).await;
+    assert!(figures.heard.iter().all(|event| event["type"] == "stats"));
+    host.stop().await;
 }
 
 fn has(event: &Value, wanted: &Value) -> bool {

@@ -32,6 +32,8 @@ pub mod store;
 pub mod usage;
 // 8. What the host lends to plugins.
 pub mod services;
+// The page for people.
+pub mod dashboard;
 // 9. What the host says about itself: what happens, and its log.
 pub mod events;
 pub mod telemetry;

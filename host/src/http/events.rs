@@ -1,7 +1,7 @@
 //! `/api/events`: what happens to the host, as server-sent events.
 
 use std::io;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -12,17 +12,22 @@ use futures_util::{StreamExt as _, stream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, Version};
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::connection::Connection;
 use super::error::ApiError;
 use super::stall::Stalling;
 use super::state::AppState;
+use super::stats;
 use crate::audit::Who;
 use crate::events::{Listener, Told, TooMany, Topic};
 
 /// Whoever loses the connection comes back after this long, in milliseconds.
 const HELLO: Bytes = Bytes::from_static(b"retry: 2000\n\n");
+
+/// What moves all the time is no event of its own: whoever asks for it gets the figures this often.
+const STATS: &str = "stats";
+const STATS_EVERY: Duration = Duration::from_secs(2);
 
 /// Nothing else: a misspelt `types` would be answered with everything.
 #[derive(Deserialize)]
@@ -41,25 +46,61 @@ pub(super) async fn listen(
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(EventsQuery { types }) = query.map_err(|error| invalid(error.body_text()))?;
-    let topics = match types.as_deref() {
-        None | Some("") => Topic::ALL.to_vec(),
-        Some(words) => words.split(',').map(topic).collect::<Result<_, _>>()?,
-    };
+    let (mut topics, mut with_stats) = (Topic::ALL.to_vec(), false);
+    if let Some(words) = types.filter(|words| !words.is_empty()) {
+        let (stats, words): (Vec<_>, Vec<_>) = words.split(',').map(str::trim).partition(|it| *it == STATS);
+        with_stats = !stats.is_empty();
+        topics = words.into_iter().map(topic).collect::<Result<_, _>>()?;
+    }
     let listener = state.manager.events().listen(topics, last_heard(&headers)?)?;
-    let body = body(state, who, listener, &connection, version);
+    let listening = Listening { listener, state, who, ticks: with_stats.then(ticks) };
+    let body = body(listening, &connection, version);
     Ok(([(CONTENT_TYPE, "text/event-stream")], body).into_response())
 }
 
-fn body(state: AppState, who: Who, listener: Listener, connection: &Connection, version: Version) -> Body {
-    let pieces = stream::unfold((state, who, listener), |(state, who, mut listener)| async {
-        let told = match timeout(state.keep_alive, listener.next()).await {
-            Ok(told) => piece(&told?),
-            // With the id, so that who comes back is not told anew what it has left out.
-            Err(_) => format!(": keep-alive\nid: {}\n\n", listener.heard()).into(),
+/// One client's stream.
+struct Listening {
+    listener: Listener,
+    state: AppState,
+    who: Who,
+    /// When the figures are due, for whoever wants them.
+    ticks: Option<Interval>,
+}
+
+fn ticks() -> Interval {
+    let mut ticks = interval(STATS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+impl Listening {
+    async fn next(&mut self) -> Option<Bytes> {
+        let Self { listener, state, who, ticks } = self;
+        let due = async {
+            match ticks {
+                Some(ticks) => ticks.tick().await,
+                None => std::future::pending().await,
+            }
+        };
+        let piece = tokio::select! {
+            biased;
+            told = timeout(state.keep_alive, listener.next()) => match told {
+                Ok(told) => piece(&told?),
+                // With the id, so that who comes back is not told anew what it has left out.
+                Err(_) => format!(": keep-alive\nid: {}\n\n", listener.heard()).into(),
+            },
+            _ = due => stats::event(state),
         };
         // A key that was revoked meanwhile ends this, too.
         let may_hear = who.key_id().is_none_or(|id| state.keys.is_good(id, SystemTime::now()));
-        may_hear.then_some((Ok::<_, io::Error>(told), (state, who, listener)))
+        may_hear.then_some(piece)
+    }
+}
+
+fn body(listening: Listening, connection: &Connection, version: Version) -> Body {
+    let pieces = stream::unfold(listening, |mut listening| async move {
+        let piece = listening.next().await?;
+        Some((Ok::<_, io::Error>(piece), listening))
     });
     let pieces = stream::once(async { Ok(HELLO) }).chain(pieces);
     if version == Version::HTTP_2 {
@@ -101,7 +142,7 @@ fn last_heard(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
 
 fn invalid(what: impl std::fmt::Display) -> ApiError {
     let words = Topic::ALL.map(Topic::word).join(", ");
-    let details = format!("{what}; types, a list with commas of {words}, is all there is");
+    let details = format!("{what}; types, a list with commas of {words} and {STATS}, is all there is");
     ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
 }
 

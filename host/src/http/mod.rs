@@ -24,6 +24,7 @@ mod chat;
 mod cors;
 mod cost;
 mod credentials;
+mod dashboard;
 mod edit;
 mod events;
 mod health;
@@ -35,6 +36,7 @@ mod openai;
 mod pictures;
 mod plugins;
 mod providers;
+mod stats;
 mod texts;
 mod usage;
 
@@ -103,6 +105,9 @@ fn all() -> Vec<Route> {
         // 4. For orchestrators.
         Anyone.get("/livez", health::live),
         Anyone.get("/readyz", health::ready),
+        // 5. For people: the page, which asks the rest of these.
+        Anyone.get("/", dashboard::page),
+        Anyone.get("/assets/{name}", dashboard::asset),
     ]
 }
 

@@ -21,7 +21,7 @@ pub(super) enum Audience {
     Telling,
     /// Operators.
     Operators,
-    /// Orchestrators: it tells nothing, so anyone may ask.
+    /// Orchestrators and browsers: it tells nothing, so anyone may ask.
     Anyone,
 }
 

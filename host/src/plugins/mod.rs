@@ -105,6 +105,6 @@ pub use job::{ChunkBatch, Operation};
 pub use manager::{Manager, ManagerError, ManagerOptions, ReloadOptions, UnknownPlugin};
 pub use problem::{Phase, Problem, Step};
 pub use record::{Lease, Overdue};
-pub use report::{PluginList, PluginState, PluginView, ReloadReport, ReloadStatus};
+pub use report::{Draining, PluginList, PluginState, PluginView, ReloadReport, ReloadStatus};
 pub use sources::Sources;
 pub use vitals::{Generations, Reloads, Totals, Vitals};
