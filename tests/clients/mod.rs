@@ -14,7 +14,7 @@ use crate::skip::skip;
 const TOKEN: &str = "a-token-for-this-test-0123456789";
 
 /// How `.ci/run` makes what the scripts in Python need.
-const PIP: &str = "python3 -m venv target/python && target/python/bin/pip install openai langchain-openai opentelemetry-proto prometheus-client";
+const PIP: &str = "python3 -m venv target/python && target/python/bin/pip install openai langchain-openai opentelemetry-proto prometheus-client rotel";
 
 /// And those in JavaScript.
 const NPM: &str = "with Node, npm install --prefix target/node openai zod";

@@ -1,6 +1,7 @@
 //! What a host says about itself: traces, lines about requests, and how much it logs.
 
-// Who takes traces.
+// Who takes traces, and who passes them on.
+mod collector;
 mod receiver;
 // Whole traces, as they arrive.
 mod traces;

@@ -4,6 +4,7 @@ Prints its address. What cannot be read, or holds a field that nobody knows, is 
 """
 
 import base64
+import gzip
 import json
 import sys
 import threading
@@ -89,6 +90,8 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        if self.headers["content-encoding"] == "gzip":
+            body = gzip.decompress(body)
         status, answer = 200, ExportTraceServiceResponse().SerializeToString()
         with lock:
             received["headers"].append({name.lower(): value for name, value in self.headers.items()})

@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::routing::post;
 use serde_json::{Value, json};
 
+use super::collector::Collector;
 use super::receiver::Receiver;
 use crate::harness::{Host, HostOptions, Mortal, Upstream, libraries};
 
@@ -141,19 +142,7 @@ async fn whole_traces_arrive_at_a_real_receiver() {
         json!({ "otlp_endpoint": receiver.address(), "headers": headers, "service_name": "gateway-7" });
     let options = providers(&upstream, &dialect).section("telemetry", json!({ "traces": traces }));
     let host = Host::start(options.secret(HEADER).secret("a-private-question")).await;
-    for (case, (path, body, expected)) in cases().iter().enumerate() {
-        let request = asking(&host, path, body, case, "01");
-        // Whole or cut: what it came to is in the trace.
-        let status = match host.begin(path, request).await {
-            Ok(mut streaming) => {
-                while let Ok(Some(_)) = streaming.next().await {}
-                200
-            }
-            Err(refused) => refused.status,
-        };
-        let trace = receiver.whole_trace(&trace_id(case), expected.len() + 1).await;
-        check(&trace, path, status, expected);
-    }
+    every_case_is_told(&host, &receiver).await;
     let told: Vec<HeaderMap> = upstream.requests().into_iter().map(|(headers, _)| headers).collect();
     let told: Vec<HeaderMap> = told.into_iter().chain(asked_of_dialect.lock().unwrap().clone()).collect();
     let received = receiver.received().await;
@@ -176,6 +165,23 @@ async fn whole_traces_arrive_at_a_real_receiver() {
     }
     assert!(received["paths"].as_array().unwrap().iter().all(|path| path == "/v1/traces"));
     host.stop().await;
+}
+
+/// Asks everything there is, and finds each in a whole trace.
+async fn every_case_is_told(host: &Host, receiver: &Receiver) {
+    for (case, (path, body, expected)) in cases().iter().enumerate() {
+        let request = asking(host, path, body, case, "01");
+        // Whole or cut: what it came to is in the trace.
+        let status = match host.begin(path, request).await {
+            Ok(mut streaming) => {
+                while let Ok(Some(_)) = streaming.next().await {}
+                200
+            }
+            Err(refused) => refused.status,
+        };
+        let trace = receiver.whole_trace(&trace_id(case), expected.len() + 1).await;
+        check(&trace, path, status, expected);
+    }
 }
 
 /// The root is the client's child, everything else is below it and within its time.
@@ -215,6 +221,18 @@ fn check(trace: &[Value], path: &str, status: u16, expected: &[(&str, &str, Valu
             assert!(span["attributes"]["gen_ai.usage.output_tokens"].as_u64().is_some(), "{span:#}");
         }
     }
+}
+
+#[tokio::test]
+async fn whole_traces_go_through_a_collector() {
+    let Some(receiver) = Receiver::start().await else { return };
+    let Some(collector) = Collector::before(&receiver).await else { return };
+    let (upstream, (dialect, _)) = (Upstream::start().await, dialect());
+    let traces = json!({ "otlp_endpoint": collector.address(), "service_name": "gateway-7" });
+    let options = providers(&upstream, &dialect).section("telemetry", json!({ "traces": traces }));
+    let host = Host::start(options).await;
+    every_case_is_told(&host, &receiver).await;
+    host.stop().await;
 }
 
 #[tokio::test]
