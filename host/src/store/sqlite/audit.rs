@@ -2,8 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{Connection as _, Row as _};
 
 use crate::audit::{Outcome, Seen};
 use crate::store::StoreError;
@@ -21,8 +21,18 @@ pub(super) const MIGRATION: &str = "CREATE TABLE audit (
 const MOST: [(bool, i64); 2] = [(false, 10_000), (true, 1_000)];
 
 /// Keeps entries; the oldest make room.
-pub(super) async fn write(pool: &SqlitePool, entries: &[Seen]) -> Result<(), StoreError> {
-    let mut change = pool.begin().await?;
+pub(super) async fn write(writer: &SqlitePool, entries: &[Seen]) -> Result<(), StoreError> {
+    let mut connection = writer.acquire().await?;
+    let written = write_on(&mut connection, entries).await;
+    if written.is_err() {
+        // A full disk ends a transaction, of which the connection does not know and begins no other.
+        let _ = connection.close().await;
+    }
+    written
+}
+
+async fn write_on(connection: &mut SqliteConnection, entries: &[Seen]) -> Result<(), StoreError> {
+    let mut change = connection.begin().await?;
     for Seen { at, entry } in entries {
         let document = serde_json::to_string(entry).map_err(|error| unreadable(&error))?;
         let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite};
+use sqlx::{AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite};
 
 use super::StoreError;
 use crate::usage::{BUCKETS, NUMBERS, Names, Place, RecordId, Step, Sums, UsageRecord};
@@ -72,7 +72,17 @@ pub(super) async fn write(writer: &SqlitePool, records: &[UsageRecord]) -> Resul
 
 /// Keeps these, and adds them to the sums, unless one of them is there already: then nothing is written, and that said.
 async fn write_new(writer: &SqlitePool, records: &[&UsageRecord]) -> Result<bool, StoreError> {
-    let mut change = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut connection = writer.acquire().await?;
+    let written = write_on(&mut connection, records).await;
+    if written.is_err() {
+        // A full disk ends a transaction, of which the connection does not know and begins no other.
+        let _ = connection.close().await;
+    }
+    written
+}
+
+async fn write_on(connection: &mut SqliteConnection, records: &[&UsageRecord]) -> Result<bool, StoreError> {
+    let mut change = connection.begin_with("BEGIN IMMEDIATE").await?;
     for rows in records.chunks(ROWS) {
         if insert(&mut change, rows).await? < rows.len() as u64 {
             change.rollback().await?;
