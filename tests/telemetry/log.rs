@@ -113,7 +113,7 @@ async fn the_level_is_changed_while_it_runs() {
 
     let now = put(&host, json!({ "level": "info,patchbay::access=info", "access_log": true })).await;
     assert_eq!((now.status, &now.json()["configured"]["level"]), (200, &json!("warn")));
-    host.logs("log level changed", "info,patchbay::access=info").await;
+    host.logs("log level is to change", "info,patchbay::access=info").await;
     ask(&host, "/livez", "mine-2", None).await;
     line(&host, "mine-2").await;
 

@@ -143,16 +143,17 @@ impl Trail {
 /// One line, with its own target so that it can be sent elsewhere.
 fn log(entry: &Entry) {
     let Entry { who, address, request_id, route, target, outcome, status, code, change, not_noted } = entry;
-    let (key, target, code) = (who.key_id(), target.as_deref(), code.as_deref());
+    // In JSON a line has a target of its own.
+    let (key, about, code) = (who.key_id(), target.as_deref(), code.as_deref());
     let (who, before, after) = (who.word(), change.before.to_string(), change.after.to_string());
     match outcome {
         Outcome::Refused => warn!(
             target: "patchbay::audit",
-            who, key, %address, request_id, route, status, code, not_noted, "admin request refused"
+            who, key, %address, request_id, route, about, status, code, not_noted, "admin request refused"
         ),
         _ => info!(
             target: "patchbay::audit",
-            who, key, %address, request_id, route, target, status, code, before, after, "admin change {}",
+            who, key, %address, request_id, route, about, status, code, before, after, "admin change {}",
             if *outcome == Outcome::Done { "done" } else { "failed" }
         ),
     }

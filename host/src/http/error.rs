@@ -214,7 +214,9 @@ impl IntoResponse for ApiError {
 
 /// A time as it stands in answers.
 pub(super) fn timestamp(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
+    // No later one can be written.
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_millis(time.min(last)).to_string()
 }
 
 pub(super) async fn not_found() -> ApiError {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tracing::info;
+use tracing::warn;
 
 use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
@@ -45,9 +45,9 @@ pub(super) async fn change(
         return Err(refused("Say what to change: \"level\", \"access_log\", or both".to_owned()));
     }
     let within = within.as_deref().map(time).transpose()?;
+    // Beforehand: it may be the last line that is written. In JSON a line has a level of its own.
+    warn!(filter = level, access_log, within = within.map(tracing::field::debug), "log level is to change");
     let in_force = state.log.change(level.as_deref(), access_log, within)?;
-    let Setting { level, access_log } = &in_force.now;
-    info!(level, access_log, within = within.map(tracing::field::debug), "log level changed");
     Ok(Json(View::of(&in_force)).into_response())
 }
 

@@ -11,6 +11,9 @@ const LENGTH: Duration = Duration::from_secs(60);
 /// More are not remembered one by one: then two neighbours count for as long as the later of them.
 const MOST_ENTRIES: usize = 1 << 16;
 
+/// No request takes more.
+const MOST_AT_ONCE: u64 = 1 << 40;
+
 /// How much of a limit is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -72,6 +75,8 @@ impl Window {
         }
         let place = self.entries.partition_point(|entry| entry.at < taken.at);
         if let Some(entry) = self.entries.get_mut(place) {
+            // Upstreams miscount: what no answer takes must not be more than sums can hold.
+            let truth = truth.min(MOST_AT_ONCE);
             entry.amount = (entry.amount - taken.amount).saturating_add(truth);
             self.taken = (self.taken - taken.amount).saturating_add(truth);
         }
@@ -107,7 +112,7 @@ impl Window {
             if now.saturating_duration_since(first.at) < LENGTH {
                 break;
             }
-            self.taken -= first.amount;
+            self.taken = self.taken.saturating_sub(first.amount);
             self.gone = Some(first.at);
             self.entries.pop_front();
         }
@@ -192,6 +197,12 @@ mod tests {
         window.settle(second, 1000);
         assert_eq!(wait(&mut window, 1, 79.0), Err(1.0));
         assert_eq!(window.standing(100, at(130.0)).remaining, 100);
+        // Whatever an upstream miscounts is over after a minute.
+        let first = window.take(1, 100, at(200.0)).unwrap();
+        window.take(1, 100, at(201.0)).unwrap();
+        window.settle(first, u64::MAX);
+        assert_eq!(wait(&mut window, 1, 202.0), Err(58.0));
+        assert_eq!(window.standing(100, at(262.0)).remaining, 100);
     }
 
     #[test]

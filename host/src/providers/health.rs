@@ -82,7 +82,7 @@ impl Provider {
         let before = self.standing.last.get();
         let (condition, reason) = match asked {
             Ok(Health::Available) => (Condition::Available, None),
-            Ok(Health::Busy { reason }) => (Condition::Busy, reason),
+            Ok(Health::Busy { reason }) => (Condition::Busy, reason.map(|it| self.cleaned_text(&it))),
             Err(error) => (Condition::after_check(&error), Some(error.message)),
         };
         self.counters.checks.note(condition, took);

@@ -4,6 +4,7 @@ use tracing::info;
 
 use super::log::LogControl;
 use crate::accounts::{Bookkeeper, Record, cut};
+use crate::services::redact;
 
 /// What others name their models is their own words.
 const MAX_NAME_BYTES: usize = 200;
@@ -27,7 +28,8 @@ impl Bookkeeper for AccessLog {
             // The log's filter knows it by this name.
             target: super::log::ACCESS,
             method = visit.method.as_str(),
-            path = &*visit.path,
+            // Somebody may have put a key where its id belongs.
+            path = redact::clean(&visit.path, &[]),
             status = record.status,
             outcome = record.outcome.word(),
             code = record.outcome.code(),

@@ -141,12 +141,14 @@ pub(super) struct Keeper {
     shared: Arc<Shared>,
     kept: [u32; 3],
     upkeep_at: Instant,
+    /// What an earlier host left is in the store.
+    caught_up: bool,
 }
 
 impl Keeper {
     pub(super) fn new(store: Arc<dyn Store>, shared: Arc<Shared>, settings: &UsageSettings) -> Self {
         let kept = [settings.requests_days, settings.minutes_days, settings.hours_days];
-        Self { store, shared, kept, upkeep_at: Instant::now() }
+        Self { store, shared, kept, upkeep_at: Instant::now(), caught_up: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -165,6 +167,7 @@ impl Keeper {
                 }
             };
             if portion.is_empty() {
+                self.caught_up = true;
                 if self.shared.collected.is_cancelled() {
                     return;
                 }
@@ -250,7 +253,8 @@ impl Keeper {
 
     /// One small step at a time, between two portions, so that nothing waits for it.
     async fn keep_house(&mut self) {
-        if Instant::now() < self.upkeep_at {
+        // What is in the file twice is known by what is in the store.
+        if !self.caught_up || Instant::now() < self.upkeep_at {
             return;
         }
         let [requests, minutes, hours] = self.kept.map(kept_since);

@@ -25,6 +25,8 @@ function show(wrong) {
   return new Promise((resolve) => {
     // There is nothing behind it to go back to.
     dialog.oncancel = (event) => event.preventDefault();
+    // A browser may close it all the same.
+    dialog.onclose = () => storedToken() || dialog.showModal();
     form.onsubmit = (event) => {
       event.preventDefault();
       sessionStorage.setItem(PLACE, input.value.trim());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use sqlx::{AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite};
 
 use super::StoreError;
 use crate::usage::{BUCKETS, NUMBERS, Names, Place, RecordId, Step, Sums, UsageRecord};
@@ -59,21 +59,31 @@ const ROWS: usize = 500;
 
 /// Keeps what is new of these, and adds it to the sums: both or neither.
 pub(super) async fn write(writer: &SqlitePool, records: &[UsageRecord]) -> Result<(), StoreError> {
+    let mut ids = HashSet::new();
+    // Each only once, also where it is here twice.
+    let mut records: Vec<_> = records.iter().filter(|record| ids.insert(record.id)).collect();
+    // That one has come before is rare, and to look for each beforehand costs as much as keeping it.
+    while !write_new(writer, &records).await? {
+        let known = known(writer, &records).await?;
+        records.retain(|record| !known.contains(&record.id));
+    }
+    Ok(())
+}
+
+/// Keeps these, and adds them to the sums, unless one of them is there already: then nothing is written, and that said.
+async fn write_new(writer: &SqlitePool, records: &[&UsageRecord]) -> Result<bool, StoreError> {
     let mut change = writer.begin_with("BEGIN IMMEDIATE").await?;
-    let mut new: HashSet<RecordId> = records.iter().map(|record| record.id).collect();
     for rows in records.chunks(ROWS) {
-        for known in insert(&mut change, rows).await? {
-            new.remove(&known);
+        if insert(&mut change, rows).await? < rows.len() as u64 {
+            change.rollback().await?;
+            return Ok(false);
         }
     }
     // By minute first: most of them are of the same one.
     let mut minutes: HashMap<(i64, Names), Sums> = HashMap::new();
     for record in records {
-        // Each only once, also where it is here twice.
-        if new.remove(&record.id) {
-            let minute = Step::Minute.floor(record.millis() / 1000);
-            minutes.entry((minute, names_of(record))).or_default().add(&Sums::of(record));
-        }
+        let minute = Step::Minute.floor(record.millis() / 1000);
+        minutes.entry((minute, names_of(record))).or_default().add(&Sums::of(record));
     }
     let mut sums: HashMap<(Step, i64, i64), Sums> = HashMap::new();
     for ((minute, names), more) in minutes {
@@ -89,41 +99,34 @@ pub(super) async fn write(writer: &SqlitePool, records: &[UsageRecord]) -> Resul
         sqlx::query(AssertSqlSafe(add(rows))).persistent(false).execute(&mut *change).await?;
     }
     change.commit().await?;
-    Ok(())
+    Ok(true)
 }
 
-/// Keeps those that are not there yet; answers with those that were.
-async fn insert(
-    change: &mut Transaction<'_, Sqlite>,
-    records: &[UsageRecord],
-) -> Result<Vec<RecordId>, StoreError> {
+/// Keeps those that are not there yet, and says how many they were.
+async fn insert(change: &mut SqliteConnection, records: &[&UsageRecord]) -> Result<u64, StoreError> {
     let mut documents = Vec::with_capacity(records.len());
     for record in records {
         documents.push((record, serde_json::to_string(record).map_err(|error| unreadable(&error))?));
     }
-    let query = || {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("INSERT OR IGNORE INTO usage_requests (at, id, document) ");
-        query.push_values(&documents, |mut row, (record, document)| {
-            row.push_bind(record.millis()).push_bind(record.id.bytes().as_slice()).push_bind(document);
-        });
-        query
-    };
-    // That one comes twice is rare, and to look at every row beforehand costs as much as keeping it.
-    let mut attempt = change.begin().await?;
-    let done = query().build().persistent(false).execute(&mut *attempt).await?;
-    if done.rows_affected() == records.len() as u64 {
-        attempt.commit().await?;
-        return Ok(Vec::new());
-    }
-    attempt.rollback().await?;
-    let mut known = QueryBuilder::<Sqlite>::new("SELECT id FROM usage_requests WHERE (at, id) IN ");
-    known.push_tuples(records, |mut place, record| {
-        place.push_bind(record.millis()).push_bind(record.id.bytes().as_slice());
+    let mut query = QueryBuilder::<Sqlite>::new("INSERT OR IGNORE INTO usage_requests (at, id, document) ");
+    query.push_values(&documents, |mut row, (record, document)| {
+        row.push_bind(record.millis()).push_bind(record.id.bytes().as_slice()).push_bind(document);
     });
-    let known = known.build().persistent(false).fetch_all(&mut **change).await?;
-    query().build().persistent(false).execute(&mut **change).await?;
-    Ok(known.iter().filter_map(|row| RecordId::of_bytes(row.get(0))).collect())
+    Ok(query.build().persistent(false).execute(change).await?.rows_affected())
+}
+
+/// Those of them that are there.
+async fn known(writer: &SqlitePool, records: &[&UsageRecord]) -> Result<HashSet<RecordId>, StoreError> {
+    let mut known = HashSet::new();
+    for rows in records.chunks(ROWS) {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT id FROM usage_requests WHERE (at, id) IN ");
+        query.push_tuples(rows, |mut place, record| {
+            place.push_bind(record.millis()).push_bind(record.id.bytes().as_slice());
+        });
+        let found = query.build().persistent(false).fetch_all(writer).await?;
+        known.extend(found.iter().filter_map(|row| RecordId::of_bytes(row.get(0))));
+    }
+    Ok(known)
 }
 
 /// What a request is summed up with. A model is one that has answered: anybody can make up others.

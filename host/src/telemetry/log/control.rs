@@ -140,8 +140,8 @@ impl LogControl {
         }
         let Some(Temporary { then, .. }) = state.temporary.take() else { return };
         // It was in force before.
-        self.follow(&then, levels::filter(&then.level).ok());
-        info!(level = then.level, access_log = then.access_log, "log level is as it was before");
+        self.follow(&then, levels::loose(&then.level).ok());
+        info!(filter = then.level, access_log = then.access_log, "log level is as it was before");
         state.now = then;
     }
 

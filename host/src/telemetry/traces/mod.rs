@@ -78,7 +78,8 @@ pub fn start(settings: &TraceSettings, client: HttpClient) -> Result<Option<Part
 
 impl Bookkeeper for Tracer {
     fn note(&self, record: &Record) {
-        let is_kept = record.trace.as_ref().is_some_and(|trace| trace.sampled);
+        // Who was not let in has decided nothing.
+        let is_kept = record.route.is_some() && record.trace.as_ref().is_some_and(|trace| trace.sampled);
         if is_kept && self.queue.try_send(record.clone()).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
