@@ -103,8 +103,12 @@ impl UsageBook {
             settled: watch::Sender::new(0),
         });
         let (queue, records) = mpsc::channel(settings.queue_records);
-        let collector =
-            Collector { queue: records, shared: Arc::clone(&shared), most: settings.queue_records };
+        let collector = Collector {
+            store: Arc::clone(&store),
+            queue: records,
+            shared: Arc::clone(&shared),
+            most: settings.queue_records,
+        };
         let keeper = Keeper::new(Arc::clone(&store), Arc::clone(&shared), settings);
         let tasks = [tokio::spawn(collector.run()), tokio::spawn(keeper.run())].map(AbortOnDropHandle::new);
         let (minutes_days, tasks) = (settings.minutes_days, Mutex::new(Some(tasks)));
@@ -208,6 +212,11 @@ impl Shared {
     /// So many records are where they stay.
     pub(super) fn settle(&self, records: u64) {
         self.settled.send_modify(|settled| *settled += records);
+    }
+
+    /// Whether something goes wrong.
+    pub(super) fn has_error(&self) -> bool {
+        self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// What goes wrong, or that nothing does; says whether that is new.

@@ -1,4 +1,4 @@
-//! From the queue into the file, and from the file into the store.
+//! From the queue into the store; where that takes too long, through the file.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +21,9 @@ const WINDOW: Duration = Duration::from_millis(200);
 /// What the store is given in one transaction.
 const PORTION: usize = 1000;
 
+/// What it has not taken by then waits in the file: a killed host loses no more for a store that is slow.
+const STORED_WITHIN: Duration = Duration::from_millis(250);
+
 /// Between two tries of a store that fails: the first, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
 
@@ -37,6 +40,7 @@ pub(super) fn kept_since(days: u32) -> i64 {
 
 /// What takes records out of the queue.
 pub(super) struct Collector {
+    pub(super) store: Arc<dyn Store>,
     pub(super) queue: mpsc::Receiver<UsageRecord>,
     pub(super) shared: Arc<Shared>,
     /// So many records are out of the queue at one time.
@@ -65,19 +69,37 @@ impl Collector {
             {
                 records.push(record);
             }
-            records = self.put(records).await;
+            let left = self.store(records).await;
+            records = self.put(left).await;
             dropped = self.tell_of_dropped(dropped);
         }
         self.queue.close();
         while let Ok(record) = self.queue.try_recv() {
             records.push(record);
         }
-        let lost = self.put(records).await.len();
+        let left = self.store(records).await;
+        let lost = self.put(left).await.len();
         if lost > 0 {
             error!(lost, "there was no room for the last records of usage");
         }
         self.shared.collected.cancel();
         self.shared.more.notify_one();
+    }
+
+    /// Gives records to the store, as long as it takes them at once and nothing else waits for it; gives back those
+    /// that it may not have. If it has them after all, it knows them by their ids.
+    async fn store(&self, mut records: Vec<UsageRecord>) -> Vec<UsageRecord> {
+        while !records.is_empty() && self.shared.journal().waiting() == 0 && !self.shared.has_error() {
+            let portion = &records[..records.len().min(PORTION)];
+            let stored = tokio::time::timeout(STORED_WITHIN, self.store.write_usage(portion)).await;
+            // Whoever tries again from the file says why.
+            let Ok(Ok(())) = stored else { break };
+            let count = portion.len();
+            self.shared.counters.written.fetch_add(count as u64, Ordering::Relaxed);
+            self.shared.settle(count as u64);
+            records.drain(..count);
+        }
+        records
     }
 
     /// Puts records into the file; gives back those that it did not take.

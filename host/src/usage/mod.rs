@@ -1,8 +1,9 @@
 //! What requests took: from the moment one is over to the answer of who used how much.
 //!
-//! A request leaves a record in a queue in memory and is done with it. What is in the queue is put into a file a few
-//! times a second, and from there into the store, when the store can: a killed host loses what was in memory, and a
-//! store that is locked, full or gone is waited for. A record that the store has already is not counted again.
+//! A request leaves a record in a queue in memory and is done with it. What is in the queue goes into the store a few
+//! times a second. A store that is locked, full, slow or gone is waited for: what it does not take at once is put into a
+//! file, and from there into the store when it can. A killed host loses what was in memory alone. A record that the store
+//! has already is not counted again.
 
 // 1. One request, and where records are left.
 mod book;
