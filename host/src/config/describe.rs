@@ -301,12 +301,11 @@ static LIMITS: Section = closed(&[
 
 /// Ten years.
 const DAYS: Shape = Shape::Whole { least: 1, most: 3650 };
-const MONTHS: Shape = Shape::Whole { least: 32, most: 3650 };
 
 static USAGE: Section = closed(&[
     key("requests_days", DAYS, "30", "Each single request is kept for so many days."),
     key("minutes_days", DAYS, "14", "The sums of each minute."),
-    key("hours_days", MONTHS, "400", "The sums of each hour and day; budgets of a month are kept by them."),
+    key("hours_days", DAYS, "400", "The sums of each hour and day; a month of them is kept for budgets."),
     key(
         "queue_records",
         Shape::Whole { least: 1, most: 10_000_000 },

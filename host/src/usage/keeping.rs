@@ -30,6 +30,9 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5
 /// Between two looks for what is too old.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// What was spent in a month is summed up from its days.
+const A_MONTH: u32 = 32;
+
 /// Between two small steps of that, for whoever else writes.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -147,7 +150,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(store: Arc<dyn Store>, shared: Arc<Shared>, settings: &UsageSettings) -> Self {
-        let kept = [settings.requests_days, settings.minutes_days, settings.hours_days];
+        let kept = [settings.requests_days, settings.minutes_days, settings.hours_days.max(A_MONTH)];
         Self { store, shared, kept, upkeep_at: Instant::now(), caught_up: false }
     }
 
