@@ -37,6 +37,33 @@ impl ChatRequest {
         self.member("reasoning_effort")?.as_str()
     }
 
+    /// What a vendor is asked for at the effort of this request, of what it is at `none`, `minimal`, `low`, `medium` and
+    /// `high`; nobody has more for what is above. None where nothing is said of it.
+    ///
+    /// ```
+    /// # use patchbay_plugin_api::ChatRequest;
+    /// let request = ChatRequest::parse(br#"{"messages": [], "reasoning_effort": "medium"}"#)?;
+    /// assert_eq!(request.effort_as([0, 1024, 1024, 8192, 24_576])?, Some(8192));
+    /// # Ok::<(), patchbay_plugin_api::ProviderError>(())
+    /// ```
+    pub fn effort_as<T>(&self, [none, minimal, low, medium, high]: [T; 5]) -> Result<Option<T>> {
+        let Some(effort) = self.member("reasoning_effort") else { return Ok(None) };
+        Ok(Some(match effort.as_str() {
+            Some("none") => none,
+            Some("minimal") => minimal,
+            Some("low") => low,
+            Some("medium") => medium,
+            Some("high" | "xhigh" | "max") => high,
+            _ => return Err(ProviderError::unusable("reasoning_effort")),
+        }))
+    }
+
+    /// How many tokens to think for, of those that the vendor counts as the answer's: so many, but no more than half of
+    /// the limit, where the request has one.
+    pub fn thought_limit(&self, tokens: u64) -> u64 {
+        self.token_limit().map_or(tokens, |limit| tokens.min(limit / 2))
+    }
+
     /// Refuses a request for more than one answer, which few providers can give. Fewer than were asked for would be
     /// wrong, and somebody else may give them.
     pub fn single_answer(&self) -> Result<()> {
@@ -100,6 +127,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn efforts_are_what_the_vendor_has_for_them() {
+        for (written, expected) in [
+            (Value::Null, Ok(None)),
+            ("none".into(), Ok(Some(0))),
+            ("minimal".into(), Ok(Some(1))),
+            ("low".into(), Ok(Some(2))),
+            ("medium".into(), Ok(Some(3))),
+            ("high".into(), Ok(Some(4))),
+            ("max".into(), Ok(Some(4))),
+            ("much".into(), Err(ProviderError::unusable("reasoning_effort"))),
+            (3.into(), Err(ProviderError::unusable("reasoning_effort"))),
+        ] {
+            let asked = asked(&json!({"reasoning_effort": written}));
+            assert_eq!(asked.effort_as([0, 1, 2, 3, 4]), expected, "{written}");
+        }
+        assert_eq!(asked(&json!({})).thought_limit(9), 9);
+        assert_eq!(asked(&json!({"max_tokens": 10})).thought_limit(9), 5);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! vendor.
 //!
 //! A [`Dialect`] is the whole of it: data, and a few functions that translate. They take from here, in the order in which
-//! a request meets it: [`Upstream`] for what is configured; [`turns`] and [`Message::said`](crate::Message::said) for what
+//! a request meets it: [`Upstream`] for what is configured; [`Turns`] and [`Message::said`](crate::Message::said) for what
 //! is said; [`ChatRequest::choice`](crate::ChatRequest::choice), [`functions`](crate::ChatRequest::functions) and
 //! [`form`](crate::ChatRequest::form) for what is asked, and [`object`] to write it; [`Json`] and [`Counts`] for what comes
 //! back, and [`Chunks`](crate::Chunks) to say it, in a stream or [as a whole](crate::Chunks::gather). An
@@ -24,20 +24,41 @@ mod turns;
 // 3. What comes back.
 mod counts;
 mod date;
+mod ends;
 mod errors;
 mod json;
 mod models;
 mod scan;
+mod vectors;
 
 pub use counts::Counts;
 pub use date::unix_seconds;
+pub use ends::Ends;
 pub use errors::{Errors, Meaning};
 pub use json::Json;
 pub use models::ModelList;
 pub use schema::closed;
 pub use translator::{AnswerReader, Api, BEARER_KEY, Dialect, Translator};
-pub use turns::turns;
+pub use turns::Turns;
 pub use upstream::Upstream;
+pub use vectors::Vectors;
+
+/// What the modules of a dialect are written with, so that they begin with one line:
+/// `use patchbay_plugin_api::dialect::prelude::*`.
+pub mod prelude {
+    pub use serde_json::{Map, Value, json};
+
+    pub use super::{
+        AnswerReader, Api, BEARER_KEY, Counts, Dialect, Ends, Errors, Json, Meaning, ModelList, Translator,
+        Turns, Upstream, Vectors, closed, filled, object, unless_empty, version,
+    };
+    pub use crate::abi::KEY_PLACEHOLDER;
+    pub use crate::chat::{AnswerForm, Media, Piece, Said, ToolChoice, ToolFunction, image_type};
+    pub use crate::{
+        ChatRequest, Chunks, Content, EmbedRequest, ErrorKind, FinishReason, Framing, Http, Message, Model,
+        Part, ProviderError, Result, Role, Tool, ToolCall, Usage,
+    };
+}
 
 /// A path to nothing, for what a vendor does not say.
 const NOWHERE: &str = "/";

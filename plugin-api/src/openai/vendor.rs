@@ -8,6 +8,7 @@ use crate::Result;
 use crate::dialect::Upstream;
 use crate::http::HttpRequest;
 use crate::http_provider::HttpProvider;
+use crate::manifest::Implied;
 use crate::model::Model;
 use crate::plan::Plan;
 
@@ -65,6 +66,17 @@ pub struct OpenAi<V: Vendor> {
 }
 
 impl<V: Vendor> HttpProvider for OpenAi<V> {
+    const IMPLIED: Implied = Implied {
+        features: &[
+            ("chat_completion", true),
+            ("streaming", true),
+            ("model_list", true),
+            ("health_check", true),
+            ("credentials_check", true),
+        ],
+        ..Implied::NOTHING
+    };
+
     type Config = Upstream<V::Config>;
     type StreamState = ();
 

@@ -3,11 +3,12 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Errors, Json, ModelList, Upstream};
+use super::{Errors, Json, ModelList, Upstream, Vectors};
 use crate::chat::{Answer, ChatRequest};
 use crate::embed::{EmbedRequest, Embeddings};
 use crate::http::HttpRequest;
 use crate::http_provider::{Chunks, Failure, HttpProvider};
+use crate::manifest::Implied;
 use crate::model::Model;
 use crate::split::{Event, Framing};
 use crate::{ErrorKind, ProviderError, Result};
@@ -86,6 +87,9 @@ pub trait Dialect: 'static {
     /// How it lists its models.
     const MODELS: ModelList = ModelList::PLAIN;
 
+    /// How it answers with vectors.
+    const VECTORS: Vectors = Vectors::PLAIN;
+
     /// Checks what is the vendor's own in a configuration. The error's message says what to mend.
     fn check(_upstream: &Upstream<Self::Own>) -> Result<()> {
         Ok(())
@@ -101,11 +105,6 @@ pub trait Dialect: 'static {
 
     /// The body that asks for vectors.
     fn embed_request(_: &Upstream<Self::Own>, _request: &EmbedRequest, _model: &str) -> Result<Value> {
-        Err(ProviderError::unsupported("embeddings"))
-    }
-
-    /// Reads vectors.
-    fn embeddings(_said: Json<'_>) -> Result<Embeddings> {
         Err(ProviderError::unsupported("embeddings"))
     }
 
@@ -153,6 +152,19 @@ impl<D: Dialect> Translator<D> {
 }
 
 impl<D: Dialect> HttpProvider for Translator<D> {
+    const IMPLIED: Implied = Implied {
+        features: &[
+            ("chat_completion", true),
+            ("streaming", true),
+            ("embeddings", D::API.embed.is_some()),
+            ("model_list", D::API.models.is_some()),
+            ("health_check", D::API.health.is_some() || D::API.credentials.is_some()),
+            ("credentials_check", D::API.credentials.is_some()),
+        ],
+        config: &[("base_url", Some(D::API.begins)), ("model", D::API.model)],
+        ..Implied::NOTHING
+    };
+
     type Config = Upstream<D::Own>;
     type StreamState = D::Reader;
 
@@ -202,12 +214,7 @@ impl<D: Dialect> HttpProvider for Translator<D> {
     }
 
     fn embed_response(&self, body: &[u8]) -> Result<Embeddings> {
-        let vectors = D::embeddings(D::ERRORS.read("the provider's embeddings", body)?)?;
-        // Whoever asks has something to be turned into vectors.
-        if vectors.is_empty() {
-            return Err(ProviderError::unreadable("the provider's answer holds no embeddings"));
-        }
-        Ok(vectors)
+        D::VECTORS.read(body, &D::ERRORS)
     }
 
     fn models_request(&self) -> Option<HttpRequest> {

@@ -51,6 +51,8 @@ impl Dialect for Full {
     const ERRORS: Errors =
         Errors { meanings: &[("cannot", Meaning::Kind(ErrorKind::Unsupported))], ..Errors::PLAIN };
 
+    const VECTORS: Vectors = Vectors { list: "/vectors", each: "", ..Vectors::PLAIN };
+
     fn check(upstream: &Upstream<Own>) -> Result<()> {
         match upstream.own.region.as_deref() {
             Some("moon") => Err(ProviderError::invalid_input("nobody is there")),
@@ -69,10 +71,6 @@ impl Dialect for Full {
 
     fn embed_request(_: &Upstream<Own>, request: &EmbedRequest, model: &str) -> Result<Value> {
         Ok(json!({"texts": request.texts()?, "of": model}))
-    }
-
-    fn embeddings(said: Json<'_>) -> Result<Embeddings> {
-        said.at("/vectors").to("the vectors").map(Embeddings::new)
     }
 
     fn model(model: Model, listed: &Value) -> Option<Model> {

@@ -1,7 +1,6 @@
 //! From what Anthropic says, whole or in the events of a stream, to a canonical answer.
 
-use patchbay_plugin_api::dialect::{AnswerReader, Counts, Json};
-use patchbay_plugin_api::{Chunks, FinishReason, ProviderError, Result};
+use patchbay_plugin_api::dialect::prelude::*;
 
 /// Anthropic counts apart what went through its cache.
 const COUNTS: Counts = Counts {
@@ -12,12 +11,22 @@ const COUNTS: Counts = Counts {
     ..Counts::NONE
 };
 
+/// Why answers end.
+const ENDS: Ends = Ends {
+    // A turn that paused waits to be sent back, which a client may do with an answer that stopped.
+    stop: &["", "end_turn", "stop_sequence", "pause_turn"],
+    length: &["max_tokens", "model_context_window_exceeded"],
+    tool_calls: &["tool_use"],
+    content_filter: &["refusal"],
+    ..Ends::UNKNOWN
+};
+
 /// What must be remembered of an answer.
 #[derive(Default)]
 pub struct Reader {
     /// Counts of tokens, as they stood when it began and as they stand. What is not counted again still holds.
     counts: [String; 2],
-    reason: Option<String>,
+    reason: String,
     /// Whether the block under way is a call of one of the client's tools.
     calls: bool,
 }
@@ -35,9 +44,8 @@ impl AnswerReader for Reader {
             }
         }
         self.counts[1] = message.at("/usage").as_str().to_owned();
-        self.reason = message.string("/stop_reason");
-        self.end(out);
-        Ok(())
+        self.reason = message.text("/stop_reason").into_owned();
+        self.end(out)
     }
 
     fn event(&mut self, event: Json<'_>, out: &mut Chunks) -> Result<()> {
@@ -47,9 +55,9 @@ impl AnswerReader for Reader {
             "content_block_delta" => self.go_on(event.at("/delta"), out),
             "message_delta" => {
                 self.counts[1] = event.at("/usage").as_str().to_owned();
-                self.reason = event.string("/delta/stop_reason").or(self.reason.take());
+                self.reason = event.text("/delta/stop_reason").into_owned();
             }
-            "message_stop" => self.end(out),
+            "message_stop" => self.end(out)?,
             // `ping`, and whatever is invented next: the API asks to ignore it.
             _ => {}
         }
@@ -77,16 +85,9 @@ impl Reader {
         }
     }
 
-    fn end(&self, out: &mut Chunks) {
-        let reason = match self.reason.as_deref() {
-            // A turn that paused waits to be sent back, which a client may do with an answer that stopped.
-            None | Some("end_turn" | "stop_sequence" | "pause_turn") => FinishReason::Stop,
-            Some("max_tokens" | "model_context_window_exceeded") => FinishReason::Length,
-            Some("tool_use") => FinishReason::ToolCalls,
-            Some("refusal") => FinishReason::ContentFilter,
-            Some(newer) => FinishReason::from(newer),
-        };
+    fn end(&self, out: &mut Chunks) -> Result<()> {
         let [first, last] = self.counts.each_ref().map(|counts| Json::from(&**counts));
-        out.end(reason, COUNTS.of(&[last, first]));
+        out.end(ENDS.of(&self.reason)?, COUNTS.of(&[last, first]));
+        Ok(())
     }
 }

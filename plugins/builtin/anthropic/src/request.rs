@@ -1,9 +1,6 @@
 //! From a canonical request to the body of one for Anthropic's Messages API.
 
-use patchbay_plugin_api::chat::{AnswerForm, ToolChoice};
-use patchbay_plugin_api::dialect::{closed, filled, object, unless_empty, version};
-use patchbay_plugin_api::{ChatRequest, Message, Result, Tool};
-use serde_json::{Value, json};
+use patchbay_plugin_api::dialect::prelude::*;
 
 use crate::messages::{block, turns};
 use crate::thinking;
@@ -13,9 +10,9 @@ const ANY_JSON: &str = "Answer with one JSON object and nothing else: no explana
 
 /// The body; `limit` is the operator's, for requests that leave it open.
 pub(crate) fn body(request: &ChatRequest, model: &str, limit: Option<u64>) -> Result<Value> {
-    let (choice, form) = (tool_choice(request), request.form()?);
+    let (choice, form) = (tool_choice(request)?, request.form()?);
     let forced = choice.as_ref().is_some_and(|choice| choice["type"] == "any" || choice["type"] == "tool");
-    let thinking = thinking::plan(request, model, limit, forced);
+    let thinking = thinking::plan(request, model, limit, forced)?;
     let mut system = request.instructions().flat_map(Message::said).map(block).collect::<Result<Vec<_>>>()?;
     system.extend((form == AnswerForm::Json).then(|| json!({"type": "text", "text": ANY_JSON})));
     // Forcing a tool would do as well with old models, but the current ones refuse to be forced.
@@ -63,17 +60,17 @@ fn tool(tool: &Tool) -> Value {
 }
 
 /// The newest models refuse to be forced. They say so: left free, they might answer in text where a call is awaited.
-fn tool_choice(request: &ChatRequest) -> Option<Value> {
+fn tool_choice(request: &ChatRequest) -> Result<Option<Value>> {
     let one = request.member("parallel_tool_calls") == Some(&Value::Bool(false));
     let mut choice = match request.choice() {
-        None if !one => return None,
+        None if !one => return Ok(None),
         Some(ToolChoice::Function(name)) => json!({"type": "tool", "name": name}),
         Some(ToolChoice::Other(Value::String(word))) => json!({"type": word}),
         Some(ToolChoice::Other(own)) => own.clone(),
-        other => json!({"type": other.unwrap_or(ToolChoice::Auto).word(["auto", "none", "any"])}),
+        other => json!({"type": other.unwrap_or(ToolChoice::Auto).word(["auto", "none", "any"])?}),
     };
     if one && choice["type"] != "none" && choice.is_object() {
         choice["disable_parallel_tool_use"] = true.into();
     }
-    Some(choice)
+    Ok(Some(choice))
 }

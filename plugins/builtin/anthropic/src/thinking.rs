@@ -1,8 +1,6 @@
 //! How much a model thinks before it answers, which every generation of models wants to be told differently.
 
-use patchbay_plugin_api::dialect::version;
-use patchbay_plugin_api::{ChatRequest, Role};
-use serde_json::{Value, json};
+use patchbay_plugin_api::dialect::prelude::*;
 
 /// The first generation that thinks at all, and is told how many tokens it may think for.
 const BUDGETS: (u32, u32) = (3, 7);
@@ -23,14 +21,14 @@ pub(crate) struct Thinking {
 
 /// Turns the effort into what the model understands; where nothing is said of it, it is the model's to choose. `limit`
 /// is the operator's, and `forced` says whether a tool must be called, so that nothing is thought of.
-pub(crate) fn plan(request: &ChatRequest, model: &str, limit: Option<u64>, forced: bool) -> Thinking {
+pub(crate) fn plan(request: &ChatRequest, model: &str, limit: Option<u64>, forced: bool) -> Result<Thinking> {
     let generation = version(model);
     // Where nobody says: thoughts count, and the oldest models write no more.
     let unsaid = if generation < BUDGETS { 4096 } else { 16_384 };
     let limit = request.token_limit().or(limit).unwrap_or(unsaid);
     // What is said in Anthropic's own words is meant for them.
     let left = Thinking { how: request.member("thinking").cloned(), effort: None, limit };
-    let Some(effort) = request.effort().filter(|_| left.how.is_none()) else { return left };
+    let Some(effort) = request.effort().filter(|_| left.how.is_none()) else { return Ok(left) };
     if generation >= EFFORTS {
         let known = match effort {
             // Some of these models cannot but think: the least effort is what comes closest.
@@ -41,24 +39,18 @@ pub(crate) fn plan(request: &ChatRequest, model: &str, limit: Option<u64>, force
         // Unasked, the newest keep their thoughts to themselves.
         let thinks = effort != "none" && !forced;
         let how = thinks.then(|| json!({"type": "adaptive", "display": "summarized"}));
-        return Thinking { how, effort: Some(known.into()), limit };
+        return Ok(Thinking { how, effort: Some(known.into()), limit });
     }
     // With these and the default limit, even models that write no more than 32,000 tokens are content.
-    let budget = match effort {
-        "minimal" => LEAST,
-        "low" => 2048,
-        "medium" => 6144,
-        "high" | "xhigh" | "max" => 14_336,
-        _ => return left,
-    };
+    let budget = request.effort_as([0, LEAST, 2048, 6144, 14_336])?.unwrap_or_default();
     // A budget is part of the limit. One that a client chose is kept, and half of it left for the answer.
-    let budget = request.token_limit().map_or(budget, |limit| budget.min(limit / 2));
+    let budget = request.thought_limit(budget);
     let limit = request.token_limit().unwrap_or(limit.saturating_add(budget));
     // With the results of tools these models go on only from thoughts that they signed, which no canonical message holds.
     let mut turns = request.messages.iter().rev().map(|message| &message.role);
     let resumed = turns.find(|role| matches!(role, Role::Assistant | Role::Tool)) == Some(&Role::Tool);
     if forced || resumed || generation < BUDGETS || budget < LEAST {
-        return left;
+        return Ok(left);
     }
-    Thinking { how: Some(json!({"type": "enabled", "budget_tokens": budget})), effort: None, limit }
+    Ok(Thinking { how: Some(json!({"type": "enabled", "budget_tokens": budget})), effort: None, limit })
 }

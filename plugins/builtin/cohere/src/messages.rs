@@ -1,8 +1,6 @@
 //! The conversation, message by message.
 
-use patchbay_plugin_api::dialect::{filled, object};
-use patchbay_plugin_api::{ChatRequest, Content, Message, Part, Result, Role, ToolCall};
-use serde_json::{Value, json};
+use patchbay_plugin_api::dialect::prelude::*;
 
 /// All that was said: first the instructions, which Cohere takes nowhere else.
 pub(crate) fn all(request: &ChatRequest) -> Result<Vec<Value>> {
@@ -28,18 +26,17 @@ pub(crate) fn all(request: &ChatRequest) -> Result<Vec<Value>> {
 
 /// Texts and images, which Cohere writes as OpenAI does.
 fn content(message: &Message, index: usize) -> Result<Value> {
-    let Some(Content::Parts(parts)) = &message.content else { return Ok(message.text().into()) };
-    let mut said = message.pieces().zip(parts);
-    if let Some((other, _)) = said.find(|(_, part)| matches!(part, Part::Other(_))) {
-        return Err(other.unsupported().with_param(&format!("messages[{index}].content")));
+    let mut pieces = message.pieces();
+    match pieces.find(|piece| !matches!(piece.said, Said::Text(_) | Said::Image(_))) {
+        Some(other) => Err(other.unsupported().with_param(&format!("messages[{index}].content"))),
+        None => Ok(json!(message.content)),
     }
-    Ok(json!(parts))
 }
 
 /// The model's turn. Text beside calls was its plan, and is told again as that.
 fn assistant(message: &Message) -> Value {
     let (text, calls) = (message.text(), &message.tool_calls);
-    let thoughts = message.extra.get("reasoning_content").filter(|thoughts| thoughts.is_string());
+    let thoughts = message.reasoning();
     let mut content: Vec<Value> =
         thoughts.map(|thoughts| json!({"type": "thinking", "thinking": thoughts})).into_iter().collect();
     if calls.is_empty() {

@@ -1,14 +1,13 @@
 //! A request in Cohere's terms: what is said is in `messages`, everything about how is here.
 
-use patchbay_plugin_api::chat::{AnswerForm, ToolChoice, ToolFunction};
-use patchbay_plugin_api::dialect::{filled, object};
-use patchbay_plugin_api::{ChatRequest, ProviderError, Result};
-use serde_json::{Value, json};
+use patchbay_plugin_api::dialect::prelude::*;
 
 use crate::messages;
 
 pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
-    let (tools, choice) = tools(request)?;
+    // Which one must be called cannot be said: it is shown no other.
+    let tools = request.offered_functions()?;
+    let choice = request.choice().map(|choice| choice.word(["", "NONE", "REQUIRED"])).transpose()?;
     // Most models refuse both at one time.
     let frequency = penalty(request, "frequency_penalty");
     let presence = penalty(request, "presence_penalty").filter(|_| frequency.is_none());
@@ -27,10 +26,10 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
         ("frequency_penalty", frequency.into()),
         ("presence_penalty", presence.into()),
         ("strict_tools", are_strict(&tools).then_some(true).into()),
-        ("tool_choice", choice.filter(|_| !tools.is_empty()).into()),
+        ("tool_choice", choice.and_then(filled).into()),
         ("tools", filled(tools.into_iter().map(tool).collect::<Vec<_>>()).into()),
         ("response_format", format(request)?.into()),
-        ("thinking", request.member("thinking").cloned().or_else(|| thinking(request)).into()),
+        ("thinking", thinking(request)?.into()),
         // Cohere's alone, from clients that know whom they talk to.
         ("citation_options", member("citation_options")),
         ("documents", member("documents")),
@@ -41,17 +40,6 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
 /// Cohere knows none below nothing and none above 1; nothing is what clients send unasked.
 fn penalty(request: &ChatRequest, name: &str) -> Option<f64> {
     request.member(name)?.as_f64().filter(|penalty| *penalty > 0.0).map(|penalty| penalty.min(1.0))
-}
-
-/// The tools to choose from, and whether one must be called. Which one cannot be said: it is shown no other.
-fn tools(request: &ChatRequest) -> Result<(Vec<&ToolFunction>, Option<&'static str>)> {
-    let choice = match request.choice() {
-        Some(ToolChoice::Other(_)) => {
-            return Err(ProviderError::unsupported("this `tool_choice`").with_param("tool_choice"));
-        }
-        choice => choice.and_then(|choice| filled(choice.word(["", "NONE", "REQUIRED"]))),
-    };
-    Ok((request.offered_functions()?, choice))
 }
 
 fn tool(function: &ToolFunction) -> Value {
@@ -77,16 +65,16 @@ fn format(request: &ChatRequest) -> Result<Option<Value>> {
     Err(ProviderError::unsupported("JSON output beside tools").with_param("response_format"))
 }
 
-/// How much to think. At the highest effort without a bound, as Cohere recommends.
-fn thinking(request: &ChatRequest) -> Option<Value> {
-    let budget = match request.effort()? {
-        "none" => return Some(json!({"type": "disabled"})),
-        "minimal" | "low" => 1024,
-        "medium" => 8192,
-        "high" | "xhigh" | "max" => return Some(json!({"type": "enabled"})),
-        _ => return None,
-    };
-    // Thoughts count, and half of the tokens are left for the answer.
-    let most = request.token_limit().map_or(budget, |limit| budget.min(limit / 2)).max(1);
-    Some(json!({"type": "enabled", "token_budget": most}))
+/// How much to think, in Cohere's own words or by the effort; at the highest without a bound, as Cohere recommends.
+fn thinking(request: &ChatRequest) -> Result<Option<Value>> {
+    if let Some(own) = request.member("thinking") {
+        return Ok(Some(own.clone()));
+    }
+    let most = request.effort_as([Some(0), Some(1024), Some(1024), Some(8192), None])?;
+    Ok(most.map(|most| match most {
+        Some(0) => json!({"type": "disabled"}),
+        // Thoughts count, and half of the tokens are left for the answer.
+        Some(most) => json!({"type": "enabled", "token_budget": request.thought_limit(most).max(1)}),
+        None => json!({"type": "enabled"}),
+    }))
 }

@@ -1,8 +1,6 @@
 //! What Gemini answered, whole or in the events of a stream: both hold the same object.
 
-use patchbay_plugin_api::dialect::{AnswerReader, Counts, Json, filled};
-use patchbay_plugin_api::{Chunks, ErrorKind, FinishReason, ProviderError, Result, ToolCall};
-use serde_json::json;
+use patchbay_plugin_api::dialect::prelude::*;
 
 /// Google counts thoughts apart from the answer, and OpenAI within.
 const COUNTS: Counts = Counts {
@@ -12,6 +10,23 @@ const COUNTS: Counts = Counts {
     cached: "/cachedContentTokenCount",
     reasoning: "/thoughtsTokenCount",
     ..Counts::NONE
+};
+
+/// Why answers end.
+const ENDS: Ends = Ends {
+    stop: &["STOP"],
+    length: &["MAX_TOKENS"],
+    // SAFETY, RECITATION, PROHIBITED_CONTENT and what may be added to them: an answer that is not whole, for a reason
+    // of Google's.
+    content_filter: &["*"],
+    failed: &[(
+        // The model wrote what even Google could not read. Another try may do better, which an answer that looks like
+        // a good one would prevent.
+        &["*MALFORMED", "*TOOL_CALL", "*MISSING"],
+        ErrorKind::Provider,
+        "the provider's model ended with an answer that cannot be used",
+    )],
+    ..Ends::UNKNOWN
 };
 
 /// Counts come with every event, and the last ones hold.
@@ -38,36 +53,17 @@ impl AnswerReader for Reader {
                 out.text(part.text("/text"));
             }
         }
-        if let Some(reason) = ended(said, first)? {
+        // The question itself may have been withheld from the model.
+        let blocked = first.is_null() && !said.at("/promptFeedback/blockReason").is_null();
+        let reason = first.text("/finishReason");
+        if blocked || !matches!(&*reason, "" | "FINISH_REASON_UNSPECIFIED") {
+            let failed =
+                |error: ProviderError| error.with_code(&reason).with_detail(first.text("/finishMessage"));
             out.name(said.string("/responseId"), said.string("/modelVersion"));
-            out.end(reason, COUNTS.of(&[Json::from(&*self.0)]));
+            out.end(ENDS.of(&reason).map_err(failed)?, COUNTS.of(&[Json::from(&*self.0)]));
         }
         Ok(())
     }
-}
-
-fn ended(said: Json<'_>, first: Json<'_>) -> Result<Option<FinishReason>> {
-    Ok(Some(match &*first.text("/finishReason") {
-        // The question itself was withheld from the model.
-        "" if first.is_null() && !said.at("/promptFeedback/blockReason").is_null() => {
-            FinishReason::ContentFilter
-        }
-        "" | "FINISH_REASON_UNSPECIFIED" => return Ok(None),
-        "STOP" => FinishReason::Stop,
-        "MAX_TOKENS" => FinishReason::Length,
-        // The model wrote what even Google could not read. Another try may do better, which an answer that looks
-        // like a good one would prevent.
-        reason
-            if reason.contains("MALFORMED") || reason.contains("TOOL_CALL") || reason.contains("MISSING") =>
-        {
-            let message = "the provider's model ended with an answer that cannot be used";
-            let error = ProviderError::new(ErrorKind::Provider, message).with_code(reason);
-            return Err(error.with_detail(first.text("/finishMessage")));
-        }
-        // SAFETY, RECITATION, PROHIBITED_CONTENT and what may be added to them: an answer that is not whole, for a
-        // reason of Google's.
-        _ => FinishReason::ContentFilter,
-    }))
 }
 
 /// Older models give their calls no id, by which a result could refer to them.

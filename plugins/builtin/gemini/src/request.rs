@@ -1,9 +1,6 @@
 //! A request in Gemini's terms: what is said is in `contents`, everything about how is here.
 
-use patchbay_plugin_api::chat::{AnswerForm, ToolChoice, ToolFunction};
-use patchbay_plugin_api::dialect::{filled, object, unless_empty, version};
-use patchbay_plugin_api::{ChatRequest, ProviderError, Result};
-use serde_json::{Value, json};
+use patchbay_plugin_api::dialect::prelude::*;
 
 use crate::contents;
 
@@ -19,8 +16,7 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
     // Unlike `parameters`, this is JSON Schema as it is, and nothing has to be cut from it.
     let declared = |it: &ToolFunction| it.declared("parametersJsonSchema", it.parameters.clone());
     let functions = filled(request.functions()?.into_iter().map(declared).collect::<Vec<_>>());
-    let choice = request.choice().filter(|_| functions.is_some());
-    let choice = choice.map(|choice| allowed(&choice)).transpose()?;
+    let choice = request.choice().map(|choice| allowed(&choice)).transpose()?;
     // As Google's own endpoint for OpenAI's clients takes them.
     let google = request.member("extra_body").map_or(&Value::Null, |body| &body["google"]);
     Ok(object([
@@ -37,20 +33,16 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
 /// Which functions may or must be called. That no two be called at one time cannot be said.
 fn allowed(choice: &ToolChoice<'_>) -> Result<Value> {
     let mode = match choice {
-        ToolChoice::Other(_) => return Err(ProviderError::unusable("tool_choice")),
         // `AUTO` takes no names; this is the mode in which the model may call one of them or none.
         ToolChoice::Allowed { required: false, .. } => "VALIDATED",
-        other => other.word(["AUTO", "NONE", "ANY"]),
+        other => other.word(["AUTO", "NONE", "ANY"])?,
     };
     Ok(object([("mode", mode.into()), ("allowedFunctionNames", choice.names().into())]))
 }
 
 fn config(request: &ChatRequest, own_thinking: &Value, model: &str, new: bool) -> Result<Value> {
     let form = request.form()?;
-    let thinking = match request.member("reasoning_effort") {
-        Some(effort) if own_thinking.is_null() => thinking(effort, model, new)?,
-        _ => own_thinking.clone(),
-    };
+    let own_thinking = Some(own_thinking).filter(|own| !own.is_null()).cloned();
     // Clients send zeros unasked, and many models refuse even those.
     let penalty = |name| request.member(name).filter(|penalty| penalty.as_f64() != Some(0.0));
     Ok(object([
@@ -66,27 +58,22 @@ fn config(request: &ChatRequest, own_thinking: &Value, model: &str, new: bool) -
         ("responseMimeType", (form != AnswerForm::Text).then_some("application/json").into()),
         // As it is: unlike `responseSchema`, this is JSON Schema.
         ("responseJsonSchema", form.schema().cloned().into()),
-        ("thinkingConfig", thinking),
+        ("thinkingConfig", own_thinking.or(thinking(request, model, new)?).into()),
     ]))
 }
 
 /// How much to think: in words since Gemini 3, in tokens before. Who says how much wants to see the thoughts, too.
 /// The numbers are those of Google's endpoint for OpenAI's clients.
-fn thinking(effort: &Value, model: &str, new: bool) -> Result<Value> {
-    let effort = effort.as_str().unwrap_or_default();
-    let (level, budget) = match effort {
-        // The larger new models cannot think less than a little, and no new one not at all.
-        "none" | "minimal" if new && model.contains("-pro") => ("low", 0),
-        "none" => ("minimal", 0),
-        "minimal" => ("minimal", 1024),
-        "low" => ("low", 1024),
-        "medium" => ("medium", 8192),
-        "high" | "xhigh" | "max" => ("high", 24576),
-        _ => return Err(ProviderError::unusable("reasoning_effort")),
+fn thinking(request: &ChatRequest, model: &str, new: bool) -> Result<Option<Value>> {
+    // The larger new models cannot think less than a little, and no new one not at all.
+    let least = if model.contains("-pro") { "low" } else { "minimal" };
+    let levels = [(least, 0), (least, 1024), ("low", 1024), ("medium", 8192), ("high", 24_576)];
+    let thinking = |(level, budget): (&str, u64)| {
+        object([
+            ("thinkingLevel", new.then_some(level).into()),
+            ("thinkingBudget", (!new).then_some(budget).into()),
+            ("includeThoughts", (request.effort() != Some("none")).then_some(true).into()),
+        ])
     };
-    let mut thinking = if new { json!({"thinkingLevel": level}) } else { json!({"thinkingBudget": budget}) };
-    if effort != "none" {
-        thinking["includeThoughts"] = true.into();
-    }
-    Ok(thinking)
+    Ok(request.effort_as(levels)?.map(thinking))
 }

@@ -1,11 +1,13 @@
 //! Answers, whole and line by line: they have the same shape.
 
-use patchbay_plugin_api::dialect::{AnswerReader, Counts, Json, filled};
-use patchbay_plugin_api::{Chunks, FinishReason, ProviderError, Result, ToolCall};
+use patchbay_plugin_api::dialect::prelude::*;
 
 /// Nothing may be counted; and a prompt that was read before is not counted again.
 const COUNTS: Counts =
     Counts { prompt: &["/prompt_eval_count"], completion: &["/eval_count"], ..Counts::NONE };
+
+/// Loading a model, or unloading it, is all that a request without messages asks for.
+const ENDS: Ends = Ends { stop: &["", "load", "unload"], ..Ends::UNKNOWN };
 
 #[derive(Default)]
 pub(crate) struct Reader;
@@ -30,12 +32,7 @@ impl AnswerReader for Reader {
         }
         if done {
             out.name(None, line.string("/model"));
-            let reason = match &*line.text("/done_reason") {
-                // Loading a model, or unloading it, is all that a request without messages asks for.
-                "" | "stop" | "load" | "unload" => FinishReason::Stop,
-                other => FinishReason::from(other),
-            };
-            out.end(reason, COUNTS.of(&[line]));
+            out.end(ENDS.of(&line.text("/done_reason"))?, COUNTS.of(&[line]));
         }
         Ok(())
     }

@@ -1,9 +1,6 @@
 //! The conversation, message by message.
 
-use patchbay_plugin_api::chat::{Media, Said};
-use patchbay_plugin_api::dialect::{filled, object};
-use patchbay_plugin_api::{ChatRequest, Message, ProviderError, Result, Role, ToolCall};
-use serde_json::Value;
+use patchbay_plugin_api::dialect::prelude::*;
 
 /// All messages of a request, in their order.
 pub(crate) fn all(request: &ChatRequest) -> Result<Vec<Value>> {
@@ -17,11 +14,10 @@ fn said(request: &ChatRequest, at: usize) -> Result<Value> {
     let calls = calls.map(|(index, call)| called(call, &format!("messages[{at}].tool_calls[{index}]")));
     // The newer word Ollama does not know.
     let role = if message.role == Role::Developer { &Role::System } else { &message.role };
-    let thinking = message.extra.get("reasoning_content").filter(|thinking| thinking.is_string());
     Ok(object([
         ("role", role.as_str().into()),
         ("content", message.text().into()),
-        ("thinking", thinking.cloned().into()),
+        ("thinking", message.reasoning().into()),
         ("images", filled(images(at, message)?).into()),
         ("tool_calls", filled(calls.collect::<Result<Vec<_>>>()?).into()),
         // What most models know a result by.

@@ -1,9 +1,6 @@
 //! Requests as Ollama reads them.
 
-use patchbay_plugin_api::chat::{AnswerForm, ToolChoice};
-use patchbay_plugin_api::dialect::{filled, object, unless_empty};
-use patchbay_plugin_api::{ChatRequest, EmbedRequest, Result};
-use serde_json::{Map, Value, json};
+use patchbay_plugin_api::dialect::prelude::*;
 
 use crate::{Own, message};
 
@@ -34,7 +31,7 @@ pub(crate) fn chat(request: &ChatRequest, model: &str, own: &Own) -> Result<Valu
         ("stream", request.stream.into()),
         ("tools", filled(tools(request)?).into()),
         ("format", format.into()),
-        ("think", think(request).into()),
+        ("think", think(request)?.into()),
         ("keep_alive", request.member("keep_alive").or(own.keep_alive.as_ref()).cloned().into()),
         ("options", unless_empty(options(request, own)).into()),
     ]))
@@ -48,17 +45,10 @@ fn tools(request: &ChatRequest) -> Result<Vec<Value>> {
 }
 
 /// Ollama's own word as it is, or OpenAI's in the three that Ollama has.
-fn think(request: &ChatRequest) -> Option<Value> {
-    if let Some(think) = request.member("think") {
-        return Some(think.clone());
-    }
-    match request.effort()? {
-        "none" => Some(false.into()),
-        "minimal" => Some("low".into()),
-        effort @ ("low" | "medium" | "high") => Some(effort.into()),
-        "xhigh" | "max" => Some("high".into()),
-        _ => None,
-    }
+fn think(request: &ChatRequest) -> Result<Option<Value>> {
+    let word = request.effort_as(["", "low", "low", "medium", "high"])?;
+    let asked = word.map(|word| filled(word).map_or(false.into(), Value::from));
+    Ok(request.member("think").cloned().or(asked))
 }
 
 /// The operator's options, changed by those the client wrote in Ollama's words, changed by those in OpenAI's.
@@ -84,14 +74,13 @@ fn own_options(extra: &Map<String, Value>, own: &Own) -> Map<String, Value> {
 
 /// The body of `/api/embed`.
 pub(crate) fn embed(request: &EmbedRequest, model: &str, own: &Own) -> Result<Value> {
-    let keep_alive = request.extra.get("keep_alive").filter(|time| !time.is_null());
     Ok(object([
         ("model", model.into()),
         ("input", request.texts()?.into()),
         ("dimensions", request.dimensions.into()),
         // Unsaid, Ollama cuts a text that is too long.
-        ("truncate", request.extra.get("truncate").cloned().into()),
-        ("keep_alive", keep_alive.or(own.keep_alive.as_ref()).cloned().into()),
+        ("truncate", request.member("truncate").cloned().into()),
+        ("keep_alive", request.member("keep_alive").or(own.keep_alive.as_ref()).cloned().into()),
         ("options", unless_empty(own_options(&request.extra, own).into()).into()),
     ]))
 }
