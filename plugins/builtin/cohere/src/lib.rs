@@ -6,13 +6,8 @@
 
 use patchbay_plugin_api::dialect::prelude::*;
 
-// 1. What is asked.
-mod messages;
-mod request;
-
-// 2. What comes back.
 mod answer;
-
+mod request;
 #[cfg(test)]
 mod tests;
 

@@ -1,8 +1,6 @@
-//! A request in Cohere's terms: what is said is in `messages`, everything about how is here.
+//! A request in Cohere's terms: first how to answer, then the conversation.
 
 use patchbay_plugin_api::dialect::prelude::*;
-
-use crate::messages;
 
 pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
     // Which one must be called cannot be said: it is shown no other.
@@ -14,7 +12,7 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
     let member = |name| request.member(name).cloned().into();
     Ok(object([
         ("model", model.into()),
-        ("messages", messages::all(request)?.into()),
+        ("messages", messages(request)?.into()),
         ("stream", request.stream.then_some(true).into()),
         // OpenAI's go up to 2.
         ("temperature", request.temperature.map(|temperature| temperature.min(1.0)).into()),
@@ -77,4 +75,58 @@ fn thinking(request: &ChatRequest) -> Result<Option<Value>> {
         Some(most) => json!({"type": "enabled", "token_budget": request.thought_limit(most).max(1)}),
         None => json!({"type": "enabled"}),
     }))
+}
+
+/// All that was said: first the instructions, which Cohere takes nowhere else.
+fn messages(request: &ChatRequest) -> Result<Vec<Value>> {
+    let system = request.system_text().and_then(filled);
+    let mut all: Vec<Value> =
+        system.into_iter().map(|text| json!({"role": "system", "content": text})).collect();
+    for (index, message) in request.messages.iter().enumerate() {
+        match &message.role {
+            Role::System | Role::Developer => {}
+            // Turns in which nothing is said are refused.
+            Role::User | Role::Assistant
+                if message.tool_calls.is_empty() && message.said().next().is_none() => {}
+            Role::User => all.push(json!({"role": "user", "content": content(message, index)?})),
+            Role::Assistant => all.push(assistant(message)),
+            Role::Tool => all.push(json!({
+                "role": "tool", "tool_call_id": message.call()?, "content": message.text(),
+            })),
+            other => return Err(other.unknown(index)),
+        }
+    }
+    Ok(all)
+}
+
+/// Texts and images, which Cohere writes as OpenAI does.
+fn content(message: &Message, index: usize) -> Result<Value> {
+    let mut pieces = message.pieces();
+    match pieces.find(|piece| !matches!(piece.said, Said::Text(_) | Said::Image(_))) {
+        Some(other) => Err(other.unsupported().with_param(&format!("messages[{index}].content"))),
+        None => Ok(json!(message.content)),
+    }
+}
+
+/// The model's turn. Text beside calls was its plan, and is told again as that.
+fn assistant(message: &Message) -> Value {
+    let (text, calls) = (message.text(), &message.tool_calls);
+    let thoughts = message.reasoning();
+    let mut content: Vec<Value> =
+        thoughts.map(|thoughts| json!({"type": "thinking", "thinking": thoughts})).into_iter().collect();
+    if calls.is_empty() {
+        content.push(json!({"type": "text", "text": text}));
+    }
+    object([
+        ("role", "assistant".into()),
+        ("content", filled(content).into()),
+        ("tool_plan", (!calls.is_empty() && !text.is_empty()).then_some(text).into()),
+        ("tool_calls", filled(calls.iter().map(called).collect::<Vec<_>>()).into()),
+    ])
+}
+
+/// Without further members, such as another provider's signature.
+fn called(call: &ToolCall) -> Value {
+    let arguments = if call.function.arguments.trim().is_empty() { "{}" } else { &call.function.arguments };
+    json!({"id": call.id, "type": "function", "function": {"name": call.function.name, "arguments": arguments}})
 }

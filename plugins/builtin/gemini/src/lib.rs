@@ -1,16 +1,9 @@
 //! Google Gemini, in Google's own dialect: its `generateContent`, where thoughts, signatures and caches are whole.
-//!
-//! Requests are translated in `request` and `contents`, answers in `answer`.
 
 use patchbay_plugin_api::dialect::prelude::*;
 
-// 1. What is asked.
-mod contents;
-mod request;
-
-// 2. What comes back.
 mod answer;
-
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -68,6 +61,8 @@ impl Dialect for Gemini {
             ("/supportedGenerationMethods/generateContent", "chat"),
             ("/supportedGenerationMethods/embedContent", "embedding"),
         ],
+        // Those that speak and draw are asked as those that write.
+        names: &[("-tts", "audio"), ("-audio", "audio"), ("-image", "image")],
         ..ModelList::PLAIN
     };
 
@@ -97,21 +92,16 @@ impl Dialect for Gemini {
         Ok(json!({"requests": request.texts()?.into_iter().map(asked).collect::<Vec<_>>()}))
     }
 
-    fn model(mut model: Model, listed: &Value) -> Option<Model> {
-        // Those that speak and draw are asked as those that write, and only their names tell.
-        let others = [("-tts", "audio"), ("-audio", "audio"), ("-image", "image")];
-        if let Some((_, kind)) =
-            others.iter().find(|(word, _)| model.kind == "chat" && model.id.contains(word))
-        {
-            model.kind = (*kind).to_owned();
-        }
-        if model.kind != "chat" {
-            return Some(model);
-        }
+    fn model(model: Model, listed: &Value) -> Option<Model> {
         // The list does not say more of what a model takes; Google's open models take less than its own.
-        let google: &[&str] = &["function_calling", "vision", "json_output"];
-        let own = if model.id.starts_with("gemini-") { google } else { &[] };
+        let can: &[&str] = match &*model.kind {
+            "chat" if model.id.starts_with("gemini-") => {
+                &["streaming", "function_calling", "vision", "json_output"]
+            }
+            "chat" => &["streaming"],
+            _ => return Some(model),
+        };
         let thinks = (listed["thinking"] == true).then_some("reasoning");
-        Some(model.with_capabilities(["streaming"].into_iter().chain(own.iter().copied()).chain(thinks)))
+        Some(model.with_capabilities(can.iter().copied().chain(thinks)))
     }
 }

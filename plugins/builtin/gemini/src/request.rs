@@ -1,13 +1,15 @@
-//! A request in Gemini's terms: what is said is in `contents`, everything about how is here.
+//! A request in Gemini's terms: first how to answer, then the conversation.
 
 use patchbay_plugin_api::dialect::prelude::*;
 
-use crate::contents;
+/// Google's own way to say that a call has no signature because no model of its own made it, or because a client
+/// has not kept it. Without one or the other Gemini 3 refuses the first call of every step.
+const UNSIGNED: &str = "skip_thought_signature_validator";
 
 pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
     // A model that is no Gemini is of none of its generations.
     let new = model.starts_with("gemini-") && version(model) >= (3, 0);
-    let mut turns = contents::turns(request, new)?;
+    let mut turns = turns(request, new)?;
     let mut system = request.system_text().and_then(filled);
     if turns.is_empty() {
         // Gemini answers somebody. Where there are only instructions, they are the question.
@@ -76,4 +78,60 @@ fn thinking(request: &ChatRequest, model: &str, new: bool) -> Result<Option<Valu
         ])
     };
     Ok(request.effort_as(levels)?.map(thinking))
+}
+
+/// The conversation, each turn a list of parts. What follows in the same role belongs to the same turn, so that the results of calls made at one time
+/// are in one, as Gemini wants them. `signs` says whether the model asks for signatures.
+fn turns(request: &ChatRequest, signs: bool) -> Result<Vec<Value>> {
+    // The model's thoughts are not told again: to it only their signatures mean something.
+    let turns = Turns {
+        roles: ["user", "model"],
+        said: "parts",
+        piece: part,
+        // Of calls made at one time, the first alone is signed.
+        call: |place, made| call(made, (signs && place == 0).then_some(UNSIGNED)),
+        result: |index, said| result(request, index, said),
+    };
+    turns.of(request)
+}
+
+fn part(piece: Piece<'_>) -> Result<Value> {
+    if let Said::Text(text) = piece.said {
+        return Ok(json!({"text": text}));
+    }
+    Ok(match piece.media()? {
+        Media::Inline { media_type, data } => json!({"inlineData": {"mimeType": media_type, "data": data}}),
+        // Google looks at the file where nothing is said.
+        Media::At(url) => {
+            json!({"fileData": object([("fileUri", url.into()), ("mimeType", image_type(url).into())])})
+        }
+    })
+}
+
+fn call(call: &ToolCall, unsigned: Option<&str>) -> Result<Value> {
+    let (id, arguments) = (filled(&*call.id), call.function.only_object()?);
+    let name = call.function.name.as_str();
+    let called = object([("id", id.into()), ("name", name.into()), ("args", arguments.into())]);
+    let extra = call.extra.get("extra_content");
+    let signature = extra.and_then(|extra| extra["google"]["thought_signature"].as_str()).or(unsigned);
+    Ok(object([("functionCall", called), ("thoughtSignature", signature.into())]))
+}
+
+/// The result of a call. OpenAI names the call, and Gemini the function, too: it stands in what came before.
+fn result(request: &ChatRequest, index: usize, mut said: Vec<Value>) -> Result<Vec<Value>> {
+    let message = &request.messages[index];
+    let id = message.tool_call_id.as_deref().unwrap_or_default();
+    let unknown = || format!("no tool call before its result has the id `{id}`");
+    let name = request.called(index).ok_or_else(|| ProviderError::invalid_input(unknown()))?;
+    // Gemini takes an object, and tools that return one mean that.
+    let text = message.text();
+    let response = match serde_json::from_str(&text) {
+        Ok(object @ Value::Object(_)) => object,
+        _ => json!({"result": text}),
+    };
+    let result = object([("id", filled(id).into()), ("name", name.into()), ("response", response)]);
+    // Images of a result go beside it, where every model takes them.
+    said.retain(|part| part.get("text").is_none());
+    said.insert(0, object([("functionResponse", result)]));
+    Ok(said)
 }

@@ -47,11 +47,9 @@ impl Vendor for Groq {
         plan.without_completions().without_embeddings().without_members(REFUSED)
     }
 
-    fn model(mut model: Model, listed: &Value) -> Option<Model> {
+    fn model(model: Model, listed: &Value) -> Option<Model> {
         // The list does not say which hear and speak instead of writing.
-        if ["whisper", "tts", "orpheus"].iter().any(|part| model.id.contains(part)) {
-            model.kind = "audio".into();
-        }
+        let model = model.kind_by_name(&[("whisper", "audio"), ("tts", "audio"), ("orpheus", "audio")]);
         (listed["active"] != false).then_some(model)
     }
 }

@@ -3,13 +3,8 @@
 use patchbay_plugin_api::dialect::prelude::*;
 use serde::Deserialize;
 
-// What is asked.
-mod message;
-mod request;
-
-// What is answered.
 mod answer;
-
+mod request;
 #[cfg(test)]
 mod tests;
 

@@ -66,10 +66,7 @@ impl Vendor for OpenAiItself {
         plan
     }
 
-    fn model(mut model: Model, _listed: &Value) -> Option<Model> {
-        if let Some((_, kind)) = KINDS.iter().find(|(part, _)| model.id.contains(part)) {
-            model.kind = (*kind).into();
-        }
-        Some(model)
+    fn model(model: Model, _listed: &Value) -> Option<Model> {
+        Some(model.kind_by_name(&KINDS))
     }
 }
