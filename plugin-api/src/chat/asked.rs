@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::ChatRequest;
 use crate::{ProviderError, Result};
 
+/// From the least to the most.
+const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum AnswerForm<'a> {
@@ -37,8 +40,9 @@ impl ChatRequest {
         self.member("reasoning_effort")?.as_str()
     }
 
-    /// What a vendor is asked for at the effort of this request, of what it is at `none`, `minimal`, `low`, `medium` and
-    /// `high`; nobody has more for what is above. None where nothing is said of it.
+    /// What a vendor is asked for at the effort of this request, of what it is at `none`, `minimal`, `low`, `medium`,
+    /// `high`, `xhigh` and `max`; the last that is said is for all that are above it, too. None where the request does not
+    /// say its effort.
     ///
     /// ```
     /// # use patchbay_plugin_api::ChatRequest;
@@ -46,16 +50,11 @@ impl ChatRequest {
     /// assert_eq!(request.effort_as([0, 1024, 1024, 8192, 24_576])?, Some(8192));
     /// # Ok::<(), patchbay_plugin_api::ProviderError>(())
     /// ```
-    pub fn effort_as<T>(&self, [none, minimal, low, medium, high]: [T; 5]) -> Result<Option<T>> {
+    pub fn effort_as<T, const N: usize>(&self, asked: [T; N]) -> Result<Option<T>> {
         let Some(effort) = self.member("reasoning_effort") else { return Ok(None) };
-        Ok(Some(match effort.as_str() {
-            Some("none") => none,
-            Some("minimal") => minimal,
-            Some("low") => low,
-            Some("medium") => medium,
-            Some("high" | "xhigh" | "max") => high,
-            _ => return Err(ProviderError::unusable("reasoning_effort")),
-        }))
+        let place = EFFORTS.iter().position(|known| effort == known);
+        let place = place.ok_or_else(|| ProviderError::unusable("reasoning_effort"))?;
+        Ok(asked.into_iter().take(place + 1).last())
     }
 
     /// How many tokens to think for, of those that the vendor counts as the answer's: so many, but no more than half of
@@ -145,6 +144,10 @@ mod tests {
             let asked = asked(&json!({"reasoning_effort": written}));
             assert_eq!(asked.effort_as([0, 1, 2, 3, 4]), expected, "{written}");
         }
+        assert_eq!(
+            asked(&json!({"reasoning_effort": "xhigh"})).effort_as([0, 1, 2, 3, 4, 5, 6]),
+            Ok(Some(5))
+        );
         assert_eq!(asked(&json!({})).thought_limit(9), 9);
         assert_eq!(asked(&json!({"max_tokens": 10})).thought_limit(9), 5);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::object;
+use super::object::Members;
 use crate::Result;
 use crate::chat::{ChatRequest, Message, Piece, Role, ToolCall};
 
@@ -80,7 +80,12 @@ where
                 turn.add(parts, message.role == Role::Tool);
             }
         }
-        let written = |turn: Turn| object([("role", turn.role.into()), (self.said, turn.parts.into())]);
+        let written = |turn: Turn| {
+            let mut written = Members::default();
+            written.put("role", turn.role.into());
+            written.put(self.said, turn.parts.into());
+            written.into_value()
+        };
         Ok(turns.into_iter().map(written).collect())
     }
 

@@ -58,23 +58,29 @@ impl Chunks {
     pub fn tool_call(&mut self, call: ToolCall) {
         let arguments = call.function.arguments;
         let arguments = if is_nothing(&arguments) { "{}".to_owned() } else { arguments };
-        self.begin_call(call.id, call.function.name, arguments);
+        self.push_call(call.id, call.function.name, arguments);
         if !call.extra.is_empty() {
             self.push(Chunk::tool_call_extra(self.calls - 1, call.extra));
         }
     }
 
-    /// Begins a tool call with as much of its arguments as is known, which may be nothing.
+    /// Begins a tool call with as much of its arguments as is known, which may be nothing; an empty object is nothing,
+    /// too.
     pub fn begin_call(
         &mut self,
         id: impl Into<String>,
         name: impl Into<String>,
         arguments: impl Into<String>,
     ) {
+        let known = |arguments: &String| !is_nothing(arguments) && arguments != "{}";
+        let arguments = Some(arguments.into()).filter(known).unwrap_or_default();
+        self.push_call(id.into(), name.into(), arguments);
+    }
+
+    fn push_call(&mut self, id: String, name: String, arguments: String) {
         self.end_call();
-        let arguments = Some(arguments.into()).filter(|arguments| !is_nothing(arguments)).unwrap_or_default();
         self.awaits_arguments = arguments.is_empty();
-        self.push(Chunk::tool_call(self.calls, Some(id.into()), Some(name.into()), arguments));
+        self.push(Chunk::tool_call(self.calls, Some(id), Some(name), arguments));
         self.calls += 1;
     }
 

@@ -37,14 +37,8 @@ impl AnswerReader for Reader {
             return Err(ProviderError::unreadable("the provider's answer is not a message"));
         }
         out.name(message.string("/id"), message.string("/model"));
-        for block in message.items("/content") {
-            self.begin(block, out);
-            if self.calls {
-                out.arguments(block.at("/input").as_str());
-            }
-        }
-        self.counts[1] = message.at("/usage").as_str().to_owned();
-        self.reason = message.text("/stop_reason").into_owned();
+        message.items("/content").for_each(|block| self.begin(block, out));
+        self.note(message.at("/stop_reason"), message.at("/usage"));
         self.end(out)
     }
 
@@ -53,10 +47,7 @@ impl AnswerReader for Reader {
             "message_start" => self.counts[0] = event.at("/message/usage").as_str().to_owned(),
             "content_block_start" => self.begin(event.at("/content_block"), out),
             "content_block_delta" => self.go_on(event.at("/delta"), out),
-            "message_delta" => {
-                self.counts[1] = event.at("/usage").as_str().to_owned();
-                self.reason = event.text("/delta/stop_reason").into_owned();
-            }
+            "message_delta" => self.note(event.at("/delta/stop_reason"), event.at("/usage")),
             "message_stop" => self.end(out)?,
             // `ping`, and whatever is invented next: the API asks to ignore it.
             _ => {}
@@ -70,7 +61,7 @@ impl Reader {
     fn begin(&mut self, block: Json<'_>, out: &mut Chunks) {
         self.calls = block.text("/type") == "tool_use";
         if self.calls {
-            out.begin_call(block.text("/id"), block.text("/name"), "");
+            out.begin_call(block.text("/id"), block.text("/name"), block.at("/input").as_str());
         }
         self.go_on(block, out);
     }
@@ -83,6 +74,11 @@ impl Reader {
         if self.calls {
             out.arguments(block.text("/partial_json"));
         }
+    }
+
+    fn note(&mut self, reason: Json<'_>, counts: Json<'_>) {
+        self.reason = reason.text("").into_owned();
+        self.counts[1] = counts.as_str().to_owned();
     }
 
     fn end(&self, out: &mut Chunks) -> Result<()> {

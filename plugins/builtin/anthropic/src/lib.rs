@@ -1,18 +1,10 @@
 //! Anthropic, whose Messages API is a dialect of its own: every request and every answer is translated.
 
-use std::num::NonZeroU64;
-
 use patchbay_plugin_api::dialect::prelude::*;
 use serde::Deserialize;
 
-// 1. What is asked.
-mod messages;
-mod request;
-mod thinking;
-
-// 2. What is answered.
 mod answer;
-
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +23,7 @@ pub struct Anthropic;
 #[derive(Deserialize)]
 pub struct Own {
     /// The most tokens of answers to requests that do not bound them: the API insists on a bound.
-    max_tokens: Option<NonZeroU64>,
+    max_tokens: Option<std::num::NonZeroU64>,
 }
 
 impl Dialect for Anthropic {
@@ -77,8 +69,4 @@ impl Dialect for Anthropic {
         ],
         ..ModelList::PLAIN
     };
-
-    fn request(upstream: &Upstream<Own>, request: &ChatRequest, model: &str) -> Result<Value> {
-        request::body(request, model, upstream.own.max_tokens.map(NonZeroU64::get))
-    }
 }

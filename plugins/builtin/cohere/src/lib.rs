@@ -78,22 +78,6 @@ impl Dialect for Cohere {
         ..Vectors::PLAIN
     };
 
-    fn request(_: &Upstream, request: &ChatRequest, model: &str) -> Result<Value> {
-        request::body(request, model)
-    }
-
-    /// Cohere wants to know what vectors are for; where it is not told in its own words, they are to be found again.
-    fn embed_request(_: &Upstream, request: &EmbedRequest, model: &str) -> Result<Value> {
-        Ok(object([
-            ("model", model.into()),
-            ("texts", request.texts()?.into()),
-            ("embedding_types", ["float"].as_slice().into()),
-            ("input_type", request.member("input_type").cloned().unwrap_or_else(|| "search_document".into())),
-            ("output_dimension", request.dimensions.into()),
-            ("truncate", request.member("truncate").cloned().into()),
-        ]))
-    }
-
     fn model(model: Model, listed: &Value) -> Option<Model> {
         (listed["is_deprecated"] != true).then_some(model)
     }

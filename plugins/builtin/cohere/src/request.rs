@@ -2,37 +2,54 @@
 
 use patchbay_plugin_api::dialect::prelude::*;
 
-pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
-    // Which one must be called cannot be said: it is shown no other.
-    let tools = request.offered_functions()?;
-    let choice = request.choice().map(|choice| choice.word(["", "NONE", "REQUIRED"])).transpose()?;
-    // Most models refuse both at one time.
-    let frequency = penalty(request, "frequency_penalty");
-    let presence = penalty(request, "presence_penalty").filter(|_| frequency.is_none());
-    let member = |name| request.member(name).cloned().into();
-    Ok(object([
-        ("model", model.into()),
-        ("messages", messages(request)?.into()),
-        ("stream", request.stream.then_some(true).into()),
-        // OpenAI's go up to 2.
-        ("temperature", request.temperature.map(|temperature| temperature.min(1.0)).into()),
-        ("p", request.top_p.map(|share| share.clamp(0.01, 0.99)).into()),
-        ("k", member("top_k")),
-        ("max_tokens", request.token_limit().into()),
-        ("stop_sequences", filled(request.stops().to_vec()).into()),
-        ("seed", request.member("seed").filter(|seed| seed.is_u64()).cloned().into()),
-        ("frequency_penalty", frequency.into()),
-        ("presence_penalty", presence.into()),
-        ("strict_tools", are_strict(&tools).then_some(true).into()),
-        ("tool_choice", choice.and_then(filled).into()),
-        ("tools", filled(tools.into_iter().map(tool).collect::<Vec<_>>()).into()),
-        ("response_format", format(request)?.into()),
-        ("thinking", thinking(request)?.into()),
-        // Cohere's alone, from clients that know whom they talk to.
-        ("citation_options", member("citation_options")),
-        ("documents", member("documents")),
-        ("safety_mode", member("safety_mode")),
-    ]))
+use crate::Cohere;
+
+impl RequestWriter for Cohere {
+    fn request(_: &Upstream, request: &ChatRequest, model: &str) -> Result<Value> {
+        // Which one must be called cannot be said: it is shown no other.
+        let tools = request.offered_functions()?;
+        let choice = request.choice().map(|choice| choice.word(["", "NONE", "REQUIRED"])).transpose()?;
+        // Most models refuse both at one time.
+        let frequency = penalty(request, "frequency_penalty");
+        let presence = penalty(request, "presence_penalty").filter(|_| frequency.is_none());
+        let member = |name| request.member(name).cloned();
+        Ok(object!({
+            "model": model,
+            "messages": messages(request)?,
+            "stream": request.stream.then_some(true),
+            // OpenAI's go up to 2.
+            "temperature": request.temperature.map(|temperature| temperature.min(1.0)),
+            "p": request.top_p.map(|share| share.clamp(0.01, 0.99)),
+            "k": member("top_k"),
+            "max_tokens": request.token_limit(),
+            "stop_sequences": filled(request.stops().to_vec()),
+            "seed": member("seed").filter(Value::is_u64),
+            "frequency_penalty": frequency,
+            "presence_penalty": presence,
+            "strict_tools": are_strict(&tools).then_some(true),
+            "tool_choice": choice.and_then(filled),
+            "tools": list(tools.into_iter().map(tool)),
+            "response_format": format(request)?,
+            "thinking": thinking(request)?,
+            // Cohere's alone, from clients that know whom they talk to.
+            "citation_options": member("citation_options"),
+            "documents": member("documents"),
+            "safety_mode": member("safety_mode"),
+        }))
+    }
+
+    /// Cohere wants to know what vectors are for; where it is not told in its own words, they are to be found again.
+    fn embed_request(_: &Upstream, request: &EmbedRequest, model: &str) -> Result<Value> {
+        let purpose = request.member("input_type").cloned();
+        Ok(object!({
+            "model": model,
+            "texts": request.texts()?,
+            "embedding_types": ["float"],
+            "input_type": purpose.unwrap_or_else(|| "search_document".into()),
+            "output_dimension": request.dimensions,
+            "truncate": request.member("truncate").cloned(),
+        }))
+    }
 }
 
 /// Cohere knows none below nothing and none above 1; nothing is what clients send unasked.
@@ -41,7 +58,7 @@ fn penalty(request: &ChatRequest, name: &str) -> Option<f64> {
 }
 
 fn tool(function: &ToolFunction) -> Value {
-    json!({"type": "function", "function": function.declared("parameters", Some(function.schema()))})
+    object!({"type": "function", "function": function.declared("parameters", Some(function.schema()))})
 }
 
 /// Cohere is strict with all tools or with none, and refuses to be with those that need no parameter.
@@ -50,17 +67,16 @@ fn are_strict(tools: &[&ToolFunction]) -> bool {
     !tools.is_empty() && tools.iter().all(strict)
 }
 
-fn format(request: &ChatRequest) -> Result<Option<Value>> {
-    let format = match request.form()? {
-        AnswerForm::Text => return Ok(None),
-        AnswerForm::Json => json!({"type": "json_object"}),
-        AnswerForm::Schema(schema) => json!({"type": "json_object", "json_schema": schema}),
-    };
-    if request.tools.is_empty() {
-        return Ok(Some(format));
+fn format(request: &ChatRequest) -> Result<Value> {
+    let form = request.form()?;
+    if form == AnswerForm::Text {
+        return Ok(Value::Null);
     }
-    // Cohere would call the request wrong, but it is fine for others.
-    Err(ProviderError::unsupported("JSON output beside tools").with_param("response_format"))
+    if !request.tools.is_empty() {
+        // Cohere would call the request wrong, but it is fine for others.
+        return Err(ProviderError::unsupported("JSON output beside tools").with_param("response_format"));
+    }
+    Ok(object!({"type": "json_object", "json_schema": form.schema().cloned()}))
 }
 
 /// How much to think, in Cohere's own words or by the effort; at the highest without a bound, as Cohere recommends.
@@ -72,16 +88,16 @@ fn thinking(request: &ChatRequest) -> Result<Option<Value>> {
     Ok(most.map(|most| match most {
         Some(0) => json!({"type": "disabled"}),
         // Thoughts count, and half of the tokens are left for the answer.
-        Some(most) => json!({"type": "enabled", "token_budget": request.thought_limit(most).max(1)}),
-        None => json!({"type": "enabled"}),
+        most => {
+            object!({"type": "enabled", "token_budget": most.map(|most| request.thought_limit(most).max(1))})
+        }
     }))
 }
 
 /// All that was said: first the instructions, which Cohere takes nowhere else.
 fn messages(request: &ChatRequest) -> Result<Vec<Value>> {
     let system = request.system_text().and_then(filled);
-    let mut all: Vec<Value> =
-        system.into_iter().map(|text| json!({"role": "system", "content": text})).collect();
+    let mut all = Vec::from_iter(system.map(|text| json!({"role": "system", "content": text})));
     for (index, message) in request.messages.iter().enumerate() {
         match &message.role {
             Role::System | Role::Developer => {}
@@ -111,18 +127,16 @@ fn content(message: &Message, index: usize) -> Result<Value> {
 /// The model's turn. Text beside calls was its plan, and is told again as that.
 fn assistant(message: &Message) -> Value {
     let (text, calls) = (message.text(), &message.tool_calls);
-    let thoughts = message.reasoning();
-    let mut content: Vec<Value> =
-        thoughts.map(|thoughts| json!({"type": "thinking", "thinking": thoughts})).into_iter().collect();
-    if calls.is_empty() {
-        content.push(json!({"type": "text", "text": text}));
-    }
-    object([
-        ("role", "assistant".into()),
-        ("content", filled(content).into()),
-        ("tool_plan", (!calls.is_empty() && !text.is_empty()).then_some(text).into()),
-        ("tool_calls", filled(calls.iter().map(called).collect::<Vec<_>>()).into()),
-    ])
+    let (said, plan) = if calls.is_empty() { (Some(text), None) } else { (None, filled(text)) };
+    object!({
+        "role": "assistant",
+        "content": [
+            {"type": message.reasoning().map(|_| "thinking"), "thinking": message.reasoning()},
+            {"type": said.as_ref().map(|_| "text"), "text": said},
+        ],
+        "tool_plan": plan,
+        "tool_calls": list(calls.iter().map(called)),
+    })
 }
 
 /// Without further members, such as another provider's signature.

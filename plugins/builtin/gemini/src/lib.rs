@@ -76,22 +76,6 @@ impl Dialect for Gemini {
         ..Vectors::PLAIN
     };
 
-    fn request(_: &Upstream, request: &ChatRequest, model: &str) -> Result<Value> {
-        request::body(request, model)
-    }
-
-    /// Google asks for the model of each text again.
-    fn embed_request(_: &Upstream, request: &EmbedRequest, model: &str) -> Result<Value> {
-        let asked = |text: &str| {
-            object([
-                ("model", format!("models/{model}").into()),
-                ("content", json!({"parts": [{"text": text}]})),
-                ("outputDimensionality", request.dimensions.into()),
-            ])
-        };
-        Ok(json!({"requests": request.texts()?.into_iter().map(asked).collect::<Vec<_>>()}))
-    }
-
     fn model(model: Model, listed: &Value) -> Option<Model> {
         // The list does not say more of what a model takes; Google's open models take less than its own.
         let can: &[&str] = match &*model.kind {

@@ -95,12 +95,4 @@ impl Dialect for Ollama {
         // A host may be called `api`, too.
         base.strip_suffix("/api").filter(|rest| !rest.ends_with('/')).unwrap_or(base)
     }
-
-    fn request(upstream: &Upstream<Own>, request: &ChatRequest, model: &str) -> Result<Value> {
-        request::chat(request, model, &upstream.own)
-    }
-
-    fn embed_request(upstream: &Upstream<Own>, request: &EmbedRequest, model: &str) -> Result<Value> {
-        request::embed(request, model, &upstream.own)
-    }
 }

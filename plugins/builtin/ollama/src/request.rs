@@ -2,7 +2,7 @@
 
 use patchbay_plugin_api::dialect::prelude::*;
 
-use crate::Own;
+use crate::{Ollama, Own};
 
 /// Members that become options, beside those that [`ChatRequest`] has: OpenAI's, and some that clients of local models
 /// send next to them. The other name of the penalty is vLLM's.
@@ -17,24 +17,37 @@ const OPTIONS: [(&str, &str); 8] = [
     ("num_ctx", "num_ctx"),
 ];
 
-/// The body of `/api/chat`.
-pub(crate) fn chat(request: &ChatRequest, model: &str, own: &Own) -> Result<Value> {
-    let format = match request.form()? {
-        AnswerForm::Json => Some("json".into()),
-        // The schema alone.
-        form => form.schema().cloned(),
-    };
-    Ok(object([
-        ("model", model.into()),
-        ("messages", messages(request)?.into()),
-        // Said in any case: unsaid, Ollama streams.
-        ("stream", request.stream.into()),
-        ("tools", filled(tools(request)?).into()),
-        ("format", format.into()),
-        ("think", think(request)?.into()),
-        ("keep_alive", request.member("keep_alive").or(own.keep_alive.as_ref()).cloned().into()),
-        ("options", unless_empty(options(request, own)).into()),
-    ]))
+impl RequestWriter for Ollama {
+    fn request(upstream: &Upstream<Own>, request: &ChatRequest, model: &str) -> Result<Value> {
+        let format = match request.form()? {
+            AnswerForm::Json => Some("json".into()),
+            // The schema alone.
+            form => form.schema().cloned(),
+        };
+        Ok(object!({
+            "model": model,
+            "messages": messages(request)?,
+            // Said in any case: unsaid, Ollama streams.
+            "stream": request.stream,
+            "tools": filled(tools(request)?),
+            "format": format,
+            "think": think(request)?,
+            "keep_alive": request.member("keep_alive").or(upstream.own.keep_alive.as_ref()).cloned(),
+            "options": filled(options(request, &upstream.own)),
+        }))
+    }
+
+    fn embed_request(upstream: &Upstream<Own>, request: &EmbedRequest, model: &str) -> Result<Value> {
+        Ok(object!({
+            "model": model,
+            "input": request.texts()?,
+            "dimensions": request.dimensions,
+            // Unsaid, Ollama cuts a text that is too long.
+            "truncate": request.member("truncate").cloned(),
+            "keep_alive": request.member("keep_alive").or(upstream.own.keep_alive.as_ref()).cloned(),
+            "options": filled(own_options(&request.extra, &upstream.own)),
+        }))
+    }
 }
 
 /// The tools the model may choose from. Ollama cannot be told that one must be called; it can be shown fewer.
@@ -52,7 +65,7 @@ fn think(request: &ChatRequest) -> Result<Option<Value>> {
 }
 
 /// The operator's options, changed by those the client wrote in Ollama's words, changed by those in OpenAI's.
-fn options(request: &ChatRequest, own: &Own) -> Value {
+fn options(request: &ChatRequest, own: &Own) -> Map<String, Value> {
     let mut options = own_options(&request.extra, own);
     let others = OPTIONS.map(|(member, option)| (option, request.member(member).cloned()));
     let known = [
@@ -63,26 +76,13 @@ fn options(request: &ChatRequest, own: &Own) -> Value {
     ];
     let said = others.into_iter().chain(known);
     options.extend(said.filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    options.into()
+    options
 }
 
 fn own_options(extra: &Map<String, Value>, own: &Own) -> Map<String, Value> {
     let mut options = own.options.clone();
     options.extend(extra.get("options").and_then(Value::as_object).cloned().unwrap_or_default());
     options
-}
-
-/// The body of `/api/embed`.
-pub(crate) fn embed(request: &EmbedRequest, model: &str, own: &Own) -> Result<Value> {
-    Ok(object([
-        ("model", model.into()),
-        ("input", request.texts()?.into()),
-        ("dimensions", request.dimensions.into()),
-        // Unsaid, Ollama cuts a text that is too long.
-        ("truncate", request.member("truncate").cloned().into()),
-        ("keep_alive", request.member("keep_alive").or(own.keep_alive.as_ref()).cloned().into()),
-        ("options", unless_empty(own_options(&request.extra, own).into()).into()),
-    ]))
 }
 
 /// All messages of a request, in their order.
@@ -97,16 +97,16 @@ fn said(request: &ChatRequest, at: usize) -> Result<Value> {
     let calls = calls.map(|(index, call)| called(call, &format!("messages[{at}].tool_calls[{index}]")));
     // The newer word Ollama does not know.
     let role = if message.role == Role::Developer { &Role::System } else { &message.role };
-    Ok(object([
-        ("role", role.as_str().into()),
-        ("content", message.text().into()),
-        ("thinking", message.reasoning().into()),
-        ("images", filled(images(at, message)?).into()),
-        ("tool_calls", filled(calls.collect::<Result<Vec<_>>>()?).into()),
+    Ok(object!({
+        "role": role.as_str(),
+        "content": message.text(),
+        "thinking": message.reasoning(),
+        "images": filled(images(at, message)?),
+        "tool_calls": list(calls.collect::<Result<Vec<_>>>()?),
         // What most models know a result by.
-        ("tool_name", request.called(at).filter(|_| is_result).into()),
-        ("tool_call_id", message.tool_call_id.as_deref().filter(|_| is_result).into()),
-    ]))
+        "tool_name": request.called(at).filter(|_| is_result),
+        "tool_call_id": message.tool_call_id.as_deref().filter(|_| is_result),
+    }))
 }
 
 fn images(at: usize, message: &Message) -> Result<Vec<&str>> {
@@ -132,6 +132,6 @@ fn images(at: usize, message: &Message) -> Result<Vec<&str>> {
 fn called(call: &ToolCall, at: &str) -> Result<Value> {
     let refused = |error: ProviderError| error.with_param(&format!("{at}.function.arguments"));
     let arguments = call.function.only_object().map_err(refused)?;
-    let function = [("name", call.function.name.as_str().into()), ("arguments", arguments.into())];
-    Ok(object([("id", filled(&*call.id).into()), ("function", object(function))]))
+    let name = &*call.function.name;
+    Ok(object!({"id": filled(&*call.id), "function": {"name": name, "arguments": Value::from(arguments)}}))
 }
