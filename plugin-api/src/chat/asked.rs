@@ -63,6 +63,12 @@ impl ChatRequest {
         self.token_limit().map_or(tokens, |limit| tokens.min(limit / 2))
     }
 
+    /// How much to avoid what was said before, by the name of one of the two members for it. None where it is nothing,
+    /// which clients say unasked and many models refuse.
+    pub fn penalty(&self, name: &str) -> Option<f64> {
+        self.member(name)?.as_f64().filter(|penalty| *penalty != 0.0)
+    }
+
     /// Refuses a request for more than one answer, which few providers can give. Fewer than were asked for would be
     /// wrong, and somebody else may give them.
     pub fn single_answer(&self) -> Result<()> {
@@ -150,6 +156,13 @@ mod tests {
         );
         assert_eq!(asked(&json!({})).thought_limit(9), 9);
         assert_eq!(asked(&json!({"max_tokens": 10})).thought_limit(9), 5);
+    }
+
+    #[test]
+    fn a_penalty_of_nothing_is_none() {
+        let penalties = asked(&json!({"presence_penalty": 0, "frequency_penalty": -0.5}));
+        let read = ["presence_penalty", "frequency_penalty", "other"].map(|name| penalties.penalty(name));
+        assert_eq!(read, [None, Some(-0.5), None]);
     }
 
     #[test]

@@ -24,8 +24,8 @@ const ENDS: Ends = Ends {
 /// What must be remembered of an answer.
 #[derive(Default)]
 pub struct Reader {
-    /// Counts of tokens, as they stood when it began and as they stand. What is not counted again still holds.
-    counts: [String; 2],
+    /// Some are counted when it begins, and not again.
+    counts: Counted,
     reason: String,
     /// Whether the block under way is a call of one of the client's tools.
     calls: bool,
@@ -38,16 +38,20 @@ impl AnswerReader for Reader {
         }
         out.name(message.string("/id"), message.string("/model"));
         message.items("/content").for_each(|block| self.begin(block, out));
-        self.note(message.at("/stop_reason"), message.at("/usage"));
+        self.counts.keep(message.at("/usage"));
+        self.reason = message.text("/stop_reason").into_owned();
         self.end(out)
     }
 
     fn event(&mut self, event: Json<'_>, out: &mut Chunks) -> Result<()> {
         match &*event.text("/type") {
-            "message_start" => self.counts[0] = event.at("/message/usage").as_str().to_owned(),
+            "message_start" => self.counts.keep(event.at("/message/usage")),
             "content_block_start" => self.begin(event.at("/content_block"), out),
             "content_block_delta" => self.go_on(event.at("/delta"), out),
-            "message_delta" => self.note(event.at("/delta/stop_reason"), event.at("/usage")),
+            "message_delta" => {
+                self.counts.keep(event.at("/usage"));
+                self.reason = event.text("/delta/stop_reason").into_owned();
+            }
             "message_stop" => self.end(out)?,
             // `ping`, and whatever is invented next: the API asks to ignore it.
             _ => {}
@@ -76,14 +80,8 @@ impl Reader {
         }
     }
 
-    fn note(&mut self, reason: Json<'_>, counts: Json<'_>) {
-        self.reason = reason.text("").into_owned();
-        self.counts[1] = counts.as_str().to_owned();
-    }
-
     fn end(&self, out: &mut Chunks) -> Result<()> {
-        let [first, last] = self.counts.each_ref().map(|counts| Json::from(&**counts));
-        out.end(ENDS.of(&self.reason)?, COUNTS.of(&[last, first]));
+        out.end(ENDS.of(&self.reason)?, self.counts.usage(&COUNTS));
         Ok(())
     }
 }

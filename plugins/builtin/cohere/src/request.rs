@@ -10,8 +10,8 @@ impl RequestWriter for Cohere {
         let tools = request.offered_functions()?;
         let choice = request.choice().map(|choice| choice.word(["", "NONE", "REQUIRED"])).transpose()?;
         // Most models refuse both at one time.
-        let frequency = penalty(request, "frequency_penalty");
-        let presence = penalty(request, "presence_penalty").filter(|_| frequency.is_none());
+        let frequency = request.penalty("frequency_penalty");
+        let presence = request.penalty("presence_penalty").filter(|_| frequency.is_none());
         let member = |name| request.member(name).cloned();
         Ok(object!({
             "model": model,
@@ -24,13 +24,14 @@ impl RequestWriter for Cohere {
             "max_tokens": request.token_limit(),
             "stop_sequences": filled(request.stops().to_vec()),
             "seed": member("seed").filter(Value::is_u64),
-            "frequency_penalty": frequency,
-            "presence_penalty": presence,
+            // None below nothing, and none above 1.
+            "frequency_penalty": frequency.map(|penalty| penalty.clamp(0.0, 1.0)),
+            "presence_penalty": presence.map(|penalty| penalty.clamp(0.0, 1.0)),
             "strict_tools": are_strict(&tools).then_some(true),
             "tool_choice": choice.and_then(filled),
             "tools": list(tools.into_iter().map(tool)),
             "response_format": format(request)?,
-            "thinking": thinking(request)?,
+            "thinking": member("thinking").or(thinking(request)?),
             // Cohere's alone, from clients that know whom they talk to.
             "citation_options": member("citation_options"),
             "documents": member("documents"),
@@ -50,11 +51,6 @@ impl RequestWriter for Cohere {
             "truncate": request.member("truncate").cloned(),
         }))
     }
-}
-
-/// Cohere knows none below nothing and none above 1; nothing is what clients send unasked.
-fn penalty(request: &ChatRequest, name: &str) -> Option<f64> {
-    request.member(name)?.as_f64().filter(|penalty| *penalty > 0.0).map(|penalty| penalty.min(1.0))
 }
 
 fn tool(function: &ToolFunction) -> Value {
@@ -79,11 +75,8 @@ fn format(request: &ChatRequest) -> Result<Value> {
     Ok(object!({"type": "json_object", "json_schema": form.schema().cloned()}))
 }
 
-/// How much to think, in Cohere's own words or by the effort; at the highest without a bound, as Cohere recommends.
+/// How much to think. At the highest effort without a bound, as Cohere recommends.
 fn thinking(request: &ChatRequest) -> Result<Option<Value>> {
-    if let Some(own) = request.member("thinking") {
-        return Ok(Some(own.clone()));
-    }
     let most = request.effort_as([Some(0), Some(1024), Some(1024), Some(8192), None])?;
     Ok(most.map(|most| match most {
         Some(0) => json!({"type": "disabled"}),

@@ -31,16 +31,14 @@ const ENDS: Ends = Ends {
 
 /// Counts come with every event, and the last ones hold.
 #[derive(Default)]
-pub(crate) struct Reader(String);
+pub(crate) struct Reader(Counted);
 
 impl AnswerReader for Reader {
     /// Streams have no word for their end: the event that says why the answer ended is the last, and a stream without
     /// one was cut.
     fn event(&mut self, said: Json<'_>, out: &mut Chunks) -> Result<()> {
         let [candidates, counts] = said.members(["candidates", "usageMetadata"]);
-        if !counts.is_null() {
-            counts.as_str().clone_into(&mut self.0);
-        }
+        self.0.keep(counts);
         // More than one is never asked for. What else a part may be (an image, code that ran) has no place in a chat
         // answer, and comes only if asked for.
         let first = candidates.at("/0");
@@ -60,7 +58,7 @@ impl AnswerReader for Reader {
             let failed =
                 |error: ProviderError| error.with_code(&reason).with_detail(first.text("/finishMessage"));
             out.name(said.string("/responseId"), said.string("/modelVersion"));
-            out.end(ENDS.of(&reason).map_err(failed)?, COUNTS.of(&[Json::from(&*self.0)]));
+            out.end(ENDS.of(&reason).map_err(failed)?, self.0.usage(&COUNTS));
         }
         Ok(())
     }

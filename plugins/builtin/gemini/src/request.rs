@@ -21,21 +21,21 @@ impl RequestWriter for Gemini {
         // Unlike `parameters`, this is JSON Schema as it is, and nothing has to be cut from it.
         let declared = |it: &ToolFunction| it.declared("parametersJsonSchema", it.parameters.clone());
         let (choice, form) = (request.choice(), request.form()?);
-        // Clients send zeros unasked, and many models refuse even those.
-        let penalty = |name| request.member(name).filter(|penalty| penalty.as_f64() != Some(0.0)).cloned();
+        let names = choice.as_ref().and_then(ToolChoice::names);
+        let mode = match &choice {
+            // `AUTO` takes no names; this is the mode in which the model may call one of them or none.
+            Some(ToolChoice::Allowed { required: false, .. }) => Some("VALIDATED"),
+            choice => choice.as_ref().map(|choice| choice.word(["AUTO", "NONE", "ANY"])).transpose()?,
+        };
         // As Google's own endpoint for OpenAI's clients takes them.
         let google = request.member("extra_body").map_or(&Value::Null, |body| &body["google"]);
+        let own_thinking = google.get("thinking_config").cloned();
         Ok(object!({
             "systemInstruction": {"parts": [{"text": system}]},
             "contents": turns,
             "tools": [{"functionDeclarations": list(request.functions()?.into_iter().map(declared))}],
             // That no two be called at one time cannot be said.
-            "toolConfig": {
-                "functionCallingConfig": {
-                    "mode": choice.as_ref().map(mode).transpose()?,
-                    "allowedFunctionNames": choice.as_ref().and_then(ToolChoice::names),
-                },
-            },
+            "toolConfig": {"functionCallingConfig": {"mode": mode, "allowedFunctionNames": names}},
             "generationConfig": {
                 "temperature": request.temperature,
                 "topP": request.top_p,
@@ -44,12 +44,12 @@ impl RequestWriter for Gemini {
                 "stopSequences": filled(request.stops().to_vec()),
                 // Google's are shorter; a part of a seed is as good as all of it, so long as it is always the same.
                 "seed": request.member("seed").and_then(Value::as_i64).map(|seed| seed as i32),
-                "presencePenalty": penalty("presence_penalty"),
-                "frequencyPenalty": penalty("frequency_penalty"),
+                "presencePenalty": request.penalty("presence_penalty"),
+                "frequencyPenalty": request.penalty("frequency_penalty"),
                 "responseMimeType": (form != AnswerForm::Text).then_some("application/json"),
                 // As it is: unlike `responseSchema`, this is JSON Schema.
                 "responseJsonSchema": form.schema().cloned(),
-                "thinkingConfig": thinking(request, &google["thinking_config"], model, new)?,
+                "thinkingConfig": own_thinking.unwrap_or(thinking(request, model, new)?),
             },
             "cachedContent": google["cached_content"].clone(),
             "safetySettings": google["safety_settings"].clone(),
@@ -69,21 +69,9 @@ impl RequestWriter for Gemini {
     }
 }
 
-/// Whether functions may or must be called.
-fn mode(choice: &ToolChoice<'_>) -> Result<&'static str> {
-    match choice {
-        // `AUTO` takes no names; this is the mode in which the model may call one of them or none.
-        ToolChoice::Allowed { required: false, .. } => Ok("VALIDATED"),
-        other => other.word(["AUTO", "NONE", "ANY"]),
-    }
-}
-
 /// How much to think: in words since Gemini 3, in tokens before. Who says how much wants to see the thoughts, too.
 /// The numbers are those of Google's endpoint for OpenAI's clients.
-fn thinking(request: &ChatRequest, own: &Value, model: &str, new: bool) -> Result<Value> {
-    if !own.is_null() {
-        return Ok(own.clone());
-    }
+fn thinking(request: &ChatRequest, model: &str, new: bool) -> Result<Value> {
     // The larger new models cannot think less than a little, and no new one not at all.
     let least = if model.contains("-pro") { "low" } else { "minimal" };
     let level = request.effort_as([least, least, "low", "medium", "high"])?;
@@ -95,17 +83,23 @@ fn thinking(request: &ChatRequest, own: &Value, model: &str, new: bool) -> Resul
     }))
 }
 
-/// The conversation, each turn a list of parts. What follows in the same role belongs to the same turn, so that the
-/// results of calls made at one time are in one, as Gemini wants them. `signs` says whether the model asks for
-/// signatures.
+/// The conversation. `signs` says whether the model asks for signatures.
 fn turns(request: &ChatRequest, signs: bool) -> Result<Vec<Value>> {
     // The model's thoughts are not told again: to it only their signatures mean something.
     let turns = Turns {
         roles: ["user", "model"],
         said: "parts",
         piece: part,
-        // Of calls made at one time, the first alone is signed.
-        call: |place, made| call(made, (signs && place == 0).then_some(UNSIGNED)),
+        call: |place, call| {
+            let (id, name, arguments) =
+                (filled(&*call.id), &*call.function.name, call.function.only_object()?);
+            let google = call.extra.get("extra_content").map(|extra| &extra["google"]);
+            let signature = google.and_then(|google| google["thought_signature"].as_str());
+            // Of calls made at one time, the first alone is signed.
+            let signature = signature.or((signs && place == 0).then_some(UNSIGNED));
+            let call = object!({"id": id, "name": name, "args": arguments});
+            Ok(object!({"functionCall": call, "thoughtSignature": signature}))
+        },
         result: |index, said| result(request, index, said),
     };
     turns.of(request)
@@ -120,19 +114,6 @@ fn part(piece: Piece<'_>) -> Result<Value> {
         // Google looks at the file where nothing is said.
         Media::At(url) => object!({"fileData": {"fileUri": url, "mimeType": image_type(url)}}),
     })
-}
-
-fn call(call: &ToolCall, unsigned: Option<&str>) -> Result<Value> {
-    let google = call.extra.get("extra_content").map(|extra| &extra["google"]);
-    let signature = google.and_then(|google| google["thought_signature"].as_str());
-    Ok(object!({
-        "functionCall": {
-            "id": filled(&*call.id),
-            "name": &*call.function.name,
-            "args": call.function.only_object()?,
-        },
-        "thoughtSignature": signature.or(unsigned),
-    }))
 }
 
 /// The result of a call. OpenAI names the call, and Gemini the function, too: it stands in what came before.
