@@ -72,40 +72,6 @@ impl Counts {
     }
 }
 
-/// What a stream has counted so far. It is kept as it was written, and read only once, at the end.
-///
-/// ```
-/// # use patchbay_plugin_api::dialect::{Counted, Counts, Json};
-/// const COUNTS: Counts = Counts { prompt: &["/in"], completion: &["/out"], ..Counts::NONE };
-///
-/// let mut counted = Counted::default();
-/// for event in [r#"{"in": 3, "out": 1}"#, "null", r#"{"out": 5}"#] {
-///     counted.keep(Json::from(event));
-/// }
-/// let usage = counted.usage(&COUNTS).unwrap();
-/// assert_eq!((usage.prompt_tokens, usage.completion_tokens), (3, 5));
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct Counted {
-    first: String,
-    last: String,
-}
-
-impl Counted {
-    /// Keeps the counts of an event, if it has any, until there are newer ones.
-    pub fn keep(&mut self, counts: Json<'_>) {
-        if !counts.is_null() {
-            let kept = if self.first.is_empty() { &mut self.first } else { &mut self.last };
-            counts.as_str().clone_into(kept);
-        }
-    }
-
-    /// The last counts; what they do not count again is as it was when the stream began.
-    pub fn usage(&self, counts: &Counts) -> Option<Usage> {
-        counts.of(&[Json::from(&*self.last), Json::from(&*self.first)])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;

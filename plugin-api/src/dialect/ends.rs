@@ -1,6 +1,8 @@
 //! Why a vendor's answers end.
 
+use super::{Counts, Json};
 use crate::chat::FinishReason;
+use crate::http_provider::Chunks;
 use crate::{ErrorKind, ProviderError, Result};
 
 /// A vendor's words for why an answer ended; take what it does not say from [`Ends::UNKNOWN`]. Behind a `*` stands what
@@ -59,6 +61,53 @@ impl Ends {
 
 fn are_meant(words: &[&str], word: &str) -> bool {
     words.iter().any(|known| known.strip_prefix('*').map_or(*known == word, |part| word.contains(part)))
+}
+
+/// What a stream says of its end before it is there: why, and what was counted. It is kept as it was written, and looked
+/// at only once.
+///
+/// ```
+/// # use patchbay_plugin_api::dialect::{Counts, Ending, Ends, Json};
+/// # use patchbay_plugin_api::{Answer, Chunks, FinishReason, Usage};
+/// const COUNTS: Counts = Counts { prompt: &["/in"], completion: &["/out"], ..Counts::NONE };
+///
+/// let answer = Chunks::gather(|out| {
+///     let mut ending = Ending::default();
+///     for event in [r#"{"counts": {"in": 3, "out": 1}}"#, "{}", r#"{"counts": {"out": 5}, "why": "stop"}"#] {
+///         let [counts, why] = Json::from(event).members(["counts", "why"]);
+///         ending.keep(counts, why);
+///     }
+///     ending.end(&Ends::UNKNOWN, &COUNTS, out)
+/// })?;
+/// assert_eq!(answer, Answer::text("").with_finish_reason(FinishReason::Stop).with_usage(Usage::new(3, 5)));
+/// # Ok::<(), patchbay_plugin_api::ProviderError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    first_counts: String,
+    last_counts: String,
+    reason: String,
+}
+
+impl Ending {
+    /// Keeps what an event has of it, until another one says something newer.
+    pub fn keep(&mut self, counts: Json<'_>, reason: Json<'_>) {
+        if !counts.is_null() {
+            let kept =
+                if self.first_counts.is_empty() { &mut self.first_counts } else { &mut self.last_counts };
+            counts.as_str().clone_into(kept);
+        }
+        if !reason.is_null() {
+            self.reason = reason.text("").into_owned();
+        }
+    }
+
+    /// Ends the answer. What the last counts leave out is as it was when the stream began.
+    pub fn end(&self, ends: &Ends, counts: &Counts, out: &mut Chunks) -> Result<()> {
+        let counted = [&self.last_counts, &self.first_counts].map(|counted| Json::from(&**counted));
+        out.end(ends.of(&self.reason)?, counts.of(&counted));
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -32,9 +32,9 @@ mod models;
 mod scan;
 mod vectors;
 
-pub use counts::{Counted, Counts};
+pub use counts::Counts;
 pub use date::unix_seconds;
-pub use ends::Ends;
+pub use ends::{Ending, Ends};
 pub use errors::{Errors, Meaning};
 pub use json::Json;
 pub use models::ModelList;
@@ -51,7 +51,7 @@ pub mod prelude {
     pub use serde_json::{Map, Value, json};
 
     pub use super::{
-        AnswerReader, Api, BEARER_KEY, Counted, Counts, Dialect, Ends, Errors, Json, Meaning, ModelList,
+        AnswerReader, Api, BEARER_KEY, Counts, Dialect, Ending, Ends, Errors, Json, Meaning, ModelList,
         RequestWriter, Translator, Turns, Upstream, Vectors, closed, filled, list, version,
     };
     pub use crate::abi::KEY_PLACEHOLDER;

@@ -80,13 +80,24 @@ where
                 turn.add(parts, message.role == Role::Tool);
             }
         }
-        let written = |turn: Turn| {
-            let mut written = Members::default();
-            written.put("role", turn.role.into());
-            written.put(self.said, turn.parts.into());
-            written.into_value()
-        };
-        Ok(turns.into_iter().map(written).collect())
+        Ok(turns.into_iter().map(|turn| self.written(turn.role, turn.parts)).collect())
+    }
+
+    /// The parts of the system's message, which are these, and the turns. These vendors answer somebody: where there are
+    /// only instructions, they are the question.
+    pub fn after(&self, mut system: Vec<Value>, request: &ChatRequest) -> Result<(Vec<Value>, Vec<Value>)> {
+        let mut turns = self.of(request)?;
+        if turns.is_empty() && !system.is_empty() {
+            turns.push(self.written(self.roles[0], std::mem::take(&mut system)));
+        }
+        Ok((system, turns))
+    }
+
+    fn written(&self, role: &str, said: Vec<Value>) -> Value {
+        let mut turn = Members::default();
+        turn.put("role", role.into());
+        turn.put(self.said, said.into());
+        turn.into_value()
     }
 
     fn parts(&self, index: usize, message: &Message) -> Result<Vec<Value>> {
@@ -165,6 +176,16 @@ mod tests {
             json!({"role": "u", "says": [{"of": 6, "said": ["c"]}, {"of": 7, "said": ["d"]}, "f", "g"]}),
         ];
         assert_eq!(TURNS.of(&request).unwrap(), expected);
+    }
+
+    #[test]
+    fn instructions_alone_are_the_question() {
+        let brief = || vec!["be brief".into()];
+        let (system, turns) = TURNS.after(brief(), &ChatRequest::default()).unwrap();
+        assert_eq!((system, turns), (Vec::new(), vec![json!({"role": "u", "says": ["be brief"]})]));
+        let (system, turns) = TURNS.after(brief(), &ChatRequest::ask("a")).unwrap();
+        assert_eq!((system, turns), (brief(), vec![json!({"role": "u", "says": ["a"]})]));
+        assert_eq!(TURNS.after(Vec::new(), &ChatRequest::default()), Ok((Vec::new(), Vec::new())));
     }
 
     #[test]

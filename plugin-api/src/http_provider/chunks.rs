@@ -102,9 +102,10 @@ impl Chunks {
         }
     }
 
-    /// How many tool calls there were.
-    pub fn calls(&self) -> u32 {
-        self.calls
+    /// The id of the next tool call: what upstream gave or, where it gives none, one that no other call of the
+    /// conversation has; `answer` is what only this answer has.
+    pub fn call_id(&self, given: Option<String>, answer: &str) -> String {
+        given.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{answer}_{}", self.calls))
     }
 
     /// Says what a whole answer is called and which model gave it; streams say it by themselves.
@@ -213,10 +214,36 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_object_may_be_the_beginning_of_arguments() {
+        let mut out = Chunks::default();
+        out.begin_call("1", "f", "{}");
+        out.arguments("{\"a\": 1}");
+        out.begin_call("2", "g", "{}");
+        out.end(FinishReason::Stop, None);
+        let mut said = Vec::from_iter(std::iter::from_fn(|| out.pop()));
+        said.truncate(4);
+        let begun =
+            |index, id: &str, name: &str| Chunk::tool_call(index, Some(id.into()), Some(name.into()), "");
+        let more = |index, arguments: &str| Chunk::tool_call(index, None, None, arguments);
+        assert_eq!(said, [begun(0, "1", "f"), more(0, "{\"a\": 1}"), begun(1, "2", "g"), more(1, "{}")]);
+    }
+
+    #[test]
+    fn a_call_has_an_id_that_no_other_has() {
+        let mut out = Chunks::default();
+        let ids = [Some("x".into()), Some(String::new()), None].map(|given| {
+            let id = out.call_id(given, "answer");
+            out.begin_call(&*id, "f", "");
+            id
+        });
+        assert_eq!(ids, ["x", "call_answer_1", "call_answer_2"]);
+    }
+
+    #[test]
     fn a_stream_is_what_was_said() {
         let mut out = Chunks::default();
         said(&mut out);
-        assert!(out.is_finished() && out.calls() == 3);
+        assert!(out.is_finished() && out.calls == 3);
         let begun = |index, id: &str, name: &str, arguments: &str| {
             Chunk::tool_call(index, Some(id.into()), Some(name.into()), arguments)
         };

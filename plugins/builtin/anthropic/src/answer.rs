@@ -24,9 +24,7 @@ const ENDS: Ends = Ends {
 /// What must be remembered of an answer.
 #[derive(Default)]
 pub struct Reader {
-    /// Some are counted when it begins, and not again.
-    counts: Counted,
-    reason: String,
+    ending: Ending,
     /// Whether the block under way is a call of one of the client's tools.
     calls: bool,
 }
@@ -38,21 +36,17 @@ impl AnswerReader for Reader {
         }
         out.name(message.string("/id"), message.string("/model"));
         message.items("/content").for_each(|block| self.begin(block, out));
-        self.counts.keep(message.at("/usage"));
-        self.reason = message.text("/stop_reason").into_owned();
-        self.end(out)
+        self.ending.keep(message.at("/usage"), message.at("/stop_reason"));
+        self.ending.end(&ENDS, &COUNTS, out)
     }
 
     fn event(&mut self, event: Json<'_>, out: &mut Chunks) -> Result<()> {
         match &*event.text("/type") {
-            "message_start" => self.counts.keep(event.at("/message/usage")),
+            "message_start" => self.ending.keep(event.at("/message/usage"), event.at("/message/stop_reason")),
             "content_block_start" => self.begin(event.at("/content_block"), out),
             "content_block_delta" => self.go_on(event.at("/delta"), out),
-            "message_delta" => {
-                self.counts.keep(event.at("/usage"));
-                self.reason = event.text("/delta/stop_reason").into_owned();
-            }
-            "message_stop" => self.end(out)?,
+            "message_delta" => self.ending.keep(event.at("/usage"), event.at("/delta/stop_reason")),
+            "message_stop" => self.ending.end(&ENDS, &COUNTS, out)?,
             // `ping`, and whatever is invented next: the API asks to ignore it.
             _ => {}
         }
@@ -78,10 +72,5 @@ impl Reader {
         if self.calls {
             out.arguments(block.text("/partial_json"));
         }
-    }
-
-    fn end(&self, out: &mut Chunks) -> Result<()> {
-        out.end(ENDS.of(&self.reason)?, self.counts.usage(&COUNTS));
-        Ok(())
     }
 }

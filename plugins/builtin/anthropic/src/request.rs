@@ -36,20 +36,17 @@ impl RequestWriter for Anthropic {
         };
         // Where nobody says: thoughts count, and the oldest models write no more.
         let unsaid = if generation < BUDGETS { 4096 } else { 16_384 };
-        let limit =
-            upstream.own.max_tokens.map_or(unsaid, u64::from).saturating_add(budget.unwrap_or_default());
+        let limit = upstream.own.max_tokens.map_or(unsaid, u64::from).saturating_add(budget.unwrap_or(0));
         // What a model refuses is left out: clients send it unasked, and an answer without it is better than none.
         let samples = generation < CURRENT && (thinking.is_null() || thinking["type"] == "disabled");
         let temperature = request.temperature.filter(|_| samples);
-        let mut system =
-            request.instructions().flat_map(Message::said).map(block).collect::<Result<Vec<_>>>()?;
-        system.extend((form == AnswerForm::Json).then(|| json!({"type": "text", "text": ANY_JSON})));
+        let (system, turns) = turns(request, form)?;
         Ok(object!({
             "model": model,
             // A budget is part of the limit; one that a client chose is kept.
             "max_tokens": request.token_limit().unwrap_or(limit),
             "system": list(system),
-            "messages": turns(request)?,
+            "messages": turns,
             "stream": request.stream.then_some(true),
             "stop_sequences": filled(request.stops().to_vec()),
             "tools": list(request.tools.iter().map(tool)),
@@ -119,8 +116,10 @@ fn tool_choice(request: &ChatRequest) -> Result<Value> {
     Ok(choice)
 }
 
-/// The turns of user and assistant.
-fn turns(request: &ChatRequest) -> Result<Vec<Value>> {
+/// The system's blocks, and the turns of user and assistant.
+fn turns(request: &ChatRequest, form: AnswerForm<'_>) -> Result<(Vec<Value>, Vec<Value>)> {
+    let mut system = request.instructions().flat_map(Message::said).map(block).collect::<Result<Vec<_>>>()?;
+    system.extend((form == AnswerForm::Json).then(|| json!({"type": "text", "text": ANY_JSON})));
     let turns = Turns {
         roles: ["user", "assistant"],
         said: "content",
@@ -136,7 +135,7 @@ fn turns(request: &ChatRequest) -> Result<Vec<Value>> {
             Ok(vec![object!({"type": "tool_result", "tool_use_id": id, "content": list(said)})])
         },
     };
-    turns.of(request)
+    turns.after(system, request)
 }
 
 /// A block, of the system's or of a turn.

@@ -31,20 +31,20 @@ const ENDS: Ends = Ends {
 
 /// Counts come with every event, and the last ones hold.
 #[derive(Default)]
-pub(crate) struct Reader(Counted);
+pub(crate) struct Reader(Ending);
 
 impl AnswerReader for Reader {
     /// Streams have no word for their end: the event that says why the answer ended is the last, and a stream without
     /// one was cut.
     fn event(&mut self, said: Json<'_>, out: &mut Chunks) -> Result<()> {
         let [candidates, counts] = said.members(["candidates", "usageMetadata"]);
-        self.0.keep(counts);
         // More than one is never asked for. What else a part may be (an image, code that ran) has no place in a chat
         // answer, and comes only if asked for.
         let first = candidates.at("/0");
+        self.0.keep(counts, first.at("/finishReason"));
         for part in first.items("/content/parts") {
             if !part.at("/functionCall").is_null() {
-                out.tool_call(call(part, &said.text("/responseId"), out.calls()));
+                out.tool_call(call(part, &said.text("/responseId"), out));
             } else if part.is_true("/thought") {
                 out.reasoning(part.text("/text"));
             } else {
@@ -55,10 +55,11 @@ impl AnswerReader for Reader {
         let blocked = first.is_null() && !said.at("/promptFeedback/blockReason").is_null();
         let reason = first.text("/finishReason");
         if blocked || !matches!(&*reason, "" | "FINISH_REASON_UNSPECIFIED") {
-            let failed =
-                |error: ProviderError| error.with_code(&reason).with_detail(first.text("/finishMessage"));
             out.name(said.string("/responseId"), said.string("/modelVersion"));
-            out.end(ENDS.of(&reason).map_err(failed)?, self.0.usage(&COUNTS));
+            self.0.end(&ENDS, &COUNTS, out).map_err(|error| {
+                // Google's word for it, and what it says.
+                error.with_code(&reason).with_detail(first.text("/finishMessage"))
+            })?;
         }
         Ok(())
     }
@@ -68,11 +69,10 @@ impl AnswerReader for Reader {
 ///
 /// The signature of a call must come back with its result, so it goes along as `extra_content`, where Google's own
 /// endpoint for OpenAI's clients has it. That of a text may come back, and no client would bring it.
-fn call(part: Json<'_>, answer: &str, index: u32) -> ToolCall {
-    let id = part.string("/functionCall/id").and_then(filled);
-    let id = id.unwrap_or_else(|| format!("call_{answer}_{index}"));
-    let (name, arguments) = (part.text("/functionCall/name"), part.at("/functionCall/args"));
-    let mut call = ToolCall::function(id, name, arguments.as_str());
+fn call(part: Json<'_>, answer: &str, out: &Chunks) -> ToolCall {
+    let id = out.call_id(part.string("/functionCall/id"), answer);
+    let [name, arguments] = part.at("/functionCall").members(["name", "args"]);
+    let mut call = ToolCall::function(id, name.text(""), arguments.as_str());
     let signature = part.string("/thoughtSignature");
     let google = signature.map(|signature| json!({"google": {"thought_signature": signature}}));
     call.extra.extend(google.map(|google| ("extra_content".to_owned(), google)));

@@ -12,12 +12,7 @@ impl RequestWriter for Gemini {
     fn request(_: &Upstream, request: &ChatRequest, model: &str) -> Result<Value> {
         // A model that is no Gemini is of none of its generations.
         let new = model.starts_with("gemini-") && version(model) >= (3, 0);
-        let mut turns = turns(request, new)?;
-        let mut system = request.system_text().and_then(filled);
-        if turns.is_empty() {
-            // Gemini answers somebody. Where there are only instructions, they are the question.
-            turns.extend(system.take().map(|text| json!({"role": "user", "parts": [{"text": text}]})));
-        }
+        let (system, turns) = turns(request, new)?;
         // Unlike `parameters`, this is JSON Schema as it is, and nothing has to be cut from it.
         let declared = |it: &ToolFunction| it.declared("parametersJsonSchema", it.parameters.clone());
         let (choice, form) = (request.choice(), request.form()?);
@@ -29,9 +24,9 @@ impl RequestWriter for Gemini {
         };
         // As Google's own endpoint for OpenAI's clients takes them.
         let google = request.member("extra_body").map_or(&Value::Null, |body| &body["google"]);
-        let own_thinking = google.get("thinking_config").cloned();
+        let own_thinking = google.get("thinking_config").filter(|own| !own.is_null()).cloned();
         Ok(object!({
-            "systemInstruction": {"parts": [{"text": system}]},
+            "systemInstruction": {"parts": list(system)},
             "contents": turns,
             "tools": [{"functionDeclarations": list(request.functions()?.into_iter().map(declared))}],
             // That no two be called at one time cannot be said.
@@ -65,7 +60,7 @@ impl RequestWriter for Gemini {
                 "outputDimensionality": request.dimensions,
             })
         };
-        Ok(object!({"requests": list(request.texts()?.into_iter().map(asked))}))
+        Ok(json!({"requests": request.texts()?.into_iter().map(asked).collect::<Vec<_>>()}))
     }
 }
 
@@ -83,26 +78,26 @@ fn thinking(request: &ChatRequest, model: &str, new: bool) -> Result<Value> {
     }))
 }
 
-/// The conversation. `signs` says whether the model asks for signatures.
-fn turns(request: &ChatRequest, signs: bool) -> Result<Vec<Value>> {
+/// The system's parts and the turns. `signs` says whether the model asks for signatures.
+fn turns(request: &ChatRequest, signs: bool) -> Result<(Vec<Value>, Vec<Value>)> {
+    let system = request.system_text().and_then(filled).map(|text| json!({"text": text}));
     // The model's thoughts are not told again: to it only their signatures mean something.
     let turns = Turns {
         roles: ["user", "model"],
         said: "parts",
         piece: part,
         call: |place, call| {
-            let (id, name, arguments) =
-                (filled(&*call.id), &*call.function.name, call.function.only_object()?);
+            let (id, arguments) = (filled(&*call.id), call.function.only_object()?);
             let google = call.extra.get("extra_content").map(|extra| &extra["google"]);
             let signature = google.and_then(|google| google["thought_signature"].as_str());
             // Of calls made at one time, the first alone is signed.
             let signature = signature.or((signs && place == 0).then_some(UNSIGNED));
-            let call = object!({"id": id, "name": name, "args": arguments});
+            let call = object!({"id": id, "name": &*call.function.name, "args": arguments});
             Ok(object!({"functionCall": call, "thoughtSignature": signature}))
         },
         result: |index, said| result(request, index, said),
     };
-    turns.of(request)
+    turns.after(Vec::from_iter(system), request)
 }
 
 fn part(piece: Piece<'_>) -> Result<Value> {

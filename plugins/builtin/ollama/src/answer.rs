@@ -25,8 +25,10 @@ impl AnswerReader for Reader {
         out.reasoning(thinking.text(""));
         out.text(content.text(""));
         for call in calls.items("") {
-            let id = call.string("/id").and_then(filled);
-            let id = id.unwrap_or_else(|| made_up_id(&line.text("/created_at"), out.calls()));
+            // Older versions give none. The time, in its digits, makes it another one in each answer of a conversation.
+            let time: String =
+                line.text("/created_at").chars().filter(char::is_ascii_digit).take(23).collect();
+            let id = out.call_id(call.string("/id"), &time);
             let (name, arguments) = (call.text("/function/name"), call.at("/function/arguments"));
             out.tool_call(ToolCall::function(id, name, arguments.as_str()));
         }
@@ -36,10 +38,4 @@ impl AnswerReader for Reader {
         }
         Ok(())
     }
-}
-
-/// Older versions give none. The time, in its digits, makes it another one in each answer of a conversation.
-fn made_up_id(time: &str, index: u32) -> String {
-    let digits: String = time.chars().filter(char::is_ascii_digit).take(23).collect();
-    format!("call_{digits}_{index}")
 }
