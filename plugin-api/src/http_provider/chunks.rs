@@ -25,7 +25,8 @@ pub struct Chunks {
     finished: bool,
     /// How many tool calls there were.
     calls: u32,
-    /// Whether the last of them still has no arguments.
+    /// Whether the last of them may get more arguments, and whether it still has none.
+    calls_on: bool,
     awaits_arguments: bool,
     /// What a whole answer is called, and who gave it.
     id: Option<String>,
@@ -79,27 +80,31 @@ impl Chunks {
 
     fn push_call(&mut self, id: String, name: String, arguments: String) {
         self.end_call();
+        self.calls_on = true;
         self.awaits_arguments = arguments.is_empty();
         self.push(Chunk::tool_call(self.calls, Some(id), Some(name), arguments));
         self.calls += 1;
     }
 
-    /// Adds to the arguments of the tool call that was begun last.
+    /// Adds to the arguments of the tool call that was begun last, if it was not [ended](Self::end_call).
     pub fn arguments(&mut self, more: impl Into<String>) {
-        let (call, more) = (self.calls.saturating_sub(1), more.into());
+        let more = more.into();
         // Within arguments a blank or a `null` is theirs.
         let none = if self.awaits_arguments { is_nothing(&more) } else { more.is_empty() };
-        if !none {
+        if self.calls_on && !none {
             self.awaits_arguments = false;
-            self.push(Chunk::tool_call(call, None, None, more));
+            self.push(Chunk::tool_call(self.calls - 1, None, None, more));
         }
     }
 
-    /// Arguments that upstream did not write are none, and still have to be JSON.
-    fn end_call(&mut self) {
+    /// Ends the tool call that was begun last, if there is one, as the next call and the end of the answer do by
+    /// themselves: for vendors that write the arguments of something else in the same way.
+    pub fn end_call(&mut self) {
+        // Arguments that upstream did not write are none, and still have to be JSON.
         if self.awaits_arguments {
             self.arguments("{}");
         }
+        self.calls_on = false;
     }
 
     /// The id of the next tool call: what upstream gave or, where it gives none, one that no other call of the
@@ -219,9 +224,11 @@ mod tests {
         out.begin_call("1", "f", "{}");
         out.arguments("{\"a\": 1}");
         out.begin_call("2", "g", "{}");
+        out.end_call();
+        out.arguments("those of something else");
         out.end(FinishReason::Stop, None);
         let mut said = Vec::from_iter(std::iter::from_fn(|| out.pop()));
-        said.truncate(4);
+        assert_eq!(said.pop(), Some(Chunk::finish(FinishReason::ToolCalls)));
         let begun =
             |index, id: &str, name: &str| Chunk::tool_call(index, Some(id.into()), Some(name.into()), "");
         let more = |index, arguments: &str| Chunk::tool_call(index, None, None, arguments);

@@ -21,13 +21,8 @@ const ENDS: Ends = Ends {
     ..Ends::UNKNOWN
 };
 
-/// What must be remembered of an answer.
 #[derive(Default)]
-pub struct Reader {
-    ending: Ending,
-    /// Whether the block under way is a call of one of the client's tools.
-    calls: bool,
-}
+pub struct Reader(Ending);
 
 impl AnswerReader for Reader {
     fn whole(&mut self, message: Json<'_>, out: &mut Chunks) -> Result<()> {
@@ -35,18 +30,18 @@ impl AnswerReader for Reader {
             return Err(ProviderError::unreadable("the provider's answer is not a message"));
         }
         out.name(message.string("/id"), message.string("/model"));
-        message.items("/content").for_each(|block| self.begin(block, out));
-        self.ending.keep(message.at("/usage"), message.at("/stop_reason"));
-        self.ending.end(&ENDS, &COUNTS, out)
+        message.items("/content").for_each(|block| begin(block, out));
+        self.0.keep(message.at("/usage"), message.at("/stop_reason"));
+        self.0.end(&ENDS, &COUNTS, out)
     }
 
     fn event(&mut self, event: Json<'_>, out: &mut Chunks) -> Result<()> {
         match &*event.text("/type") {
-            "message_start" => self.ending.keep(event.at("/message/usage"), event.at("/message/stop_reason")),
-            "content_block_start" => self.begin(event.at("/content_block"), out),
-            "content_block_delta" => self.go_on(event.at("/delta"), out),
-            "message_delta" => self.ending.keep(event.at("/usage"), event.at("/delta/stop_reason")),
-            "message_stop" => self.ending.end(&ENDS, &COUNTS, out)?,
+            "message_start" => self.0.keep(event.at("/message/usage"), event.at("/message/stop_reason")),
+            "content_block_start" => begin(event.at("/content_block"), out),
+            "content_block_delta" => go_on(event.at("/delta"), out),
+            "message_delta" => self.0.keep(event.at("/usage"), event.at("/delta/stop_reason")),
+            "message_stop" => self.0.end(&ENDS, &COUNTS, out)?,
             // `ping`, and whatever is invented next: the API asks to ignore it.
             _ => {}
         }
@@ -54,23 +49,19 @@ impl AnswerReader for Reader {
     }
 }
 
-impl Reader {
-    /// Begins a block with what is known of it.
-    fn begin(&mut self, block: Json<'_>, out: &mut Chunks) {
-        self.calls = block.text("/type") == "tool_use";
-        if self.calls {
-            out.begin_call(block.text("/id"), block.text("/name"), block.at("/input").as_str());
-        }
-        self.go_on(block, out);
+/// Begins a block with what is known of it.
+fn begin(block: Json<'_>, out: &mut Chunks) {
+    // Anthropic's own tools have arguments too, which are none of the client's business.
+    out.end_call();
+    if block.text("/type") == "tool_use" {
+        out.begin_call(block.text("/id"), block.text("/name"), block.at("/input").as_str());
     }
+    go_on(block, out);
+}
 
-    fn go_on(&self, block: Json<'_>, out: &mut Chunks) {
-        let [thinking, text] = block.members(["thinking", "text"]);
-        out.reasoning(thinking.text(""));
-        out.text(text.text(""));
-        // Anthropic's own tools have arguments too, which are none of the client's business.
-        if self.calls {
-            out.arguments(block.text("/partial_json"));
-        }
-    }
+fn go_on(block: Json<'_>, out: &mut Chunks) {
+    let [thinking, text, arguments] = block.members(["thinking", "text", "partial_json"]);
+    out.reasoning(thinking.text(""));
+    out.text(text.text(""));
+    out.arguments(arguments.text(""));
 }

@@ -1,7 +1,6 @@
 //! Anthropic, whose Messages API is a dialect of its own: every request and every answer is translated.
 
 use patchbay_plugin_api::dialect::prelude::*;
-use serde::Deserialize;
 
 mod answer;
 mod request;
@@ -20,7 +19,7 @@ patchbay_plugin_api::export! {
 pub struct Anthropic;
 
 /// What an operator may configure beside what all upstreams have.
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 pub struct Own {
     /// The most tokens of answers to requests that do not bound them: the API insists on a bound.
     max_tokens: Option<std::num::NonZeroU64>,

@@ -4,9 +4,6 @@ use patchbay_plugin_api::dialect::prelude::*;
 
 use crate::{Anthropic, Own};
 
-/// What `response_format: json_object` comes to: the API has schemas, but no word for any JSON at all.
-const ANY_JSON: &str = "Answer with one JSON object and nothing else: no explanation, no code fence.";
-
 /// The first generation that thinks at all, and is told how many tokens it may think for.
 const BUDGETS: (u32, u32) = (3, 7);
 /// The first that decides that by itself, and is told how hard to try.
@@ -14,29 +11,14 @@ const EFFORTS: (u32, u32) = (4, 6);
 /// The first that refuses budgets and sampling, and knows more efforts.
 const CURRENT: (u32, u32) = (4, 7);
 
-/// The least budget that is accepted.
-const LEAST: u64 = 1024;
-
 impl RequestWriter for Anthropic {
     fn request(upstream: &Upstream<Own>, request: &ChatRequest, model: &str) -> Result<Value> {
         let (generation, form, choice) = (version(model), request.form()?, tool_choice(request)?);
-        let thinks_freely = choice["type"] != "any" && choice["type"] != "tool";
-        // What is said in Anthropic's own words is meant for them.
-        let own = request.member("thinking");
-        let effort = effort(request, generation)?.filter(|_| own.is_none());
-        let budget = budget(request, generation)?.filter(|_| own.is_none() && thinks_freely);
-        let thinking = match (own, budget, effort) {
-            (Some(own), ..) => own.clone(),
-            (_, Some(budget), _) => json!({"type": "enabled", "budget_tokens": budget}),
-            // Unasked, the newest keep their thoughts to themselves.
-            (.., Some(_)) if thinks_freely && request.effort() != Some("none") => {
-                json!({"type": "adaptive", "display": "summarized"})
-            }
-            _ => Value::Null,
-        };
+        let forced = choice["type"] == "any" || choice["type"] == "tool";
+        let (thinking, effort, budget) = thinking(request, generation, forced)?;
         // Where nobody says: thoughts count, and the oldest models write no more.
         let unsaid = if generation < BUDGETS { 4096 } else { 16_384 };
-        let limit = upstream.own.max_tokens.map_or(unsaid, u64::from).saturating_add(budget.unwrap_or(0));
+        let limit = upstream.own.max_tokens.map_or(unsaid, u64::from).saturating_add(budget);
         // What a model refuses is left out: clients send it unasked, and an answer without it is better than none.
         let samples = generation < CURRENT && (thinking.is_null() || thinking["type"] == "disabled");
         let temperature = request.temperature.filter(|_| samples);
@@ -67,23 +49,30 @@ impl RequestWriter for Anthropic {
     }
 }
 
-/// How hard to try, where the model is told that.
-fn effort(request: &ChatRequest, generation: (u32, u32)) -> Result<Option<&'static str>> {
-    let more = if generation < CURRENT { "high" } else { "xhigh" };
-    // Some of these models cannot but think: the least effort is what comes closest to none.
-    let effort = request.effort_as(["low", "low", "low", "medium", "high", more, "max"])?;
-    Ok(effort.filter(|_| generation >= EFFORTS))
-}
-
-/// How many tokens to think for, where the model is told that.
-fn budget(request: &ChatRequest, generation: (u32, u32)) -> Result<Option<u64>> {
+/// How to think, how hard to try, and how many tokens that takes: each generation is told what it understands.
+fn thinking(request: &ChatRequest, generation: (u32, u32), forced: bool) -> Result<(Value, Value, u64)> {
+    // What is said in Anthropic's own words is meant for them.
+    if let Some(own) = request.member("thinking") {
+        return Ok((own.clone(), Value::Null, 0));
+    }
+    if generation >= EFFORTS {
+        let more = if generation < CURRENT { "high" } else { "xhigh" };
+        // Some of these models cannot but think: the least effort is what comes closest to none.
+        let effort = request.effort_as(["low", "low", "low", "medium", "high", more, "max"])?;
+        // Unasked, the newest keep their thoughts to themselves.
+        let thinks = effort.is_some() && request.effort() != Some("none") && !forced;
+        let how = thinks.then(|| json!({"type": "adaptive", "display": "summarized"}));
+        return Ok((how.into(), effort.into(), 0));
+    }
     // With these and the default limit, even models that write no more than 32,000 tokens are content.
-    let budget =
-        request.effort_as([0, LEAST, 2048, 6144, 14_336])?.map(|budget| request.thought_limit(budget));
+    let tokens = request.thought_limit(request.effort_as([0, 1024, 2048, 6144, 14_336])?.unwrap_or(0));
     // With the results of tools these models go on only from thoughts that they signed, which no canonical message holds.
     let mut turns = request.messages.iter().rev().map(|message| &message.role);
     let resumed = turns.find(|role| matches!(role, Role::Assistant | Role::Tool)) == Some(&Role::Tool);
-    Ok(budget.filter(|budget| *budget >= LEAST && !resumed && (BUDGETS..EFFORTS).contains(&generation)))
+    // Fewer tokens are refused.
+    let thinks = tokens >= 1024 && !forced && !resumed && generation >= BUDGETS;
+    let how = thinks.then(|| json!({"type": "enabled", "budget_tokens": tokens}));
+    Ok((how.into(), Value::Null, if thinks { tokens } else { 0 }))
 }
 
 fn tool(tool: &Tool) -> Value {
@@ -119,7 +108,9 @@ fn tool_choice(request: &ChatRequest) -> Result<Value> {
 /// The system's blocks, and the turns of user and assistant.
 fn turns(request: &ChatRequest, form: AnswerForm<'_>) -> Result<(Vec<Value>, Vec<Value>)> {
     let mut system = request.instructions().flat_map(Message::said).map(block).collect::<Result<Vec<_>>>()?;
-    system.extend((form == AnswerForm::Json).then(|| json!({"type": "text", "text": ANY_JSON})));
+    // The API has schemas, but no word for any JSON at all.
+    let any_json = "Answer with one JSON object and nothing else: no explanation, no code fence.";
+    system.extend((form == AnswerForm::Json).then(|| json!({"type": "text", "text": any_json})));
     let turns = Turns {
         roles: ["user", "assistant"],
         said: "content",

@@ -56,10 +56,8 @@ impl AnswerReader for Reader {
         let reason = first.text("/finishReason");
         if blocked || !matches!(&*reason, "" | "FINISH_REASON_UNSPECIFIED") {
             out.name(said.string("/responseId"), said.string("/modelVersion"));
-            self.0.end(&ENDS, &COUNTS, out).map_err(|error| {
-                // Google's word for it, and what it says.
-                error.with_code(&reason).with_detail(first.text("/finishMessage"))
-            })?;
+            let why = first.text("/finishMessage");
+            self.0.end(&ENDS, &COUNTS, out).map_err(|error| error.with_code(&reason).with_detail(why))?;
         }
         Ok(())
     }
