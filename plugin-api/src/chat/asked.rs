@@ -54,7 +54,7 @@ impl ChatRequest {
         let Some(effort) = self.member("reasoning_effort") else { return Ok(None) };
         let place = EFFORTS.iter().position(|known| effort == known);
         let place = place.ok_or_else(|| ProviderError::unusable("reasoning_effort"))?;
-        Ok(asked.into_iter().take(place + 1).last())
+        Ok(asked.into_iter().nth(place.min(N.saturating_sub(1))))
     }
 
     /// How many tokens to think for, of those that the vendor counts as the answer's: so many, but no more than half of

@@ -1,12 +1,14 @@
 //! What providers with a dialect of their own have in common, so that a plugin says only what is peculiar to its
 //! vendor.
 //!
-//! A [`Dialect`] is the whole of it: data, and a few functions that translate. They take from here, in the order in which
-//! a request meets it: [`Upstream`] for what is configured; [`Turns`] and [`Message::said`](crate::Message::said) for what
-//! is said; [`ChatRequest::choice`](crate::ChatRequest::choice), [`functions`](crate::ChatRequest::functions) and
-//! [`form`](crate::ChatRequest::form) for what is asked, and [`object!`] to write it; [`Json`] and [`Counts`] for what comes
-//! back, and [`Chunks`](crate::Chunks) to say it, in a stream or [as a whole](crate::Chunks::gather). An
-//! [`HttpProvider`](crate::HttpProvider) that fits no [`Api`] may use all of them by itself.
+//! A [`Dialect`] is what is data of it; a [`RequestWriter`] and an [`AnswerReader`] translate. They take from here, in the
+//! order in which a request meets it: [`Upstream`] for what is configured; [`Turns`] and
+//! [`Message::said`](crate::Message::said) for what is said; [`ChatRequest::choice`](crate::ChatRequest::choice),
+//! [`functions`](crate::ChatRequest::functions), [`form`](crate::ChatRequest::form) and
+//! [`effort_as`](crate::ChatRequest::effort_as) for what is asked, and [`object!`](crate::object!) to write it; [`Json`],
+//! [`Counts`] and [`Ends`] for what comes back, and [`Chunks`](crate::Chunks) to say it, in a stream or
+//! [as a whole](crate::Chunks::gather). The [`prelude`] has all of it. An [`HttpProvider`](crate::HttpProvider) that fits
+//! no [`Api`] may use all of it by itself.
 
 use serde::Deserialize;
 
@@ -80,7 +82,8 @@ fn unreadable(what: &str, error: &serde_json::Error) -> ProviderError {
     ProviderError::unreadable(format!("{what} cannot be read")).with_detail(error.to_string())
 }
 
-/// A list or a text or, where it is empty, nothing: for members of an [`object!`] that upstream wants full or not at all.
+/// A list or a text or, where it is empty, nothing: for members of an [`object!`](crate::object!) that upstream
+/// wants full or not at all.
 pub fn filled<T: Default + PartialEq>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }

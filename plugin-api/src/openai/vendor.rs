@@ -32,8 +32,7 @@ use crate::plan::Plan;
 /// patchbay_plugin_api::export! {
 ///     Http<OpenAi<Example>>,
 ///     name: "Example",
-///     requires: ["service:http>=1"],
-///     features: ["chat_completion", "streaming", "model_list", "health_check", "credentials_check"],
+///     features: ["function_calling", "vision"],
 ///     config_defaults: r#"{"base_url": "https://api.example.com/v1", "model": "example-1"}"#,
 /// }
 /// ```

@@ -15,11 +15,7 @@ patchbay_plugin_api::export! {
     name: "Groq",
     category: "official",
     documentation: "https://console.groq.com/docs/openai",
-    requires: ["service:http>=1"],
-    features: [
-        "chat_completion", "streaming", "function_calling", "vision", "json_output", "reasoning", "model_list",
-        "health_check", "credentials_check",
-    ],
+    features: ["function_calling", "vision", "json_output", "reasoning"],
     config_defaults: DEFAULTS,
 }
 
