@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,19 +13,25 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::access::{KeyBook, OpenError};
 use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
-use crate::http::{self, AppState, Outcome, Readiness, Server};
+use crate::http::{self, AppState, Outcome, Readiness};
 use crate::plugins::watch::{WatchOptions, Watcher};
-use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
+use crate::plugins::{
+    Cache, Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe,
+};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
 use crate::store::{SqliteStore, StoreError};
+use crate::upgrade::{self, Control, Estate, Handed, Inheritance, Successor, TakeOverError};
+
+// The socket that connections come from, whoever has opened it.
+mod listen;
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
@@ -35,7 +41,7 @@ const DEVELOPMENT_ORIGINS: [&str; 4] =
     ["http://localhost:3000", "http://127.0.0.1:3000", "http://localhost:5173", "http://127.0.0.1:5173"];
 
 /// What the command line says; what is none is left to the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct AppOptions {
     /// The configuration file; `plugin_config.json` in the working directory, if it is there.
     pub config_file: Option<PathBuf>,
@@ -49,12 +55,16 @@ pub struct AppOptions {
     pub data_dir: Option<PathBuf>,
     /// Whether to reload by itself.
     pub watch: bool,
+    /// Whether to take over from the host that runs on the data directory, if one does.
+    pub take_over: bool,
     /// Whether it is for whoever writes a plugin or a page: pages of the usual servers for that may ask it.
     pub development: bool,
     /// How long streams may take to finish at the end.
     pub drain_timeout: Duration,
     /// The variables that the host was started with.
     pub environment: Environment,
+    /// The socket to listen on, where whoever started the host has opened it; then that is the address.
+    pub listener: Option<Arc<TcpListener>>,
 }
 
 /// Why the gateway did not start.
@@ -71,7 +81,8 @@ pub enum StartError {
     DataDirectory(PathBuf, #[source] io::Error),
     /// Somebody else's data directory.
     #[error(
-        "the data directory {} is in use by another host: stop that one, or set PATCHBAY_DATA_DIR to another folder",
+        "the data directory {} is in use by another host: stop that one, or set PATCHBAY_DATA_DIR to another folder; \
+         --take-over goes on where it is",
         .0.display()
     )]
     Locked(PathBuf),
@@ -93,6 +104,9 @@ pub enum StartError {
     /// The watcher.
     #[error("the plugin directories cannot be watched")]
     Watch(#[source] io::Error),
+    /// Another host, which goes on.
+    #[error(transparent)]
+    TakeOver(#[from] TakeOverError),
 }
 
 impl From<ConfigProblems> for StartError {
@@ -147,14 +161,25 @@ pub struct App {
     manager: Manager,
     registry: Arc<Registry>,
     readiness: Readiness,
-    shutdown: CancellationToken,
+    stop: Stop,
     server: JoinHandle<Outcome>,
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
     store: SqliteStore,
+    /// None where nobody can take over.
+    control: Option<Control>,
+    cache: Cache,
+    data_dir: PathBuf,
     /// Last: nobody else may use the data directory before everything above is gone.
     _lock: File,
+}
+
+/// Ends serving: with the connections that are there, or with those that another host takes.
+#[derive(Debug, Default)]
+struct Stop {
+    now: CancellationToken,
+    leaving: CancellationToken,
 }
 
 impl App {
@@ -165,17 +190,32 @@ impl App {
         if options.development && settings.cors_origins.is_empty() {
             settings.cors_origins = DEVELOPMENT_ORIGINS.map(str::to_owned).to_vec();
         }
+        if let Some(listener) = &options.listener {
+            // Whoever can reach it is who can reach that one, whatever is configured.
+            let address =
+                listener.local_addr().map_err(|e| StartError::Bind("what was handed over".into(), e))?;
+            (settings.host, settings.port) = (address.ip().to_string(), address.port());
+        }
         let settings = &settings;
         http::start_check(settings).map_err(|error| StartError::Configuration(error.to_string()))?;
-        let lock = lock(&data_dir)?;
+        // From the other host, or for the first time.
+        let (mut inheritance, handed) =
+            if options.take_over { upgrade::ask(&data_dir).await? } else { None }.unzip();
+        let (lock, bound) = match handed {
+            Some(Handed { lock, listener }) => (lock, Some(listener)),
+            None => (lock(&data_dir)?, None),
+        };
+        let term = inheritance.as_ref().map_or(0, |it: &Inheritance| it.term);
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
 
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        let cache = Cache::of(&data_dir, term);
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
-            data_dir,
+            data_dir: data_dir.clone(),
+            cache: cache.clone(),
             settings: config.loader.clone(),
             probe_program: probe::PROGRAM.into(),
             registry: Arc::clone(&registry),
@@ -184,18 +224,28 @@ impl App {
         let readiness = Readiness::default();
         let state =
             AppState::new(settings, Arc::clone(&registry), client, manager.clone(), keys, readiness.clone());
-        let address = format!("{}:{}", settings.host, settings.port);
-        let server = Server::bind((unbracketed(&settings.host), settings.port))
-            .await
-            .map_err(|e| StartError::Bind(address.clone(), e))?;
-        let address = server.local_addr().map_err(|error| StartError::Bind(address, error))?;
+        let (listener, address) = listen::on(settings, options.listener.as_deref(), bound).await?;
 
         // The watcher first: what changes while the first load runs is then a change.
         let watching = if options.watch { Some(start_watching(&sources, &manager).await?) } else { None };
-        manager.reload(ReloadOptions { reason: "start", ..ReloadOptions::default() }).await;
-        let shutdown = CancellationToken::new();
-        let server = tokio::spawn(server.run(http::router(state), shutdown.clone(), options.drain_timeout));
+        let report = manager.reload(ReloadOptions { reason: "start", ..ReloadOptions::default() }).await;
+        if let Some(inheritance) = &mut inheritance {
+            inheritance.is_served(report.providers.failed.iter().map(|failed| failed.name.as_str()))?;
+            inheritance.ready().await?;
+        }
+        let stop = Stop::default();
+        let server = listen::serve(&listener)?.until(stop.leaving.clone());
+        let server = tokio::spawn(server.run(http::router(state), stop.now.clone(), options.drain_timeout));
         readiness.ready();
+        if let Some(inheritance) = inheritance {
+            inheritance.taken().await;
+        }
+        let handed = lock.try_clone().map(|lock| Handed { listener, lock });
+        let estate =
+            |handed| Estate { handed, term, readiness: readiness.clone(), registry: Arc::clone(&registry) };
+        let control = handed.and_then(|handed| Control::listen(&data_dir, estate(handed)));
+        let control =
+            control.inspect_err(|error| warn!(%error, "no other host will be able to take over")).ok();
         let checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&registry))));
         let listing = AbortOnDropHandle::new(tokio::spawn(keep_listed(Arc::clone(&registry))));
         Ok(App {
@@ -203,12 +253,15 @@ impl App {
             manager,
             registry,
             readiness,
-            shutdown,
+            stop,
             server,
             _watching: watching,
             checking,
             listing,
             store,
+            control,
+            cache,
+            data_dir,
             _lock: lock,
         })
     }
@@ -267,19 +320,51 @@ impl App {
         self.manager.reload(ReloadOptions { reason, ..ReloadOptions::default() }).await;
     }
 
+    /// Returns when another host has taken over: then this one has to [leave](Self::leave).
+    pub async fn taken_over(&self) -> Successor {
+        match &self.control {
+            Some(control) => control.taken().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Takes no more requests, waits for those under way, and unloads.
     pub async fn drain(self) -> DrainOutcome {
-        let Self { manager, registry, readiness, shutdown, server, checking, listing, store, _lock, .. } =
-            self;
+        upgrade::forget(&self.data_dir);
+        self.stop.now.cancel();
+        self.end().await
+    }
+
+    /// Leaves connections to the host that has taken over, waits for the requests under way, and unloads.
+    pub async fn leave(self) -> DrainOutcome {
+        self.stop.leaving.cancel();
+        self.end().await
+    }
+
+    async fn end(self) -> DrainOutcome {
+        let Self {
+            manager,
+            registry,
+            readiness,
+            server,
+            checking,
+            listing,
+            store,
+            control,
+            cache,
+            _lock,
+            ..
+        } = self;
         readiness.draining();
-        drop((checking, listing));
-        shutdown.cancel();
+        // With the socket that it would hand on: who connects from now on is not left waiting there.
+        drop((checking, listing, control));
         let outcome = server.await.unwrap_or_else(|error| {
             error!(%error, "the server ended unexpectedly");
             Outcome::Drained
         });
         let left = manager.unload(&registry, UNLOAD_PATIENCE).await;
         info!(still_mapped = left, "plugins unloaded");
+        cache.leave();
         store.close().await;
         match outcome {
             Outcome::Drained => DrainOutcome::Finished,
@@ -302,11 +387,6 @@ fn sources(options: &AppOptions, here: &Path) -> Sources {
         environment: options.environment.clone(),
         command_line: CommandLineLayer { host: options.host.clone(), port: options.port },
     }
-}
-
-/// `[::1]` is how an address stands in a URL, not how the system wants it.
-fn unbracketed(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// Makes the data directory and keeps everybody else out of it.

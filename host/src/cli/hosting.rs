@@ -46,9 +46,11 @@ impl Hosting {
             plugin_dirs: self.plugin_dirs,
             data_dir: self.data_dir,
             watch: false,
+            take_over: false,
             development: false,
             drain_timeout: Duration::from_secs(self.drain_timeout),
             environment,
+            listener: None,
         }
     }
 

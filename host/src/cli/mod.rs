@@ -8,6 +8,7 @@ mod output;
 mod progress;
 mod remote;
 mod signals;
+mod successor;
 mod table;
 #[cfg(test)]
 mod testing;

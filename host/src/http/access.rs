@@ -236,6 +236,11 @@ pub(super) async fn admin(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     state.access.admin(&parts, !body.is_end_stream())?;
+    // Held until it is done.
+    let _change = match parts.method.is_safe() {
+        true => None,
+        false => Some(state.readiness.change().ok_or_else(ApiError::upgrading)?),
+    };
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 

@@ -97,6 +97,13 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", details)
     }
 
+    /// Another host is about to take over, and goes on from what is kept now.
+    pub(super) fn upgrading() -> Self {
+        let details = "The host is being upgraded and cannot be changed meanwhile; send the request again";
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upgrading", "Being upgraded", details);
+        Self { retry_after: Some(Duration::from_secs(1)), ..error }
+    }
+
     pub(super) fn unsupported(details: String) -> Self {
         let short = "Not supported by the provider";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Unsupported.as_str(), short, details)

@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Version;
-use http::header::EXPECT;
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderValue, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -30,6 +30,10 @@ use crate::accounts::Books;
 
 /// After a failed accept (too many open files, mostly) nothing is gained by trying at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A client may send its next request just when its connection is closed for being idle, and never know what became
+/// of it. Where somebody else goes on serving there is time to wait for that request, and to say that it was the last.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// What connections may cost.
 #[derive(Clone, Copy, Debug)]
@@ -76,16 +80,27 @@ pub struct Server {
     listener: TcpListener,
     limits: Limits,
     books: Arc<Books>,
+    leaving: CancellationToken,
 }
 
 impl Server {
     /// Binds, with the usual limits.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self {
-            listener: TcpListener::bind(address).await?,
-            limits: Limits::default(),
-            books: Arc::default(),
-        })
+        Ok(Self::on(TcpListener::bind(address).await?))
+    }
+
+    /// Takes connections from a socket that is bound already, with the usual limits.
+    pub fn on(listener: TcpListener) -> Self {
+        let leaving = CancellationToken::new();
+        Self { listener, limits: Limits::default(), books: Arc::default(), leaving }
+    }
+
+    /// From then on connections are another process's: those that are here may bring the requests that are on their
+    /// way, and are told that each is the last.
+    #[must_use]
+    pub fn until(mut self, leaving: CancellationToken) -> Self {
+        self.leaving = leaving;
+        self
     }
 
     /// Changes the limits.
@@ -116,6 +131,7 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = self.leaving.cancelled() => break,
                 accepted = self.accept(&places) => accepted,
             };
             let Some((socket, peer, place)) = accepted else { continue };
@@ -124,6 +140,8 @@ impl Server {
                 router: router.clone(),
                 books: Arc::clone(&self.books),
                 limits: self.limits,
+                // One of its own: all requests of all connections look at it.
+                leaving: self.leaving.child_token(),
                 shutdown: shutdown.clone(),
                 cut: cut.clone(),
             };
@@ -132,10 +150,15 @@ impl Server {
                 drop(place);
             });
         }
-        // Nobody new: who connects now learns at once that nobody is here.
+        // Nobody new: who connects now learns at once that nobody is here, or is served by who is.
         drop(self.listener);
         tasks.close();
-        if timeout(grace, tasks.wait()).await.is_ok() {
+        let end = Instant::now() + grace;
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            _ = timeout(grace.min(LINGER), tasks.wait()) => shutdown.cancel(),
+        }
+        if timeout_at(end, tasks.wait()).await.is_ok() {
             return Outcome::Drained;
         }
         let left = tasks.len();
@@ -178,6 +201,7 @@ struct Client {
     router: Router,
     books: Arc<Books>,
     limits: Limits,
+    leaving: CancellationToken,
     shutdown: CancellationToken,
     cut: CancellationToken,
 }
@@ -190,17 +214,28 @@ impl Client {
         }
         let connection = Connection::new(peer, self.limits.write_stall);
         let io = TokioIo::new(Watched::new(socket, &connection));
-        let spoken = AtomicBool::new(false);
+        let (spoken, multiplexed) = (AtomicBool::new(false), CancellationToken::new());
         let service = service_fn(|mut request: hyper::Request<Incoming>| {
             spoken.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(connection.clone());
+            let version = request.version();
+            if version == Version::HTTP_2 {
+                multiplexed.cancel();
+            }
             // Over HTTP/2 a request is told to stop, and who waits for leave to send a body gets an answer instead.
             let is_sent = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
             let request = request.map(|body| {
                 if is_sent { Body::new(Unread::new(body, self.limits.unread)) } else { Body::new(body) }
             });
             let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), request);
-            async { Ok::<_, Infallible>(answer.await) }
+            let leaving = self.leaving.clone();
+            async move {
+                let mut answer = answer.await;
+                if leaving.is_cancelled() && version < Version::HTTP_2 {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let mut serving = pin!(self.http.serve_connection(io, service));
         // Until the first request is there, hyper may still wonder which protocol it is, without a limit of its own.
@@ -220,12 +255,20 @@ impl Client {
                         return;
                     }
                 }
-                () = self.shutdown.cancelled(), if !draining => {
+                () = self.is_over(&multiplexed), if !draining => {
                     draining = true;
                     serving.as_mut().graceful_shutdown();
                 }
                 () = self.cut.cancelled() => return,
             }
+        }
+    }
+
+    /// HTTP/2 has a way to say which request was the last; otherwise the answer to it says so.
+    async fn is_over(&self, multiplexed: &CancellationToken) {
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = async { tokio::join!(self.leaving.cancelled(), multiplexed.cancelled()); } => {}
         }
     }
 }

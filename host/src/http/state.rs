@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
+
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::access::Access;
 use crate::access::KeyBook;
@@ -70,9 +73,17 @@ impl std::ops::Deref for AppState {
     }
 }
 
-/// Whether the host can serve; set by whoever starts and stops it. Clones share one value.
+/// Whether the host can serve, and be changed; set by whoever starts and stops it. Clones share one value.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicU8>);
+pub struct Readiness(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    word: AtomicU8,
+    /// Another host is about to take over, and has to see what is kept as it will stay.
+    frozen: AtomicBool,
+    changes: TaskTracker,
+}
 
 const READY: u8 = 1;
 const DRAINING: u8 = 2;
@@ -80,20 +91,40 @@ const DRAINING: u8 = 2;
 impl Readiness {
     /// From now on it serves.
     pub fn ready(&self) {
-        self.0.store(READY, Ordering::Release);
+        self.0.word.store(READY, Ordering::Release);
     }
 
     /// From now on it only ends what it began.
     pub fn draining(&self) {
-        self.0.store(DRAINING, Ordering::Release);
+        self.0.word.store(DRAINING, Ordering::Release);
+    }
+
+    /// From now on nothing is changed; returns when the changes that are under way are done.
+    pub async fn freeze(&self) {
+        self.0.frozen.store(true, Ordering::SeqCst);
+        self.0.changes.close();
+        self.0.changes.wait().await;
+    }
+
+    /// It may be changed again.
+    pub fn thaw(&self) {
+        self.0.changes.reopen();
+        self.0.frozen.store(false, Ordering::SeqCst);
+    }
+
+    /// Leave to change something, for as long as it is held; none while nothing may be changed.
+    pub(super) fn change(&self) -> Option<TaskTrackerToken> {
+        // Counted first: whoever freezes after the look waits for it.
+        let change = self.0.changes.token();
+        (!self.0.frozen.load(Ordering::SeqCst)).then_some(change)
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire) == READY
+        self.0.word.load(Ordering::Acquire) == READY
     }
 
     pub(super) fn word(&self) -> &'static str {
-        match self.0.load(Ordering::Acquire) {
+        match self.0.word.load(Ordering::Acquire) {
             READY => "ready",
             DRAINING => "draining",
             _ => "starting",
