@@ -33,6 +33,9 @@ use crate::upgrade::{self, Control, Estate, Handed, Inheritance, Successor, Take
 // The socket that connections come from, whoever has opened it.
 mod listen;
 
+/// The configuration, unless the operator names another one.
+pub const CONFIG_FILE: &str = "plugin_config.json";
+
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -374,7 +377,7 @@ impl App {
 }
 
 fn sources(options: &AppOptions, here: &Path) -> Sources {
-    let config_file = here.join(options.config_file.as_deref().unwrap_or(Path::new("plugin_config.json")));
+    let config_file = here.join(options.config_file.as_deref().unwrap_or(Path::new(CONFIG_FILE)));
     let base = config_file.parent().unwrap_or(here).to_owned();
     // On the command line, relative means relative to the working directory.
     let plugin_dirs = options.plugin_dirs.iter().map(|dir| here.join(dir)).collect();

@@ -20,6 +20,7 @@ mod config;
 mod demo;
 mod dev;
 mod health;
+mod install;
 mod keys;
 mod models;
 mod plugin;
@@ -53,6 +54,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage, 64 bad input, 78 bad configuration.";
 enum Command {
     Serve(serve::Serve),
     Dev(dev::Dev),
+    Install(install::Install),
     Plugin(plugin::Plugin),
     Provider(provider::Provider),
     Reload(reload::Reload),
@@ -94,6 +96,7 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
     match command_line.command {
         Command::Serve(command) => Box::pin(serve::run(command, environment)).await,
         Command::Dev(command) => Box::pin(dev::run(command, environment)).await,
+        Command::Install(command) => Box::pin(install::run(command)).await,
         Command::Plugin(command) => Box::pin(plugin::run(command)).await,
         Command::Provider(command) => Box::pin(provider::run(command)).await,
         Command::Reload(command) => Box::pin(reload::run(command)).await,

@@ -142,16 +142,16 @@ async fn go_through(wire: &mut Wire, estate: &Estate) -> io::Result<()> {
     let providers = estate.registry.snapshot().by_priority().iter().map(|it| it.name().to_owned()).collect();
     let term = estate.term + 1;
     wire.hand(&Word::Handed { term, providers }, &estate.handed).await?;
-    expect(wire.hear(LOADING).await?, &Word::Ready)?;
+    expect(&wire.hear(LOADING).await?, &Word::Ready)?;
     wire.say(&Word::Yours).await?;
     match wire.hear(PROMPT).await {
-        Ok(word) => expect(word, &Word::Taken),
+        Ok(word) => expect(&word, &Word::Taken),
         // It is alive, and has been told to serve: two that both go on would be worse than a pause.
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-fn expect(heard: Word, expected: &Word) -> io::Result<()> {
-    if heard == *expected { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+fn expect(heard: &Word, expected: &Word) -> io::Result<()> {
+    if heard == expected { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
