@@ -243,7 +243,7 @@ fn the_container_runs_what_is_installed() {
     lay_out(&artefacts(built.path(), &libraries::mock()), &checkout(), place.path()).unwrap();
     for name in ["host/share/Containerfile", UNIT] {
         let text = std::fs::read_to_string(checkout().join(name)).unwrap();
-        let words = text.split(|end: char| end.is_whitespace() || "\",:|".contains(end));
+        let words = text.split(|end: char| end.is_whitespace() || "\",:|=".contains(end));
         let installed: Vec<&str> =
             words.filter_map(|word| word.trim_end_matches('.').strip_prefix("/opt/patchbay/")).collect();
         assert!(installed.contains(&"bin/patchbay"), "{name}: {installed:?}");

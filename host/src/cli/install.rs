@@ -15,9 +15,9 @@ use crate::dev::{Artefacts, Change, Placed, ShipError, lay_out};
 #[command(after_help = "\
 Examples:
   patchbay install /opt/patchbay
-  patchbay install target/patchbay && target/patchbay/bin/patchbay serve
+  patchbay install target/patchbay --json
 
-Run it in a checkout. The folder may be moved anywhere and needs no writing to: what the host keeps goes to \
+Run it in a checkout; then DIR/bin/patchbay serve works in any. The folder may be moved anywhere and needs no writing to: what the host keeps goes to \
 PATCHBAY_DATA_DIR. Where there is an installation already, each file is replaced as a whole; plugin_config.json and \
 plugins/custom are left as they are, and a host that runs goes on with what it has: SIGUSR2 has it upgraded.
 --json prints {\"to\", \"files\": [{\"path\", \"change\": \"written\", \"same\" or \"kept\"}]}.")]

@@ -113,7 +113,7 @@ impl Readiness {
     }
 
     /// Leave to change something, for as long as it is held; none while nothing may be changed.
-    pub(super) fn change(&self) -> Option<TaskTrackerToken> {
+    pub(crate) fn change(&self) -> Option<TaskTrackerToken> {
         // Counted first: whoever freezes after the look waits for it.
         let change = self.0.changes.token();
         (!self.0.frozen.load(Ordering::SeqCst)).then_some(change)

@@ -19,6 +19,8 @@ mod wire;
 mod control;
 // 3. The one that comes.
 mod inherit;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;
