@@ -333,7 +333,10 @@ impl App {
 
     /// Takes no more requests, waits for those under way, and unloads.
     pub async fn drain(self) -> DrainOutcome {
-        upgrade::forget(&self.data_dir);
+        // A signal may come just then; the socket is another's already.
+        if !self.control.as_ref().is_some_and(Control::is_taken) {
+            upgrade::forget(&self.data_dir);
+        }
         self.stop.now.cancel();
         self.end().await
     }

@@ -63,6 +63,11 @@ impl Control {
         Ok(Self { _listening: AbortOnDropHandle::new(tokio::spawn(listening)), successor })
     }
 
+    /// Whether another host has taken over.
+    pub fn is_taken(&self) -> bool {
+        self.successor.borrow().is_some()
+    }
+
     /// Returns when another host has taken over.
     pub async fn taken(&self) -> Successor {
         let mut successor = self.successor.clone();

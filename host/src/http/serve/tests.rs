@@ -40,6 +40,7 @@ impl Drop for Alive {
 
 struct Running {
     address: SocketAddr,
+    leaving: CancellationToken,
     shutdown: CancellationToken,
     alive: Arc<AtomicUsize>,
     task: JoinHandle<Outcome>,
@@ -67,10 +68,11 @@ async fn run(limits: Limits, grace: Duration) -> Running {
                 }))
             }),
         );
-    let server = Server::bind("127.0.0.1:0").await.unwrap().with_limits(limits);
+    let leaving = CancellationToken::new();
+    let server = Server::bind("127.0.0.1:0").await.unwrap().with_limits(limits).until(leaving.clone());
     let (address, shutdown) = (server.local_addr().unwrap(), CancellationToken::new());
     let task = tokio::spawn(server.run(router, shutdown.clone(), grace));
-    Running { address, shutdown, alive, task }
+    Running { address, leaving, shutdown, alive, task }
 }
 
 impl Running {
@@ -188,6 +190,42 @@ async fn requests_under_way_are_ended_in_peace() {
     socket.read_to_string(&mut answer).await.unwrap();
     assert!(answer.ends_with("done"), "{answer}");
     assert_eq!(running.task.await.unwrap(), Outcome::Drained);
+}
+
+/// Somebody else takes connections; those that are here are not closed under a request that is on its way.
+#[tokio::test]
+async fn connections_that_are_left_may_bring_one_request_more() {
+    let running = run(Limits::default(), Duration::from_secs(30)).await;
+    let mut used = TcpStream::connect(running.address).await.unwrap();
+    used.write_all(GET).await.unwrap();
+    let answer = read_until(&mut used, "done").await;
+    assert!(!answer.contains("connection: close"), "{answer}");
+    let mut silent = TcpStream::connect(running.address).await.unwrap();
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let multiplexed = || client.get(format!("http://{}/slow", running.address)).send();
+    assert_eq!(multiplexed().await.unwrap().status(), 200);
+    let last = tokio::spawn(multiplexed());
+    assert!(running.alive_comes_to(1).await);
+
+    running.leaving.cancel();
+    let closed = eventually(|| std::net::TcpStream::connect(running.address).is_err()).await;
+    assert!(closed, "nobody new comes here");
+    let began = Instant::now();
+    assert_eq!(last.await.unwrap().unwrap().status(), 200);
+    for socket in [&mut used, &mut silent] {
+        socket.write_all(GET).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains("\r\nconnection: close\r\n"),
+            "{answer}"
+        );
+        assert!(answer.ends_with("done"), "{answer}");
+    }
+    // When the last has gone nothing is waited for.
+    assert_eq!(running.task.await.unwrap(), Outcome::Drained);
+    assert!(began.elapsed() < LINGER, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
