@@ -33,6 +33,8 @@ use crate::upgrade::{self, Control, Estate, Handed, Inheritance, Successor, Take
 // The socket that connections come from, whoever has opened it.
 mod listen;
 
+use listen::Socket;
+
 /// The configuration, unless the operator names another one.
 pub const CONFIG_FILE: &str = "plugin_config.json";
 
@@ -193,22 +195,11 @@ impl App {
         if options.development && settings.cors_origins.is_empty() {
             settings.cors_origins = DEVELOPMENT_ORIGINS.map(str::to_owned).to_vec();
         }
-        if let Some(listener) = &options.listener {
-            // Whoever can reach it is who can reach that one, whatever is configured.
-            let address =
-                listener.local_addr().map_err(|e| StartError::Bind("what was handed over".into(), e))?;
-            (settings.host, settings.port) = (address.ip().to_string(), address.port());
-        }
+        let (mut inheritance, lock, socket) = begin(&options, &data_dir).await?;
+        socket.decide(&mut settings)?;
         let settings = &settings;
         http::start_check(settings).map_err(|error| StartError::Configuration(error.to_string()))?;
-        // From the other host, or for the first time.
-        let (mut inheritance, handed) =
-            if options.take_over { upgrade::ask(&data_dir).await? } else { None }.unzip();
-        let (lock, bound) = match handed {
-            Some(Handed { lock, listener }) => (lock, Some(listener)),
-            None => (lock(&data_dir)?, None),
-        };
-        let term = inheritance.as_ref().map_or(0, |it: &Inheritance| it.term);
+        let (term, opened) = (inheritance.as_ref().map_or(0, |it| it.term), socket.is_opened());
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
@@ -227,7 +218,7 @@ impl App {
         let readiness = Readiness::default();
         let state =
             AppState::new(settings, Arc::clone(&registry), client, manager.clone(), keys, readiness.clone());
-        let (listener, address) = listen::on(settings, options.listener.as_deref(), bound).await?;
+        let (listener, address) = socket.listen(settings).await?;
 
         // The watcher first: what changes while the first load runs is then a change.
         let watching = if options.watch { Some(start_watching(&sources, &manager).await?) } else { None };
@@ -243,10 +234,11 @@ impl App {
         if let Some(inheritance) = inheritance {
             inheritance.taken().await;
         }
-        let handed = lock.try_clone().map(|lock| Handed { listener, lock });
-        let estate =
-            |handed| Estate { handed, term, readiness: readiness.clone(), registry: Arc::clone(&registry) };
-        let control = handed.and_then(|handed| Control::listen(&data_dir, estate(handed)));
+        let control = lock.try_clone().and_then(|lock| {
+            let handed = Handed { listener, lock, opened };
+            let (readiness, registry) = (readiness.clone(), Arc::clone(&registry));
+            Control::listen(&data_dir, Estate { handed, term, readiness, registry })
+        });
         let control =
             control.inspect_err(|error| warn!(%error, "no other host will be able to take over")).ok();
         let checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&registry))));
@@ -377,6 +369,26 @@ impl App {
             Outcome::Cut(requests) => DrainOutcome::Cut { requests },
         }
     }
+}
+
+/// The data directory for this host, and the socket: from another host that lets go of both, or for the first time.
+async fn begin(
+    options: &AppOptions,
+    data_dir: &Path,
+) -> Result<(Option<Inheritance>, File, Socket), StartError> {
+    let inherited = if options.take_over { upgrade::ask(data_dir).await? } else { None };
+    let (inheritance, lock, socket) = match inherited {
+        Some((inheritance, Handed { listener, lock, opened: true })) => {
+            (Some(inheritance), lock, Socket::Opened(listener))
+        }
+        Some((inheritance, Handed { listener, lock, .. })) => {
+            (Some(inheritance), lock, Socket::Handed(listener))
+        }
+        None => (None, lock(data_dir)?, Socket::None),
+    };
+    let Some(opened) = &options.listener else { return Ok((inheritance, lock, socket)) };
+    let opened = opened.try_clone().map_err(|e| StartError::Bind("what was opened".into(), e))?;
+    Ok((inheritance, lock, Socket::Opened(opened)))
 }
 
 fn sources(options: &AppOptions, here: &Path) -> Sources {

@@ -110,12 +110,23 @@ async fn a_socket_that_was_opened_before_outlives_the_host() {
     for _ in 0..2 {
         // Before there is anybody to answer.
         let asked = tokio::spawn(ask());
-        let mut host = start_with(&listener, place.path());
+        let host = start_with(&listener, place.path());
         assert_eq!(asked.await.unwrap(), "You said: hello");
+        // Who takes over gets the same socket, and no other, whatever is configured.
+        let mut next = Command::new(env!("CARGO_BIN_EXE_patchbay"));
+        next.args(["serve", "--port", "1", "--take-over"]).current_dir(place.path()).env_clear();
+        let next = next.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        ends_well(host).await;
+        assert_eq!(ask().await, "You said: hello");
         // SAFETY: a plain system call; it was not waited for yet.
-        assert_eq!(unsafe { libc::kill(host.id().cast_signed(), libc::SIGTERM) }, 0);
-        assert!(tokio::task::spawn_blocking(move || host.wait()).await.unwrap().unwrap().success());
+        assert_eq!(unsafe { libc::kill(next.id().cast_signed(), libc::SIGTERM) }, 0);
+        ends_well(next).await;
     }
+}
+
+async fn ends_well(mut host: Child) {
+    let status = tokio::task::spawn_blocking(move || host.wait()).await.unwrap().unwrap();
+    assert!(status.success(), "{status}");
 }
 
 /// As the supervisor's child: the socket is its file 3, and its own number stands in its environment.

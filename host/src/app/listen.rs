@@ -9,22 +9,46 @@ use super::StartError;
 use crate::config::ServerSettings;
 use crate::http::Server;
 
-/// The socket and its address. `opened` is for this host in any case; `handed` where it is what is configured.
-pub(super) async fn on(
-    settings: &ServerSettings,
-    opened: Option<&TcpListener>,
-    handed: Option<TcpListener>,
-) -> Result<(TcpListener, SocketAddr), StartError> {
-    let name = format!("{}:{}", settings.host, settings.port);
-    let failed = |error| StartError::Bind(name.clone(), error);
-    let listener = match (opened, handed) {
-        // The same as the other host's, where both were started like this.
-        (Some(opened), _) => opened.try_clone().map_err(failed)?,
-        (None, Some(handed)) if is_meant(settings, &handed).await => handed,
-        (None, _) => bind(settings).await.map_err(failed)?,
-    };
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
+/// What there is already.
+#[derive(Debug)]
+pub(super) enum Socket {
+    /// Whoever started this host has opened it, or the one before: it is for this host whatever is configured.
+    Opened(TcpListener),
+    /// Another host has bound it: it is for this one where it is what is configured.
+    Handed(TcpListener),
+    /// Nothing.
+    None,
+}
+
+impl Socket {
+    pub(super) fn is_opened(&self) -> bool {
+        matches!(self, Self::Opened(_))
+    }
+
+    /// The settings with the address that is certain. Who may be let in depends on it.
+    pub(super) fn decide(&self, settings: &mut ServerSettings) -> Result<(), StartError> {
+        if let Self::Opened(listener) = self {
+            let address =
+                listener.local_addr().map_err(|error| StartError::Bind("what was opened".into(), error))?;
+            (settings.host, settings.port) = (address.ip().to_string(), address.port());
+        }
+        Ok(())
+    }
+
+    /// The socket to serve on, and its address.
+    pub(super) async fn listen(
+        self,
+        settings: &ServerSettings,
+    ) -> Result<(TcpListener, SocketAddr), StartError> {
+        let failed = |error| StartError::Bind(format!("{}:{}", settings.host, settings.port), error);
+        let listener = match self {
+            Self::Opened(listener) => listener,
+            Self::Handed(listener) if is_meant(settings, &listener).await => listener,
+            Self::Handed(_) | Self::None => bind(settings).await.map_err(failed)?,
+        };
+        let address = listener.local_addr().map_err(failed)?;
+        Ok((listener, address))
+    }
 }
 
 /// Serves on a copy of it: what is handed on later stays.

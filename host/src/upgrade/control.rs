@@ -145,8 +145,8 @@ async fn hand_over(mut wire: Wire, estate: &Estate, process: Option<i32>) -> Opt
 
 async fn go_through(wire: &mut Wire, estate: &Estate) -> io::Result<()> {
     let providers = estate.registry.snapshot().by_priority().iter().map(|it| it.name().to_owned()).collect();
-    let term = estate.term + 1;
-    wire.hand(&Word::Handed { term, providers }, &estate.handed).await?;
+    let (term, opened) = (estate.term + 1, estate.handed.opened);
+    wire.hand(&Word::Handed { term, providers, opened }, &estate.handed).await?;
     expect(&wire.hear(LOADING).await?, &Word::Ready)?;
     wire.say(&Word::Yours).await?;
     match wire.hear(PROMPT).await {

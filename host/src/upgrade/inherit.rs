@@ -50,8 +50,8 @@ pub async fn ask(data_dir: &Path) -> Result<Option<(Inheritance, Handed)>, TakeO
     wire.say(&Word::TakeOver { version: VERSION }).await.map_err(TakeOverError::Broken)?;
     // It may have a change to finish first.
     match wire.hear(PROMPT * 2).await.map_err(TakeOverError::Broken)? {
-        Word::Handed { term, providers } => {
-            let handed = wire.handed().map_err(TakeOverError::Broken)?;
+        Word::Handed { term, providers, opened } => {
+            let handed = wire.handed(opened).map_err(TakeOverError::Broken)?;
             Ok(Some((Inheritance { term, providers, wire }, handed)))
         }
         Word::Refused { reason } => Err(TakeOverError::Refused(reason)),

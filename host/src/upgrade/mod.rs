@@ -23,7 +23,6 @@ mod inherit;
 mod tests;
 
 use std::fs::File;
-use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
@@ -48,13 +47,8 @@ pub struct Handed {
     pub listener: TcpListener,
     /// Of the data directory.
     pub lock: File,
-}
-
-impl Handed {
-    /// The same two, once more.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { listener: self.listener.try_clone()?, lock: self.lock.try_clone()? })
-    }
+    /// Whether it was a supervisor that opened the socket, and not a host.
+    pub opened: bool,
 }
 
 /// A name within a folder that is short enough for a socket, however deep the folder lies. Good while it is open.

@@ -1,5 +1,6 @@
 //! Both sides in one process.
 
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ fn place() -> Place {
     let lock = File::create(dir.path().join("lock")).unwrap();
     lock.lock().unwrap();
     let (readiness, handed) =
-        (Readiness::default(), Handed { listener: listener.try_clone().unwrap(), lock });
+        (Readiness::default(), Handed { listener: listener.try_clone().unwrap(), lock, opened: true });
     let estate =
         Estate { handed, term: 4, readiness: readiness.clone(), registry: Arc::new(Registry::default()) };
     let control = Control::listen(dir.path(), estate).unwrap();
@@ -36,7 +37,7 @@ fn place() -> Place {
 async fn the_socket_and_the_lock_are_handed_on() {
     let place = place();
     let (mut inheritance, handed) = ask(place.dir.path()).await.unwrap().unwrap();
-    assert_eq!(inheritance.term, 5);
+    assert_eq!((inheritance.term, handed.opened), (5, true));
     assert_eq!(handed.listener.local_addr().unwrap(), place.listener.local_addr().unwrap());
     let lock = File::open(place.dir.path().join("lock")).unwrap();
     assert_eq!(handed.lock.metadata().unwrap().ino(), lock.metadata().unwrap().ino());
@@ -84,7 +85,7 @@ async fn another_version_is_refused_and_nonsense_is_not_answered() {
     other.say(&Word::TakeOver { version: VERSION + 1 }).await.unwrap();
     assert!(matches!(other.hear(PROMPT).await.unwrap(), Word::Refused { .. }));
     let mut nonsense = connect();
-    io::Write::write_all(&mut nonsense, b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    nonsense.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     assert!(wire(nonsense).hear(PROMPT).await.is_err());
     assert!(ask(place.dir.path()).await.unwrap().is_some());
 }
@@ -107,6 +108,7 @@ async fn a_folder_may_lie_deeper_than_a_sockets_name_is_long() {
     let handed = Handed {
         listener: place.listener.try_clone().unwrap(),
         lock: File::create(deep.join("lock")).unwrap(),
+        opened: false,
     };
     let estate = Estate { handed, term: 0, readiness: Readiness::default(), registry: Arc::default() };
     let _control = Control::listen(&deep, estate).unwrap();

@@ -38,6 +38,8 @@ pub(super) enum Word {
         term: u64,
         /// Who serves now.
         providers: Vec<String>,
+        /// Whether a supervisor has opened the socket.
+        opened: bool,
     },
     /// The successor: everything is loaded.
     Ready,
@@ -136,10 +138,10 @@ impl Wire {
     }
 
     /// The open files that came with what was heard.
-    pub(super) fn handed(&mut self) -> io::Result<Handed> {
+    pub(super) fn handed(&mut self, opened: bool) -> io::Result<Handed> {
         let files: Result<[OwnedFd; 2], _> = std::mem::take(&mut self.files).try_into();
         let [listener, lock] = files.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-        Ok(Handed { listener: TcpListener::from(listener), lock: File::from(lock) })
+        Ok(Handed { listener: TcpListener::from(listener), lock: File::from(lock), opened })
     }
 }
 
