@@ -7,6 +7,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Host, HostOptions, Upstream, libraries};
 
+// What requests take of it.
+mod tokens;
+// And cost.
+mod budgets;
+// What one provider is asked.
+mod providers;
+
 async fn start(upstream: &Upstream, limits: Value, server: Value) -> Host {
     let config = json!({ "base_url": upstream.base_url(), "models": ["m", "gated", "silent"] });
     let options = HostOptions::default().builtin(&libraries::openai_compatible());
@@ -56,6 +63,11 @@ async fn of_four_hundred_exactly_a_hundred_are_let_in() {
         assert_eq!((answer.status, answer.error().1.as_str()), (429, "rate_limit_exceeded"));
         assert_eq!(number(answer, "x-ratelimit-limit"), 100);
         assert_eq!(number(answer, "x-ratelimit-remaining"), 0);
+        // As clients made for OpenAI's look for it.
+        let reset = format!("{}s", number(answer, "x-ratelimit-reset"));
+        assert_eq!(answer.header("x-ratelimit-reset-requests"), Some(reset.as_str()));
+        assert_eq!(number(answer, "x-ratelimit-limit-requests"), 100);
+        assert_eq!(number(answer, "x-ratelimit-remaining-requests"), 0);
         let wait = number(answer, "retry-after");
         assert!((1..=60).contains(&wait) && wait == number(answer, "x-ratelimit-reset"), "{wait}");
         // A minute after the first was let in, which was after this began and before it was told.

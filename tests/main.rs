@@ -57,6 +57,8 @@ mod credentials;
 mod virtual_keys;
 // How much anybody may ask.
 mod limits;
+// What they used.
+mod usage;
 // Pages of other origins.
 mod cors;
 // What is said in OpenAI's dialect on both sides passes unchanged, whatever it is.
@@ -71,8 +73,18 @@ mod completions;
 mod openai_errors;
 // The clients themselves: OpenAI's own and LangChain's.
 mod clients;
+// And people in front of a browser.
+mod dashboard;
 // Every vendor's dialect, there and back: one table for all.
 mod dialects;
+// What listeners are told of all this.
+mod events;
+// What Prometheus is told.
+mod metrics;
+// What a host says about itself.
+mod telemetry;
+// And who changed what.
+mod audit;
 // 7. The process: signals, its data directory, the command line.
 mod process;
 // Another one takes over from it.

@@ -10,23 +10,18 @@ mod house;
 mod scenario;
 
 use std::hint::black_box;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use patchbay::plugins::{Instance, Operation};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
 
-use house::{House, configure, runtime};
+use house::{House, configure, runtime, upstream};
 use scenario::host::{Place, chat};
 use scenario::http::Connection;
 use scenario::paint;
 
 const CHUNKS: u64 = 256;
-const ANSWER: &str = r#"{"id":"b","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"pong"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
 
 fn question(text: &str) -> Bytes {
     chat("", text).replacen(r#""provider":"""#, r#""model":"m""#, 1).into()
@@ -44,7 +39,7 @@ fn through_the_abi(criterion: &mut Criterion) {
     let ping = question("ping");
     criterion.bench_function("call/answer", |bencher| {
         bencher.to_async(&runtime).iter(async || {
-            black_box(mock.instance.ask(Operation::Complete, ping.clone(), "b", None).await.unwrap())
+            black_box(mock.instance.ask(Operation::Complete, ping.clone(), "b".into()).await.unwrap())
         });
     });
 
@@ -68,7 +63,7 @@ fn through_the_abi(criterion: &mut Criterion) {
 }
 
 async fn read(instance: &Instance, question: &Bytes, expected: u64) {
-    let mut chunks = instance.stream(question.clone(), "b", None).await.unwrap();
+    let mut chunks = instance.stream(question.clone(), "b".into()).await.unwrap();
     let mut count = 0;
     while let Some(batch) = chunks.next().await {
         count += batch.unwrap().chunks.len() as u64;
@@ -104,47 +99,6 @@ fn by_plan(criterion: &mut Criterion) {
     }
     group.finish();
     assert!(host.stop().unwrap().success());
-}
-
-/// Answers everything at once and the same.
-fn upstream(runtime: &Runtime) -> SocketAddr {
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-    let address = listener.local_addr().unwrap();
-    runtime.spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            tokio::spawn(answer(socket));
-        }
-    });
-    address
-}
-
-async fn answer(socket: TcpStream) -> std::io::Result<()> {
-    socket.set_nodelay(true)?;
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        ANSWER.len()
-    );
-    let response = head + ANSWER;
-    let mut socket = BufReader::new(socket);
-    let mut line = String::new();
-    loop {
-        let mut length = 0;
-        loop {
-            line.clear();
-            if socket.read_line(&mut line).await? == 0 {
-                return Ok(());
-            }
-            if line == "\r\n" {
-                break;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap_or(0);
-            }
-        }
-        let mut body = vec![0; length];
-        socket.read_exact(&mut body).await?;
-        socket.write_all(response.as_bytes()).await?;
-    }
 }
 
 criterion_group!(benches, through_the_abi, by_plan);

@@ -1,16 +1,20 @@
 //! The parts of a request that every one of them pays for: reading the body and writing it anew for a provider, and
-//! splitting a stream into its events.
+//! splitting a stream into its events; and what limits cost those who have any.
 //!
 //! What selection costs is the difference that the number of providers makes in `registry`.
 
 #![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use patchbay::gateway::ChatRequest;
-use patchbay::providers::{Members, SseSplitter};
+use patchbay::limits::{Allowance, Budget, Limiter, Rates, Subject, Wish};
+use patchbay::providers::{Cost, Members, SseSplitter};
+use rust_decimal::Decimal;
 
 const EVENTS: usize = 256;
 const EVENT: &str = r#"data: {"id":"c1","object":"chat.completion.chunk","created":7,"model":"m-1","choices":[{"index":0,"delta":{"content":" token"},"finish_reason":null}]}"#;
@@ -63,5 +67,35 @@ fn events(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, requests, events);
+/// What limits cost a request, from its arrival to its end.
+fn limits(criterion: &mut Criterion) {
+    let (limiter, provider) = (Arc::new(Limiter::default()), Limiter::default().provider("p"));
+    let dollars = |dollars: u64| Some(Decimal::from(dollars));
+    let budget = Budget::of(dollars(1 << 40), dollars(1 << 40));
+    let requests = Rates { requests_per_minute: Some(u32::MAX), ..Rates::default() };
+    let rates = Rates { tokens_per_minute: Some(u32::MAX), budget, ..requests };
+    let all =
+        Allowance { rates, max_concurrent: Some(100), host_max_concurrent: Some(100), host_budget: budget };
+    let price = Cost::from(Decimal::new(125, 5));
+    let now = || Instant::now().into();
+    let mut group = criterion.benchmark_group("limits");
+    group.bench_function("requests alone", |bencher| {
+        let allowance = Allowance { rates: requests, ..Allowance::default() };
+        bencher.iter(|| limiter.admit(Subject::Key([1; 32]), black_box(&allowance), now()).is_ok());
+    });
+    group.bench_function("all of them, of key, host and provider", |bencher| {
+        bencher.iter(|| {
+            let admitted = limiter.admit(Subject::Key([2; 32]), black_box(&all), now());
+            let Some(payer) = admitted.as_ref().ok().and_then(|it| it.payer.as_ref()) else { return };
+            let mut claims = payer.claim(1005, now()).unwrap();
+            payer.reserve(&mut claims, price).unwrap();
+            claims.asks_provider(provider.claim(&rates, Wish { tokens: 1005, cost: price }, now()).ok());
+            claims.settle(Some(4), Some(price));
+            black_box(payer.standing(now()));
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, requests, events, limits);
 criterion_main!(benches);

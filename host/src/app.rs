@@ -16,11 +16,15 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use crate::access::{KeyBook, OpenError};
+use crate::accounts::{Bookkeeper, Books};
+use crate::audit::Trail;
 use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
-use crate::http::{self, AppState, Outcome, Readiness};
+use crate::events::Bus;
+use crate::http::{self, AppState, Counts, Outcome, Parts, Readiness, Reception, Server};
+use crate::limits::{keep_recalled, recall};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{
     Cache, Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe,
@@ -28,7 +32,12 @@ use crate::plugins::{
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
 use crate::store::{SqliteStore, StoreError};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::log;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::{self, Tracing};
 use crate::upgrade::{self, Control, Estate, Handed, Inheritance, Successor, TakeOverError};
+use crate::usage::{JournalError, UsageBook};
 
 // The socket that connections come from, whoever has opened it.
 mod listen;
@@ -40,6 +49,9 @@ pub const CONFIG_FILE: &str = "plugin_config.json";
 
 /// How long libraries may take to be unloaded when the host ends. What is not by then goes with the process.
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// And the last traces to be sent.
+const TRACES_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where pages are served from while they are written.
 const DEVELOPMENT_ORIGINS: [&str; 4] =
@@ -103,6 +115,9 @@ pub enum StartError {
     /// The virtual keys.
     #[error(transparent)]
     Keys(#[from] OpenError),
+    /// The file in which usage waits.
+    #[error(transparent)]
+    Usage(#[from] JournalError),
     /// The port.
     #[error("cannot listen on {0}")]
     Bind(String, #[source] io::Error),
@@ -171,6 +186,11 @@ pub struct App {
     _watching: Option<AbortOnDropHandle<()>>,
     checking: AbortOnDropHandle<()>,
     listing: AbortOnDropHandle<()>,
+    recalling: AbortOnDropHandle<()>,
+    tracing: Option<Tracing>,
+    usage: UsageBook,
+    events: Bus,
+    trail: Trail,
     store: SqliteStore,
     /// None where nobody can take over.
     control: Option<Control>,
@@ -203,8 +223,17 @@ impl App {
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;
         let keys = Arc::new(KeyBook::open(Arc::new(store.clone()), &data_dir).await?);
+        let usage = UsageBook::open(Arc::new(store.clone()), &data_dir, &config.usage)?;
+        usage.catch_up().await;
+        let events = Bus::default();
+        let trail = Trail::start(Arc::new(store.clone()), events.clone());
 
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
+        recall(&registry.limiter, &keys, &store).await?;
+        let recalling = keep_recalled(Arc::clone(&registry), Arc::clone(&keys), Arc::new(store.clone()));
+        let recalling = AbortOnDropHandle::new(tokio::spawn(recalling));
+        let traces = traces::start(&config.telemetry.traces, client.clone())
+            .map_err(|error| StartError::Configuration(error.to_string()))?;
         let cache = Cache::of(&data_dir, term);
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
@@ -214,11 +243,24 @@ impl App {
             probe_program: probe::PROGRAM.into(),
             registry: Arc::clone(&registry),
             client: client.clone(),
+            events: events.clone(),
         })?;
-        let readiness = Readiness::default();
-        let state =
-            AppState::new(settings, Arc::clone(&registry), client, manager.clone(), keys, readiness.clone());
         let (listener, address) = socket.listen(settings).await?;
+        let stop = Stop::default();
+        let server = listen::serve(&listener)?.until(stop.leaving.clone());
+        let (server, tracing, counts) = told_of(server, &config, &usage, traces);
+        let readiness = Readiness::default();
+        let parts = Parts {
+            registry: Arc::clone(&registry),
+            http: client,
+            manager: manager.clone(),
+            keys,
+            usage: usage.clone(),
+            readiness: readiness.clone(),
+            counts,
+            trail: trail.clone(),
+        };
+        let state = AppState::new(settings, parts);
 
         // The watcher first: what changes while the first load runs is then a change.
         let watching = if options.watch { Some(start_watching(&sources, &manager).await?) } else { None };
@@ -227,8 +269,6 @@ impl App {
             inheritance.is_served(report.providers.failed.iter().map(|failed| failed.name.as_str()))?;
             inheritance.ready().await?;
         }
-        let stop = Stop::default();
-        let server = listen::serve(&listener)?.until(stop.leaving.clone());
         let server = tokio::spawn(server.run(http::router(state), stop.now.clone(), options.drain_timeout));
         readiness.ready();
         if let Some(inheritance) = inheritance {
@@ -253,6 +293,11 @@ impl App {
             _watching: watching,
             checking,
             listing,
+            recalling,
+            tracing,
+            usage,
+            events,
+            trail,
             store,
             control,
             cache,
@@ -347,6 +392,11 @@ impl App {
             server,
             checking,
             listing,
+            recalling,
+            tracing,
+            usage,
+            events,
+            trail,
             store,
             control,
             cache,
@@ -354,8 +404,10 @@ impl App {
             ..
         } = self;
         readiness.draining();
+        // Whoever listens would do so for ever.
+        events.close();
         // With the socket that it would hand on: who connects from now on is not left waiting there.
-        drop((checking, listing, control));
+        drop((checking, listing, recalling, control));
         let outcome = server.await.unwrap_or_else(|error| {
             error!(%error, "the server ended unexpectedly");
             Outcome::Drained
@@ -363,6 +415,11 @@ impl App {
         let left = manager.unload(&registry, UNLOAD_PATIENCE).await;
         info!(still_mapped = left, "plugins unloaded");
         cache.leave();
+        if let Some(tracing) = tracing {
+            tracing.end(TRACES_PATIENCE).await;
+        }
+        trail.finish().await;
+        usage.close().await;
         store.close().await;
         match outcome {
             Outcome::Drained => DrainOutcome::Finished,
@@ -389,6 +446,30 @@ async fn begin(
     let Some(opened) = &options.listener else { return Ok((inheritance, lock, socket)) };
     let opened = opened.try_clone().map_err(|e| StartError::Bind("what was opened".into(), e))?;
     Ok((inheritance, lock, Socket::Opened(opened)))
+}
+
+/// Has the server's requests told of: to whoever counts, in the log, and in traces where these go somewhere.
+fn told_of(
+    server: Server,
+    config: &Config,
+    usage: &UsageBook,
+    traces: Option<traces::Parts>,
+) -> (Server, Option<Tracing>, Counts) {
+    let log = log::control();
+    log.configure_access_log(config.telemetry.access_log);
+    let metrics = Arc::new(Metrics::new(http::asking_paths(), &config.telemetry.metrics));
+    let mut books: Vec<Box<dyn Bookkeeper>> =
+        vec![Box::new(Arc::clone(&metrics)), Box::new(usage.clone()), Box::new(AccessLog::new(log.clone()))];
+    let (mut sampler, mut tracing) = (None, None);
+    if let Some(parts) = traces {
+        sampler = Some(parts.sampler);
+        books.push(Box::new(parts.tracer));
+        tracing = Some(parts.tracing);
+    }
+    let reception = Reception::new(sampler, log, &config.server.trusted_proxies);
+    let books = Arc::new(Books::of(books));
+    let counts = Counts { metrics, books: Arc::clone(&books), connections: server.connections() };
+    (server.with_books(books).with_reception(reception), tracing, counts)
 }
 
 fn sources(options: &AppOptions, here: &Path) -> Sources {

@@ -29,15 +29,23 @@ pub mod providers;
 // 7. The only place that knows that providers are libraries, and therefore the only one that may be unsafe.
 #[allow(unsafe_code)]
 pub mod plugins;
-// What has to be there after a restart: keys of the host's own.
+// What has to be there after a restart: keys of the host's own, who used how much, and who changed what.
+pub mod audit;
 pub mod store;
+// How that gets there.
+pub mod usage;
 // 8. What the host lends to plugins.
 pub mod services;
-// 9. What the host says about itself.
+// The page for people.
+pub mod dashboard;
+// 9. What the host says about itself: what happens, and its log.
+pub mod events;
 pub mod telemetry;
 // 10. For plugin authors: build, stage, build again.
 pub mod dev;
 
+// Random numbers for choices and ids.
+mod dice;
 // 11. What is kept on disk, and under which name.
 mod durable;
 mod hex;

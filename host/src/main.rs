@@ -16,7 +16,9 @@ fn main() {
     }
     let environment = Environment::capture();
     let command_line = CommandLine::parse();
-    let code = run(command_line, environment).unwrap_or_else(Failure::report);
+    let outcome = run(command_line, environment);
+    log::flush();
+    let code = outcome.unwrap_or_else(Failure::report);
     plugins::end_process(code);
 }
 

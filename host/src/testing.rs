@@ -13,9 +13,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::{BreakerSettings, Priced, ProviderSettings};
+use crate::events::Bus;
 use crate::plugins::{Features, Instance};
 use crate::providers::{
-    Catalogue, Counters, KeyRing, ModelQuestion, PluginRef, PreparedCalls, Provider, Rules, Snapshot,
+    Catalogue, Counters, Herald, KeyRing, ModelQuestion, PluginRef, PreparedCalls, Provider, Rules, Snapshot,
     Standing,
 };
 
@@ -246,6 +247,7 @@ pub(crate) fn settings(name: &str) -> ProviderSettings {
         total_timeout: None,
         retry_attempts: 0,
         max_concurrent: None,
+        rates: crate::limits::Rates::default(),
         allow_http: false,
         extra_headers: BTreeMap::new(),
         pricing: BTreeMap::new(),
@@ -290,7 +292,7 @@ pub(crate) fn provider_with(
     Arc::new(Provider {
         prepared: PreparedCalls::new(settings.keys.len()),
         keys: KeyRing::new(&settings.keys, None),
-        standing: Standing::new(&BreakerSettings::default()),
+        standing: Standing::new(&BreakerSettings::default(), Herald::new(&Bus::default())),
         plugin: PluginRef {
             id: settings.plugin.clone(),
             version: semver::Version::new(1, 0, 0),
@@ -302,6 +304,7 @@ pub(crate) fn provider_with(
         features,
         plan,
         counters: Arc::new(Counters::default()),
+        meter: Arc::default(),
         instance: Instance::detached(),
     })
 }

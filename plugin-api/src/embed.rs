@@ -129,6 +129,11 @@ impl Embeddings {
         Self(Form::Raw(json.into()))
     }
 
+    /// Whether there are no vectors; of an answer that is passed on nothing is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(&self.0, Form::Built { vectors, .. } if vectors.is_empty())
+    }
+
     /// The model that really answered.
     #[must_use]
     pub fn with_model(mut self, name: impl Into<String>) -> Self {

@@ -173,6 +173,11 @@ impl ProviderError {
         Self::new(ErrorKind::InvalidInput, message)
     }
 
+    /// A member of the request cannot be used.
+    pub fn unusable(member: &str) -> Self {
+        Self::invalid_input(format!("the request has an unusable `{member}`")).with_param(member)
+    }
+
     /// Upstream sent something that is not what its documentation says.
     pub fn unreadable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::UnreadableAnswer, message)

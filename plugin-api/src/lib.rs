@@ -122,6 +122,9 @@
 //! }
 //! ```
 //!
+//! Where most of it is data (addresses, headers, words for errors, where a count stands), a
+//! [`Dialect`](dialect::Dialect) is less to write, and comes with what dialects have in common.
+//!
 //! **A [`Provider`]**, for everything else: several requests for one answer, polling, signing, a model of one's own. Its
 //! functions are `async` and have the [`Host`] for HTTP, time, randomness, logs and metrics. The mock provider in
 //! `plugins/custom/mock` shows all of them.

@@ -14,7 +14,7 @@ use crate::skip::skip;
 const TOKEN: &str = "a-token-for-this-test-0123456789";
 
 /// How `.ci/run` makes what the scripts in Python need.
-const PIP: &str = "python3 -m venv target/python && target/python/bin/pip install openai langchain-openai";
+const PIP: &str = "python3 -m venv target/python && target/python/bin/pip install openai langchain-openai opentelemetry-proto prometheus-client rotel";
 
 /// And those in JavaScript.
 const NPM: &str = "with Node, npm install --prefix target/node openai zod";
@@ -36,7 +36,7 @@ async fn langchain_works_unchanged() {
 
 #[tokio::test]
 async fn openais_client_for_node_works_unchanged() {
-    let Some(modules) = node_modules().await else {
+    let Some(modules) = node_modules(&["openai/helpers/zod"]).await else {
         return skip("openai and zod for Node", NPM);
     };
     let mut command = program("node");
@@ -64,7 +64,7 @@ pub(crate) async fn python(package: &str) -> Option<Command> {
 }
 
 /// With nothing of the tester's own that clients would heed, such as a key or another address.
-fn program(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn program(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).kill_on_drop(true);
     // Whoever asks for anything but this machine finds nobody.
@@ -124,23 +124,24 @@ async fn python_with(package: &str) -> Option<PathBuf> {
     None
 }
 
-/// The ones that are named, or those that `.ci/run` makes.
-async fn node_modules() -> Option<PathBuf> {
+/// The ones that are named, or those that `.ci/run` makes; where these are among them.
+pub(crate) async fn node_modules(wanted: &[&str]) -> Option<PathBuf> {
     let named = std::env::var_os("PATCHBAY_TEST_NODE_MODULES").map(PathBuf::from);
     for modules in named.into_iter().chain([made("node/node_modules")]) {
-        let look = "require('module').createRequire(process.argv[1] + '/')('openai/helpers/zod')";
-        if succeeds(program("node").args(["-e", look]).arg(&modules)).await {
+        let look = "const [modules, ...wanted] = process.argv.slice(1); \
+                    wanted.forEach(require('module').createRequire(modules + '/').resolve)";
+        if succeeds(program("node").args(["-e", look]).arg(&modules).args(wanted)).await {
             return Some(modules);
         }
     }
     None
 }
 
-fn made(path: &str) -> PathBuf {
+pub(crate) fn made(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target").join(path)
 }
 
-async fn succeeds(command: &mut Command) -> bool {
+pub(crate) async fn succeeds(command: &mut Command) -> bool {
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().await;
     status.is_ok_and(|status| status.success())
 }

@@ -127,6 +127,11 @@ impl KeyBook {
         keys
     }
 
+    /// Whether a key that let somebody in would still do so.
+    pub fn is_good(&self, id: &str, now: SystemTime) -> bool {
+        self.known.load().values().any(|key| key.id == id && !key.is_expired(now))
+    }
+
     /// Whose key this is.
     pub fn recognise(&self, token: &[u8], now: SystemTime) -> Result<Arc<VirtualKey>, Unrecognised> {
         // The whole hash is looked for, and it tells nothing of the key: there is nothing to learn from how long
@@ -227,6 +232,10 @@ fn check(wanted: &NewKey, count: usize) -> Result<(), String> {
     if wanted.limits.requests_per_minute.is_some_and(|limit| limit.get() > MOST_PER_MINUTE) {
         return Err(format!("limits.requests_per_minute may be up to {MOST_PER_MINUTE}"));
     }
+    let budgets = [wanted.limits.budget_usd_per_day, wanted.limits.budget_usd_per_month];
+    if budgets.into_iter().flatten().any(|budget| budget.is_zero()) {
+        return Err("a budget must be above 0 US dollars: leave it out for a key without one".to_owned());
+    }
     if wanted.expires_in.is_some_and(|time| time == 0 || time > LONGEST_LIFE) {
         return Err(format!(
             "expires_in is in seconds, from 1 to {LONGEST_LIFE}; leave it out for a key without end"
@@ -287,7 +296,9 @@ mod tests {
         );
         assert_eq!(recognise("pb-guess", now), Err(Unrecognised::Unknown));
         let id = book.list()[0].id.clone();
+        assert!(book.is_good(&id, now) && !book.is_good(&id, now + Duration::from_secs(60)));
         book.revoke(&id).await.unwrap();
+        assert!(!book.is_good(&id, now));
         assert_eq!(recognise(token.expose_secret(), now), Err(Unrecognised::Unknown));
         assert!(matches!(book.revoke(&id).await, Err(BookError::Unknown(_))));
         assert!(book.is_in_use(), "whoever had the last key is not let in without it");
@@ -316,6 +327,7 @@ mod tests {
                 "\"gpt-*-mini\" is no name that a key can be bound to",
             ),
             (r#"{"name":"k","limits":{"requests_per_minute":1000001}}"#, "limits.requests_per_minute may be"),
+            (r#"{"name":"k","limits":{"budget_usd_per_day":0}}"#, "a budget must be above 0"),
             (r#"{"name":"k","expires_in":0}"#, "expires_in is in seconds, from 1"),
         ] {
             let error = book.create(wanted(json), SystemTime::now()).await.unwrap_err();

@@ -3,7 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+
+use crate::config::{as_number, dollars};
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +63,14 @@ pub struct Permits {
 pub struct Limits {
     /// Requests in any minute.
     pub requests_per_minute: Option<NonZeroU32>,
+    /// Tokens in any minute.
+    pub tokens_per_minute: Option<NonZeroU32>,
+    /// US dollars in a day of UTC.
+    #[serde(serialize_with = "as_number", deserialize_with = "dollars")]
+    pub budget_usd_per_day: Option<Decimal>,
+    /// US dollars in a month of UTC.
+    #[serde(serialize_with = "as_number", deserialize_with = "dollars")]
+    pub budget_usd_per_month: Option<Decimal>,
     /// Requests at one time.
     pub max_concurrent: Option<NonZeroU32>,
 }

@@ -14,15 +14,19 @@ pub use secret::SecretError;
 #[cfg(test)]
 pub(crate) mod testing {
     use std::sync::Arc;
+    use std::time::SystemTime;
 
     use futures_util::future::BoxFuture;
 
     use super::{KeyBook, Limits, Permits, Scope, VirtualKey};
-    use crate::store::{Store, StoreError};
+    use crate::audit::{Seen, Trail};
+    use crate::events::Bus;
+    use crate::store::{Store, StoreError, UsageHorizon};
+    use crate::usage::{Aggregate, Place, Spent, UsageAnswer, UsageQuery, UsageRecord};
 
     /// Keeps nothing.
     #[derive(Debug)]
-    struct Forgetful;
+    pub(crate) struct Forgetful;
 
     impl Store for Forgetful {
         fn keys(&self) -> BoxFuture<'_, Result<Vec<VirtualKey>, StoreError>> {
@@ -40,11 +44,48 @@ pub(crate) mod testing {
         fn revoke_key<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
             Box::pin(async { Ok(()) })
         }
+
+        fn add_audit<'a>(&'a self, _: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn audit(&self, _: Option<i64>, _: u32) -> BoxFuture<'_, Result<Vec<(i64, Seen)>, StoreError>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn write_usage<'a>(&'a self, _: &'a [UsageRecord]) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn prune_usage<'a>(&'a self, _: &'a UsageHorizon) -> BoxFuture<'a, Result<bool, StoreError>> {
+            Box::pin(async { Ok(true) })
+        }
+
+        fn usage<'a>(&'a self, query: &'a UsageQuery) -> BoxFuture<'a, Result<UsageAnswer, StoreError>> {
+            Box::pin(async { Ok(Aggregate::new(query).finish()) })
+        }
+
+        fn recent_usage(
+            &self,
+            _: Option<Place>,
+            _: usize,
+        ) -> BoxFuture<'_, Result<Vec<UsageRecord>, StoreError>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn spent(&self, _: SystemTime) -> BoxFuture<'_, Result<Vec<Spent>, StoreError>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
     }
 
     /// A book with these keys in it, each with its token.
     pub(crate) fn book(keys: Vec<(&str, VirtualKey)>) -> Arc<KeyBook> {
         Arc::new(KeyBook::with(Arc::new(Forgetful), keys))
+    }
+
+    /// A trail that nobody reads, but for those who listen.
+    pub(crate) fn trail(events: &Bus) -> Trail {
+        Trail::start(Arc::new(Forgetful), events.clone())
     }
 
     /// A key that may chat with everybody.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use patchbay_plugin_api::ErrorKind;
 
-use super::Usage;
+use super::{Arrival, AttemptSpan, Trace, Usage, Visit};
 use crate::access::VirtualKey;
 use crate::config::ProviderSettings;
 use crate::providers::Cost;
@@ -17,6 +17,10 @@ pub struct Record {
     pub request_id: Arc<str>,
     /// When it came.
     pub at: SystemTime,
+    /// How it came, where somebody keeps that.
+    pub visit: Option<Box<Visit>>,
+    /// Its place in a trace, where traces are kept.
+    pub trace: Option<Box<Trace>>,
     /// The route, of those that ask providers; none of any other.
     pub route: Option<&'static str>,
     /// The virtual key that it was let in with.
@@ -54,6 +58,27 @@ pub enum Outcome {
     Abandoned,
 }
 
+impl Outcome {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed(_) => "failed",
+            Self::Cut(_) => "cut",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// What went wrong here or upstream, by its code.
+    pub fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Failed(code) => Some(code),
+            Self::Cut(kind) => Some(kind.as_str()),
+            Self::Answered | Self::Abandoned => None,
+        }
+    }
+}
+
 /// A provider that was asked.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -65,13 +90,17 @@ pub struct Attempt {
     pub took: Option<Duration>,
     /// Why it did not serve.
     pub failed: Option<ErrorKind>,
+    /// What its trace tells, if that is kept.
+    pub span: Option<Box<AttemptSpan>>,
 }
 
 impl Record {
-    pub(super) fn new(request_id: Arc<str>) -> Self {
+    pub(super) fn new(request_id: Arc<str>, arrival: Arrival) -> Self {
         Self {
             request_id,
             at: SystemTime::now(),
+            visit: arrival.visit,
+            trace: arrival.trace,
             route: None,
             key: None,
             status: None,

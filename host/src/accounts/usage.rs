@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use crate::providers::Tokens;
 
 /// Token counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Usage {
     /// Of the question.
     pub prompt_tokens: u64,

@@ -14,19 +14,23 @@ mod table;
 mod testing;
 
 // 2. The subcommands.
+mod audit;
 mod chat;
 mod completions;
 mod config;
 mod demo;
 mod dev;
+mod events;
 mod health;
 mod install;
 mod keys;
+mod log_level;
 mod models;
 mod plugin;
 mod provider;
 mod reload;
 mod serve;
+mod usage;
 
 use clap::{Parser, Subcommand};
 
@@ -61,7 +65,11 @@ enum Command {
     Chat(chat::Chat),
     Models(models::Models),
     Health(health::Health),
+    Events(events::Events),
+    Audit(audit::Audit),
     Keys(keys::Keys),
+    Usage(usage::Usage),
+    LogLevel(log_level::LogLevel),
     Demo(demo::Demo),
     Config(config::ConfigCommand),
     Completions(completions::Completions),
@@ -103,7 +111,11 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
         Command::Chat(command) => Box::pin(chat::run(command)).await,
         Command::Models(command) => Box::pin(models::run(command)).await,
         Command::Health(command) => Box::pin(health::run(command)).await,
+        Command::Events(command) => Box::pin(events::run(command)).await,
+        Command::Audit(command) => Box::pin(audit::run(command)).await,
         Command::Keys(command) => Box::pin(keys::run(command)).await,
+        Command::Usage(command) => Box::pin(usage::run(command)).await,
+        Command::LogLevel(command) => Box::pin(log_level::run(command)).await,
         Command::Demo(command) => Box::pin(demo::run(command)).await,
         Command::Config(command) => config::run(command, environment),
         Command::Completions(command) => Ok(completions::run(&command)),

@@ -18,6 +18,9 @@ use super::{Failure, environment, progress};
 /// A model may think for long, but not for ever.
 const LONGEST_STREAM: Duration = Duration::from_secs(3600);
 
+/// Who listens does so for as long as there is a host: then the connection is made anew.
+const LONGEST_LISTENING: Duration = Duration::from_secs(24 * 3600);
+
 #[derive(Debug, Default, Args)]
 pub(super) struct RemoteArgs {
     /// Where the host listens [env: PATCHBAY_URL] [default: http://127.0.0.1:5000]; the token is taken from
@@ -141,7 +144,19 @@ impl Remote {
     /// An answer that is read while it comes.
     pub(super) async fn stream(&self, path: &str, body: &Value) -> Result<Stream<'_>, Failure> {
         let request = with_json(self.request(Method::POST, path)?, body).timeout(LONGEST_STREAM);
-        let sent = progress::shown("waiting for the first word", request.send()).await;
+        self.begun(progress::shown("waiting for the first word", request.send()).await).await
+    }
+
+    /// Events for as long as the host lives: those after the one that was heard last, if there was one.
+    pub(super) async fn listen(&self, path: &str, heard: Option<u64>) -> Result<Stream<'_>, Failure> {
+        let mut request = self.request(Method::GET, path)?.timeout(LONGEST_LISTENING);
+        if let Some(heard) = heard {
+            request = request.header("last-event-id", heard);
+        }
+        self.begun(request.send().await).await
+    }
+
+    async fn begun(&self, sent: reqwest::Result<Response>) -> Result<Stream<'_>, Failure> {
         let answer = sent.map_err(|error| self.no_answer(&error))?;
         if answer.status().is_success() {
             return Ok(Stream { answer, remote: self });

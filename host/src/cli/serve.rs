@@ -13,6 +13,7 @@ use crate::app::{App, AppOptions, DrainOutcome};
 use crate::config::Environment;
 use crate::plugins;
 use crate::supervisor::{self, Supervisor};
+use crate::telemetry::log;
 use crate::upgrade::Successor;
 
 /// Serve the providers that are configured
@@ -81,6 +82,7 @@ pub(super) async fn serve(options: AppOptions) -> Result<u8, Failure> {
     // In a task of its own, because what it is there for is a drain that does not end.
     tokio::spawn(async move {
         let second = signals.stop().await;
+        log::flush();
         plugins::end_process(second.code());
     });
     let drained = match end {

@@ -100,7 +100,7 @@ impl<'a> Checker<'a> {
         let said = match value {
             Value::Number(_) if self.hidden || matches!(shape, Shape::Secret) => "a number".to_owned(),
             // Anywhere in an entry somebody may have put a secret.
-            value => said(value, !pointer.starts_with("/plugins/")),
+            value => said(value, !shape.hides() && !pointer.starts_with("/plugins/")),
         };
         let name = super::pointer::segments(pointer).last().unwrap_or_default();
         let reason = if pointer.is_empty() {
@@ -164,7 +164,7 @@ pub(super) fn is(shape: &Shape, value: &Value) -> bool {
         Shape::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         Shape::Enabled => value.is_boolean() || value == "auto",
         Shape::IpAddress => value.as_str().is_some_and(|text| text.parse::<IpAddr>().is_ok()),
-        Shape::Price => prices::price(value).is_some(),
+        Shape::Dollars => prices::price(value).is_some(),
         Shape::List(shape) => value.as_array().is_some_and(|items| items.iter().all(|item| is(shape, item))),
         Shape::Map(shape) => {
             value.as_object().is_some_and(|members| members.values().all(|value| is(shape, value)))

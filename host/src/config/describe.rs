@@ -29,7 +29,7 @@ pub(super) enum Shape {
     Enabled,
     IpAddress,
     /// US dollars, as a number or, to be exact, as a text.
-    Price,
+    Dollars,
     /// Whatever the plugin makes of it.
     Any,
     List(&'static Shape),
@@ -72,6 +72,11 @@ impl Section {
 }
 
 impl Shape {
+    /// Whether a text in its place may be a secret.
+    pub(super) fn hides(&self) -> bool {
+        matches!(self, Self::Secret | Self::List(Self::Secret) | Self::Map(Self::Secret))
+    }
+
     /// For "not ...".
     pub(super) fn expected(&self) -> String {
         match self {
@@ -86,7 +91,7 @@ impl Shape {
             }
             Self::Enabled => "true, false or \"auto\"".to_owned(),
             Self::IpAddress => "an IP address".to_owned(),
-            Self::Price => "a price in US dollars".to_owned(),
+            Self::Dollars => "an amount in US dollars".to_owned(),
             Self::Any => "anything".to_owned(),
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) | Self::Providers(_) | Self::Section(_) => "an object".to_owned(),
@@ -97,7 +102,7 @@ impl Shape {
     pub(super) fn example(&self) -> &'static str {
         match self {
             Self::Flag | Self::Enabled => "true",
-            Self::Whole { .. } | Self::Price => "1",
+            Self::Whole { .. } | Self::Dollars => "1",
             Self::Number { .. } => "0.5",
             Self::Seconds => "30",
             Self::Text | Self::Secret | Self::Any => "\"...\"",
@@ -114,8 +119,14 @@ impl Shape {
 pub(super) const STRATEGIES: &[&str] =
     &["priority_first", "round_robin", "weighted", "least_latency", "lowest_cost"];
 
+/// How traces may be written.
+pub(super) const PROTOCOLS: &[&str] = &["http/protobuf", "http/json"];
+
 /// Each that counts is remembered.
 const LIMIT: Shape = Shape::Whole { least: 1, most: 1_000_000 };
+
+/// Each is kept for as long as the host runs.
+const SERIES: Shape = Shape::Whole { least: 1, most: 10_000 };
 
 const COUNT: Shape = Shape::Whole { least: 1, most: u32::MAX as i64 };
 
@@ -125,7 +136,7 @@ const fn key(name: &'static str, shape: Shape, default: &'static str, about: &'s
 
 /// Nothing is no price: what has none has no cost.
 const fn price(name: &'static str, about: &'static str) -> Key {
-    Key { name, shape: Shape::Price, default: None, about }
+    Key { name, shape: Shape::Dollars, default: None, about }
 }
 
 /// A section's default are those of its keys.
@@ -155,7 +166,9 @@ pub(super) static ROOT: Section = closed(&[
     section("health", &HEALTH, "How providers are checked while nobody asks them. Times are in seconds."),
     section("models", &MODELS, "How the vendors' lists of models are kept up."),
     section("limits", &LIMITS, "How much anybody may ask; keys may have limits of their own."),
+    section("usage", &USAGE, "What is kept of requests in the data directory; read at start."),
     section("loader", &LOADER, "How libraries are loaded and watched over. Times are in seconds."),
+    section("telemetry", &TELEMETRY, "What the host says about itself; read when it starts."),
     Key { name: "plugins", shape: Shape::Providers(&ENTRY), default: None, about: "The providers, by name." },
 ]);
 
@@ -253,7 +266,58 @@ static LIMITS: Section = closed(&[
         "null",
         "In any minute, by each key, or client address where none is used; null is without a limit.",
     ),
+    key(
+        "tokens_per_minute",
+        COUNT,
+        "null",
+        "In any minute, read and written, by each key, or client address where none is used.",
+    ),
+    key(
+        "budget_usd_per_day",
+        Shape::Dollars,
+        "null",
+        "What each key, or client address where none is used, may spend in a day of UTC.",
+    ),
+    key(
+        "budget_usd_per_month",
+        Shape::Dollars,
+        "null",
+        "What each key, or client address where none is used, may spend in a month of UTC.",
+    ),
     key("max_concurrent", COUNT, "null", "Requests of everybody at one time; null is without a limit."),
+    key(
+        "host_budget_usd_per_day",
+        Shape::Dollars,
+        "null",
+        "What everybody together may spend in a day of UTC.",
+    ),
+    key(
+        "host_budget_usd_per_month",
+        Shape::Dollars,
+        "null",
+        "What everybody together may spend in a month of UTC.",
+    ),
+]);
+
+/// Ten years.
+const DAYS: Shape = Shape::Whole { least: 1, most: 3650 };
+
+static USAGE: Section = closed(&[
+    key("requests_days", DAYS, "30", "Each single request is kept for so many days."),
+    key("minutes_days", DAYS, "14", "The sums of each minute."),
+    key("hours_days", DAYS, "400", "The sums of each hour and day; a month of them is kept for budgets."),
+    key(
+        "queue_records",
+        Shape::Whole { least: 1, most: 10_000_000 },
+        "20000",
+        "So many requests may wait in memory for the disk; of more than that nothing is kept.",
+    ),
+    key(
+        "spill_mib",
+        Shape::Whole { least: 1, most: 1 << 20 },
+        "256",
+        "How large the file may get in which they wait for the store, in MiB.",
+    ),
 ]);
 
 pub(super) static LOADER: Section = closed(&[
@@ -284,6 +348,61 @@ pub(super) static LOADER: Section = closed(&[
         Shape::Seconds,
         "null",
         "A replaced plugin may finish what it had begun for this long; null is without a bound.",
+    ),
+]);
+
+static TELEMETRY: Section = closed(&[
+    key(
+        "access_log",
+        Shape::Flag,
+        "false",
+        "Whether the log has a line for each request; `patchbay log-level --access-log on` while it runs.",
+    ),
+    section("metrics", &METRICS, "What Prometheus is told, at /metrics."),
+    section(
+        "traces",
+        &TRACES,
+        "Traces of requests, sent over OTLP. OTEL_* variables hold where nothing is said.",
+    ),
+]);
+
+static METRICS: Section = closed(&[
+    key(
+        "max_models",
+        SERIES,
+        "200",
+        "So many models are told apart, each at each provider; what others took is told together, as other.",
+    ),
+    key("max_keys", SERIES, "200", "Likewise keys that this host gives out."),
+]);
+
+static TRACES: Section = closed(&[
+    key(
+        "otlp_endpoint",
+        Shape::Text,
+        "null",
+        "Who takes them, as in http://127.0.0.1:4318; an address without a path gets /v1/traces. null keeps them off.",
+    ),
+    key("protocol", Shape::OneOf(PROTOCOLS), "\"http/protobuf\"", "How they are written."),
+    key(
+        "sample",
+        Shape::Number { least: 0.0, most: 1.0 },
+        "1.0",
+        "The share of requests whose traces are kept, where whoever asks has not decided.",
+    ),
+    key(
+        "follow_parent",
+        Shape::Flag,
+        "true",
+        "Whether those who ask with a traceparent decide whether their trace is kept.",
+    ),
+    key("headers", Shape::Map(&Shape::Secret), "{}", "Sent along, to say who this is."),
+    key("service_name", Shape::Text, "null", "What this host is called there; patchbay when left out."),
+    key(
+        "resource",
+        Shape::Map(&Shape::Text),
+        "{}",
+        "What else is said of it, as in deployment.environment.name.",
     ),
 ]);
 
@@ -349,6 +468,20 @@ pub(super) static CONFIG: Section = Section {
             COUNT,
             "null",
             "Requests at one time; more go to others. null is without a limit.",
+        ),
+        key("requests_per_minute", LIMIT, "null", "In any minute; more go to others."),
+        key("tokens_per_minute", COUNT, "null", "In any minute, read and written; more go to others."),
+        key(
+            "budget_usd_per_day",
+            Shape::Dollars,
+            "null",
+            "What may be spent here in a day of UTC, by its prices; then requests go to others.",
+        ),
+        key(
+            "budget_usd_per_month",
+            Shape::Dollars,
+            "null",
+            "What may be spent here in a month of UTC, by its prices; then requests go to others.",
         ),
         key("extra_headers", Shape::Map(&Shape::Text), "{}", "Sent with every request upstream."),
         key("models", Shape::List(&Shape::Text), "[]", "The models it serves, where it is not to be asked."),

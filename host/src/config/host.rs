@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -17,8 +18,11 @@ use super::layered::Layered;
 use super::models::ModelSettings;
 use super::origin::EffectiveValue;
 use super::pointer::join;
+use super::prices::dollars;
 use super::problem::{ConfigProblem, ConfigProblems, ENVIRONMENT};
 use super::secret::masked;
+use super::telemetry::TelemetrySettings;
+use super::usage::UsageSettings;
 use super::variables::in_capitals;
 
 /// See the module.
@@ -36,8 +40,12 @@ pub struct Config {
     pub models: ModelSettings,
     /// How much is served.
     pub limits: LimitSettings,
+    /// What is kept of requests.
+    pub usage: UsageSettings,
     /// How libraries are loaded and watched over.
     pub loader: LoaderSettings,
+    /// What the host says about itself.
+    pub telemetry: TelemetrySettings,
     /// Where the host keeps what it has to remember, if a variable says so.
     pub data_dir: Option<PathBuf>,
     /// The providers, by name.
@@ -171,8 +179,22 @@ pub struct HealthSettings {
 pub struct LimitSettings {
     /// Per token or client address.
     pub requests_per_minute: Option<u32>,
+    /// Per token or client address.
+    pub tokens_per_minute: Option<u32>,
+    /// Per token or client address.
+    #[serde(deserialize_with = "dollars")]
+    pub budget_usd_per_day: Option<Decimal>,
+    /// Per token or client address.
+    #[serde(deserialize_with = "dollars")]
+    pub budget_usd_per_month: Option<Decimal>,
     /// Requests at one time.
     pub max_concurrent: Option<u32>,
+    /// Of everybody together.
+    #[serde(deserialize_with = "dollars")]
+    pub host_budget_usd_per_day: Option<Decimal>,
+    /// Of everybody together.
+    #[serde(deserialize_with = "dollars")]
+    pub host_budget_usd_per_month: Option<Decimal>,
 }
 
 /// The `loader` section: how libraries are loaded and watched over. Times are in seconds.
@@ -282,7 +304,9 @@ impl Config {
             health: typed(layered, "/health", problems)?,
             models: typed(layered, "/models", problems)?,
             limits: typed(layered, "/limits", problems)?,
+            usage: typed(layered, "/usage", problems)?,
             loader: typed(layered, "/loader", problems)?,
+            telemetry: typed(layered, "/telemetry", problems)?,
             data_dir: environment.path("PATCHBAY_DATA_DIR"),
             plugins,
             removed,

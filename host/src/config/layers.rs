@@ -16,6 +16,7 @@ use super::fill::Filler;
 use super::host::Config;
 use super::layered::{Layered, Setting, defaults_of, settings_of};
 use super::origin::Origin;
+use super::otel;
 use super::pointer::join;
 use super::problem::{ConfigProblem, ConfigProblems, RUNTIME};
 use super::reader::Reader;
@@ -75,9 +76,11 @@ impl Layers<'_> {
         let dotenv = dotenv.display().to_string();
         let mut layered = Layered::new();
         layered.lay(defaults_of(&ROOT, ""));
-        layered.lay(self.file_layer(&mut problems));
+        let file = self.file_layer(&mut problems);
 
         let mut reader = Reader { environment: &environment, dotenv: &dotenv, problems };
+        layered.lay(otel::layer(&environment, &mut reader));
+        layered.lay(file);
         for real in [false, true] {
             lay_environment(&mut layered, &mut reader, real);
         }

@@ -12,6 +12,7 @@ mod files;
 // 3. Variables: of the process, of `.env`, and where each goes.
 mod dotenv;
 mod environment;
+mod otel;
 mod reader;
 mod variables;
 // 4. The layers, laid over each other, and what is left to variables filled in.
@@ -30,6 +31,8 @@ mod host;
 mod models;
 mod prices;
 mod provider;
+mod telemetry;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -46,12 +49,14 @@ pub use host::{
 pub use layers::{CommandLineLayer, Layers, RuntimeLayer, runtime_problems};
 pub use models::ModelSettings;
 pub use origin::{EffectiveValue, Origin};
-pub(crate) use prices::as_number;
 #[cfg(test)]
 pub(crate) use prices::prices_of;
 pub use prices::{PriceSource, Priced, Prices};
+pub(crate) use prices::{as_number, dollars};
 pub use problem::{ConfigProblem, ConfigProblems};
 pub use provider::ProviderSettings;
 pub use schema::schema;
 pub use secret::masked;
+pub use telemetry::{MetricsSettings, TelemetrySettings, TraceProtocol, TraceSettings};
+pub use usage::UsageSettings;
 pub use variables::{VARIABLES, Variable, key_variable};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use patchbay_plugin_api::Pricing;
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value};
 
 /// Prices have no more digits behind the point: sums of them stay exact.
@@ -100,6 +101,17 @@ pub(super) fn price(written: &Value) -> Option<Decimal> {
     let price = price.normalize();
     (!price.is_sign_negative() && price.scale() <= MOST_DIGITS && price <= Decimal::from(u32::MAX))
         .then_some(price)
+}
+
+/// An amount that may be left out, as configuration and keys have it.
+pub(crate) fn dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
+    let written = Option::<Value>::deserialize(deserializer)?.filter(|written| !written.is_null());
+    let read = |written: Value| {
+        price(&written).ok_or_else(|| {
+            D::Error::custom(format!("{written} is no amount in US dollars, such as 5 or \"0.50\""))
+        })
+    };
+    written.map(read).transpose()
 }
 
 fn is_digits(part: &str) -> bool {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rust_decimal::Decimal;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -13,7 +14,8 @@ use serde_json::{Map, Value};
 use super::check::duration;
 use super::entry::ProviderEntry;
 use super::origin::EffectiveValue;
-use super::prices::{self, Priced};
+use super::prices::{self, Priced, dollars};
+use crate::limits::{Budget, Rates};
 
 /// See the module.
 #[derive(Clone)]
@@ -52,6 +54,8 @@ pub struct ProviderSettings {
     pub retry_attempts: u32,
     /// Requests at one time; none is without a limit.
     pub max_concurrent: Option<u64>,
+    /// Requests and tokens in a minute, and money in a day and a month.
+    pub rates: Rates,
     /// Whether plain http is allowed beyond loopback.
     pub allow_http: bool,
     /// Headers added to every request upstream.
@@ -95,6 +99,12 @@ struct HostKeys {
     total_timeout: Option<f64>,
     retry_attempts: Option<u32>,
     max_concurrent: Option<u64>,
+    requests_per_minute: Option<u32>,
+    tokens_per_minute: Option<u32>,
+    #[serde(default, deserialize_with = "dollars")]
+    budget_usd_per_day: Option<Decimal>,
+    #[serde(default, deserialize_with = "dollars")]
+    budget_usd_per_month: Option<Decimal>,
     #[serde(default)]
     allow_http: bool,
     #[serde(default)]
@@ -156,6 +166,11 @@ impl ProviderSettings {
             total_timeout: seconds("total_timeout", host.total_timeout)?,
             retry_attempts: host.retry_attempts.unwrap_or(3),
             max_concurrent: host.max_concurrent,
+            rates: Rates {
+                requests_per_minute: host.requests_per_minute,
+                tokens_per_minute: host.tokens_per_minute,
+                budget: Budget::of(host.budget_usd_per_day, host.budget_usd_per_month),
+            },
             allow_http: host.allow_http,
             extra_headers: host.extra_headers,
             pricing,
@@ -202,6 +217,7 @@ impl ProviderSettings {
             total_timeout,
             retry_attempts,
             max_concurrent,
+            rates,
             allow_http,
             extra_headers,
             pricing,
@@ -217,6 +233,7 @@ impl ProviderSettings {
                 total_timeout,
                 retry_attempts,
                 max_concurrent,
+                rates,
                 allow_http,
                 extra_headers,
                 pricing,

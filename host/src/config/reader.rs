@@ -100,7 +100,11 @@ impl<'a> Reader<'a> {
         for problem in checker.problems {
             // A text of the wrong kind is all that the value of a variable can be; inside it, the place matters.
             let reason = match value.as_str() {
-                Some(_) if pointer.starts_with("/plugins/") || pointer.starts_with("/config/") => {
+                Some(_)
+                    if shape.hides()
+                        || pointer.starts_with("/plugins/")
+                        || pointer.starts_with("/config/") =>
+                {
                     format!("{} is not {}", set.name, shape.expected())
                 }
                 Some(text) => format!("{} is {text:?}, not {}", set.name, shape.expected()),
@@ -144,7 +148,7 @@ fn value_is_text(shape: &Shape) -> bool {
 }
 
 fn is_number(shape: &Shape) -> bool {
-    matches!(shape, Shape::Whole { .. } | Shape::Number { .. } | Shape::Seconds | Shape::Price)
+    matches!(shape, Shape::Whole { .. } | Shape::Number { .. } | Shape::Seconds | Shape::Dollars)
 }
 
 type Place = (String, &'static Shape, bool);

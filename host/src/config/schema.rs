@@ -57,7 +57,7 @@ fn shape(shape: &Shape) -> Value {
         Shape::IpAddress => {
             json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})
         }
-        Shape::Price => {
+        Shape::Dollars => {
             json!({"type": ["number", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?$"})
         }
         Shape::Any => json!({}),

@@ -69,6 +69,42 @@ pub const VARIABLES: &[Variable] = &[
         "The host that commands such as `patchbay reload` talk to. Only from the real environment.",
     ),
     variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        None,
+        "http://127.0.0.1:4318",
+        "Who takes traces of requests; /v1/traces is added. Off when empty. These variables hold where the configuration \
+         says nothing.",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        None,
+        "http://127.0.0.1:4318/v1/traces",
+        "The same, as the whole address.",
+    ),
+    variable("OTEL_EXPORTER_OTLP_PROTOCOL", None, "http/protobuf", "How they are written; or http/json."),
+    variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", None, "http/protobuf", "The same, for traces alone."),
+    variable(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        None,
+        "",
+        "Headers sent with them, as in authorization=Bearer%20abc,x-tenant=7.",
+    ),
+    variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS", None, "", "The same, for traces alone."),
+    variable("OTEL_SERVICE_NAME", None, "patchbay", "What this host is called in them."),
+    variable(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        None,
+        "deployment.environment.name=production",
+        "What else they say of it.",
+    ),
+    variable(
+        "OTEL_TRACES_SAMPLER",
+        None,
+        "parentbased_traceidratio",
+        "Which are kept: always_on, always_off or traceidratio; behind parentbased_ whoever asks may decide.",
+    ),
+    variable("OTEL_TRACES_SAMPLER_ARG", None, "0.01", "The share of them that is kept."),
+    variable(
         "<NAME>_API_KEY",
         Some("/config/api_key"),
         "",

@@ -63,6 +63,11 @@ impl RawAnswer {
     pub(super) fn of(served: Served, raw: Bytes, usage: Option<Usage>, tab: &Tab) -> Self {
         let cost = usage.and_then(|usage| served.cost(&usage));
         tab.used(usage, cost);
+        if tab.is_traced() {
+            let mut facts = Facts::default();
+            facts.add(&raw);
+            tab.answer(facts.id.as_deref(), facts.finish_reason.as_deref());
+        }
         Self { served, raw, cost }
     }
 }

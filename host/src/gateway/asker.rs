@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::access::{Permits, VirtualKey};
-use crate::accounts::{Books, Tab};
+use crate::accounts::{Arrival, Books, Tab};
+use crate::limits::Payer;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct Asker {
     pub request_id: Arc<str>,
     /// The virtual key that it asks with; none for whoever needs none.
     pub key: Option<Arc<VirtualKey>>,
+    /// Who answers for what it takes; none where that is not limited.
+    pub payer: Option<Payer>,
     /// Where what comes of it is written down.
     pub tab: Tab,
 }
@@ -27,6 +30,7 @@ impl Asker {
 impl From<&str> for Asker {
     fn from(request_id: &str) -> Self {
         let request_id: Arc<str> = request_id.into();
-        Self { tab: Tab::open(Arc::new(Books::default()), Arc::clone(&request_id)), request_id, key: None }
+        let tab = Tab::open(Arc::new(Books::default()), Arc::clone(&request_id), Arrival::default());
+        Self { request_id, key: None, payer: None, tab }
     }
 }

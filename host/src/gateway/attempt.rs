@@ -8,10 +8,12 @@ use patchbay_plugin_api::{ErrorKind, ProviderError};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::dice::Dice;
+use super::estimate::Forecast;
 use super::select::{Candidate, Found, Needs, Next, Passed, Queue, Reason, SelectError};
 use super::{Failed, GatewayError, Served};
 use crate::config::{RetrySettings, RoutingSettings};
+use crate::dice::Dice;
+use crate::limits::Over;
 use crate::providers::{Admission, CallContext, Refusal};
 
 /// The wait before the first second try; doubled each time, up to the longest.
@@ -31,6 +33,8 @@ const MOST_EXPLAINED: usize = 8;
 pub(super) struct Attempts<'r> {
     pub(super) call: CallContext,
     needs: Needs<'r>,
+    /// What it may take.
+    pub(super) forecast: Forecast<'r>,
     queue: Queue,
     dice: Dice,
     fallback: bool,
@@ -64,6 +68,7 @@ impl<'r> Attempts<'r> {
     pub(super) fn new(
         call: CallContext,
         needs: Needs<'r>,
+        forecast: Forecast<'r>,
         queue: Queue,
         dice: Dice,
         routing: &RoutingSettings,
@@ -73,7 +78,12 @@ impl<'r> Attempts<'r> {
         let deadline = began + retries.deadline;
         let (passed, failed, later) = (Vec::new(), Vec::new(), Vec::new());
         let fallback = routing.fallback;
-        Self { call, needs, queue, dice, fallback, retries, deadline, passed, failed, again: None, later }
+        let again = None;
+        Self { call, needs, forecast, queue, dice, fallback, retries, deadline, passed, failed, again, later }
+    }
+
+    fn admit(&self, candidate: &Candidate) -> Result<Admission, Refusal> {
+        candidate.provider.admit(Instant::now(), || self.forecast.at(candidate))
     }
 
     /// Who is asked next, let in already. None when there is nobody, nobody worth waiting for, or no time.
@@ -83,7 +93,7 @@ impl<'r> Attempts<'r> {
             return None;
         }
         if let Some(tried) = self.again.take() {
-            match tried.candidate.provider.admit(Instant::now()) {
+            match self.admit(&tried.candidate) {
                 Ok(admission) => return Some((tried, admission.repeated())),
                 Err(refusal) => self.postpone(tried, refusal),
             }
@@ -92,7 +102,7 @@ impl<'r> Attempts<'r> {
             while let Some(next) = self.queue.next(self.needs, Instant::now(), &mut || self.dice.roll()) {
                 match next {
                     Next::Passed(candidate, reason) => self.pass(candidate, reason),
-                    Next::Candidate(candidate) => match candidate.provider.admit(Instant::now()) {
+                    Next::Candidate(candidate) => match self.admit(&candidate) {
                         Ok(admission) => {
                             candidate.provider.standing.budget.pay_in(self.retries.budget);
                             return Some((Tried { candidate, rounds: 0, keys: 1 }, admission));
@@ -127,7 +137,7 @@ impl<'r> Attempts<'r> {
             }
             tokio::time::sleep_until(at).await;
             tried.rounds += 1;
-            match provider.admit(Instant::now()) {
+            match self.admit(&tried.candidate) {
                 Ok(admission) if asked_before => {
                     tried.keys = 1;
                     return Some((tried, admission.repeated()));
@@ -154,7 +164,7 @@ impl<'r> Attempts<'r> {
         }
     }
 
-    /// Only whoever asks for fewer requests says when to come back, and who is full may have room any moment; other
+    /// Only whoever gets fewer requests says when to come back, and who is full may have room any moment; other
     /// refusals are not worth waiting for.
     fn postpone(&mut self, tried: Tried, refusal: Refusal) {
         if tried.rounds >= tried.candidate.provider.settings.retry_attempts {
@@ -163,7 +173,11 @@ impl<'r> Attempts<'r> {
         let wait = match refusal {
             // Those who wait for the same moment do not come all at once.
             Refusal::Resting { wait, refused: false } => wait + FIRST_BACKOFF.mul_f64(self.dice.share()),
+            Refusal::Over(Over::Requests(standing) | Over::Tokens(standing)) => {
+                standing.reset + FIRST_BACKOFF.mul_f64(self.dice.share())
+            }
             Refusal::Full(_) => self.backoff(tried.rounds),
+            Refusal::Over(Over::Spent(over)) if over.is_for_now() => self.backoff(tried.rounds),
             _ => return,
         };
         self.later.push(Later { tried, at: Instant::now() + wait });

@@ -1,6 +1,6 @@
 //! How many tokens a request will take and what that will cost, before anybody who knows was asked.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -11,8 +11,9 @@ use super::Gateway;
 use super::answer::words;
 use super::asker::Asker;
 use super::request::EstimateRequest;
-use super::select::{Needs, Next, Reason, SelectError, select};
+use super::select::{Candidate, Needs, Next, Reason, SelectError, select};
 use crate::config::Priced;
+use crate::limits::Wish;
 use crate::providers::{Cost, Members, Provider, Tokens};
 
 /// What a request would cost.
@@ -68,15 +69,48 @@ fn estimated(
 ) -> Estimated {
     let guess = expected(request.body());
     // Where nothing bounds it, the provider's own bound is what would be asked for.
-    let bound = most(request.body()).or(provider.settings.max_tokens.filter(|_| guess.completion > 0));
+    let own =
+        provider.settings.max_tokens.filter(|_| guess.completion > 0 && bound(request.body()).is_none());
     let tokens = Tokens {
         prompt: request.said.prompt.unwrap_or(guess.prompt),
-        completion: request.said.completion.or(bound).unwrap_or(guess.completion),
+        completion: request.said.completion.or(own).unwrap_or(guess.completion),
         ..request.said.parts
     };
     let priced = model.as_ref().and_then(|model| provider.priced(provider.names_of(model)));
     let cost = priced.and_then(|priced| priced.prices.cost(&tokens));
     Estimated { provider, model, passed, tokens, priced, cost }
+}
+
+/// What a request may take. Only worked out where somebody has to know, and then once.
+#[derive(Debug)]
+pub(super) struct Forecast<'r> {
+    body: Option<&'r Members>,
+    tokens: OnceLock<Tokens>,
+}
+
+impl<'r> Forecast<'r> {
+    /// Of a request with this body.
+    pub(super) fn of(body: Option<&'r Members>) -> Self {
+        Self { body, tokens: OnceLock::new() }
+    }
+
+    /// In tokens, read and written.
+    pub(super) fn total(&self) -> u64 {
+        let tokens = self.tokens();
+        tokens.prompt.saturating_add(tokens.completion)
+    }
+
+    /// In tokens and, where there are prices, money.
+    pub(super) fn at(&self, candidate: &Candidate) -> Wish {
+        let Candidate { provider, model, .. } = candidate;
+        let priced = model.as_ref().and_then(|model| provider.priced(provider.names_of(model)));
+        let cost = priced.and_then(|priced| priced.prices.cost(self.tokens()));
+        Wish { tokens: self.total(), cost: cost.unwrap_or_default() }
+    }
+
+    fn tokens(&self) -> &Tokens {
+        self.tokens.get_or_init(|| self.body.map(expected).unwrap_or_default())
+    }
 }
 
 /// A token is about so many bytes of text, in most languages and for most models.
@@ -91,31 +125,37 @@ const PER_IMAGE: u64 = 800;
 /// What is written where nothing bounds it.
 const USUAL_COMPLETION: u64 = 1000;
 
+/// No model writes more in one answer, and nobody gives more of them at once, whatever a request says.
+const MOST_COMPLETION: u64 = 1 << 18;
+const MOST_ANSWERS: u64 = 128;
+
 /// An estimate from what a body says, whichever surface it is for: the words that are read, and the most that may be
 /// written.
 pub(super) fn expected(body: &Members) -> Tokens {
     let bytes = |name: &str| body.get(name).map_or(0, |json| of_bytes(json.len()));
     let read =
         body.get("messages").map_or(0, of_messages) + bytes("prompt") + bytes("input") + bytes("tools");
-    let written = match most(body) {
-        // Vectors are not written in tokens.
-        _ if body.has("input") => 0,
-        Some(most) => most,
-        None => USUAL_COMPLETION,
-    };
+    // Vectors are not written in tokens.
+    let written = if body.has("input") { 0 } else { most(body) };
     Tokens { prompt: read, completion: written, ..Tokens::default() }
 }
 
-/// The most that a body lets be written, in all of the answers that it asks for.
-fn most(body: &Members) -> Option<u64> {
-    let number = |name| {
-        let json = body.get(name)?;
-        // As a form sends it, too.
-        let digits = json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(json);
-        serde_json::from_slice::<u64>(digits).ok()
-    };
-    let most = number("max_completion_tokens").or_else(|| number("max_tokens"))?;
-    Some(most.saturating_mul(number("n").unwrap_or(1).max(1)))
+/// What is written at most, in all of the answers that a body asks for.
+fn most(body: &Members) -> u64 {
+    let one = bound(body).unwrap_or(USUAL_COMPLETION).min(MOST_COMPLETION);
+    one * number(body, "n").unwrap_or(1).clamp(1, MOST_ANSWERS)
+}
+
+/// How much a body lets be written in one answer. Of two bounds upstream may know only one.
+fn bound(body: &Members) -> Option<u64> {
+    number(body, "max_completion_tokens").max(number(body, "max_tokens"))
+}
+
+fn number(body: &Members, name: &str) -> Option<u64> {
+    let json = body.get(name)?;
+    // As a form sends it, too.
+    let digits = json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(json);
+    serde_json::from_slice::<u64>(digits).ok()
 }
 
 fn of_messages(json: &Bytes) -> u64 {
@@ -176,6 +216,14 @@ mod tests {
             ),
             (r#"{"prompt":"123456","max_tokens":1}"#.to_owned(), (2, 1)),
             (r#"{"prompt":"1","max_tokens":5,"n":3}"#.to_owned(), (1, 15)),
+            (r#"{"prompt":"1","n":3}"#.to_owned(), (1, 3000)),
+            // Upstream may heed either.
+            (r#"{"prompt":"1","max_tokens":50,"max_completion_tokens":1}"#.to_owned(), (1, 50)),
+            // Nobody reserves what no model can write.
+            (
+                r#"{"prompt":"1","max_tokens":1000000000000000,"n":1000000}"#.to_owned(),
+                (1, MOST_COMPLETION * MOST_ANSWERS),
+            ),
             (r#"{"input":["123","4"]}"#.to_owned(), (3, 0)),
             (r#"{"messages":"nonsense"}"#.to_owned(), (0, 1000)),
         ] {

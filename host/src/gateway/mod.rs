@@ -8,7 +8,6 @@ mod messages;
 pub(crate) mod near;
 mod request;
 // 2. Which providers may serve it, in which order.
-mod dice;
 mod estimate;
 mod order;
 mod select;

@@ -13,6 +13,7 @@ use super::order::Order;
 use super::request::BeyondChat;
 use crate::access::Permits;
 use crate::config::Strategy;
+use crate::limits::Over;
 use crate::plugins::Feature;
 use crate::providers::{Members, Provider, Refusal, Snapshot, Surface, Tokens};
 
@@ -103,9 +104,19 @@ pub enum Reason {
 }
 
 impl Passed {
-    /// Whether it only asks for fewer requests.
+    /// Whether it only asks for fewer requests, or gets no more.
     pub fn is_limited(&self) -> bool {
-        matches!(self.reason, Reason::Refused(Refusal::Resting { refused: false, .. }))
+        matches!(self.reason, Reason::Refused(Refusal::Resting { refused: false, .. } | Refusal::Over(_)))
+    }
+
+    /// Whether there is no money left for it.
+    pub fn is_spent(&self) -> bool {
+        matches!(self.reason, Reason::Refused(Refusal::Over(Over::Spent(_))))
+    }
+
+    /// Whether the request alone is more than it may get.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.reason, Reason::Refused(Refusal::Over(Over::TooLarge { .. })))
     }
 
     /// Whether upstream does not accept its keys.
@@ -128,7 +139,7 @@ impl Passed {
 
     /// Whether it may be otherwise in a while.
     pub fn is_for_now(&self) -> bool {
-        matches!(self.reason, Reason::Refused(_))
+        matches!(self.reason, Reason::Refused(_)) && !self.is_too_large()
     }
 
     /// When to come back, where that is known.

@@ -9,12 +9,14 @@ use tokio::time::Instant;
 use super::answer::{self, Account, Answer, Facts, RawAnswer};
 use super::asker::Asker;
 use super::attempt::Attempts;
-use super::dice::Dice;
+use super::estimate::Forecast;
 use super::request::{ChatRequest, EmbedRequest};
 use super::select::{Candidate, Needs, SelectError, Target, select};
 use super::stream::{Begun, CommittedAnswer};
 use crate::accounts::Usage;
 use crate::config::Priced;
+use crate::dice::Dice;
+use crate::limits::Exceeded;
 use crate::providers::{Admission, CallContext, Cost, Provider, Registry, Surface};
 use crate::services::http::HttpClient;
 
@@ -69,6 +71,9 @@ pub enum GatewayError {
     /// Nobody was asked.
     #[error(transparent)]
     Select(#[from] SelectError),
+    /// Nobody was asked: whoever asks has asked for as much as they may.
+    #[error("no more may be asked for just now")]
+    Limited(Exceeded),
     /// Everybody who was asked failed: the last of them decides what to say, those before it are in `earlier`.
     #[error("{} failed", last.provider)]
     Failed {
@@ -85,6 +90,11 @@ pub(super) type Answered<T> = Result<(T, Option<String>), ProviderError>;
 /// One operation: how a candidate is asked, and what its answer is read for.
 pub(super) trait Ask {
     type Answer;
+
+    /// What is asked of this provider.
+    fn surface(&self, _provider: &Provider) -> Surface {
+        Surface::Chat
+    }
 
     fn ask(
         &self,
@@ -148,6 +158,10 @@ struct Vectors<'r>(&'r EmbedRequest);
 impl Ask for Vectors<'_> {
     type Answer = (Bytes, Option<Usage>);
 
+    fn surface(&self, _provider: &Provider) -> Surface {
+        Surface::Embeddings
+    }
+
     async fn ask(
         &self,
         candidate: &Candidate,
@@ -189,6 +203,7 @@ impl Gateway {
         let asked = self.first_of(request.target(), Needs::of(&request.needs), asker, Words(request));
         let (Read { text, role, facts, raw }, served) = asked.await?;
         asker.tab.used(facts.usage, facts.usage.and_then(|usage| served.cost(&usage)));
+        asker.tab.answer(facts.id.as_deref(), facts.finish_reason.as_deref());
         Ok(Answer { served, latency: began.elapsed(), text, role, facts, raw })
     }
 
@@ -231,7 +246,8 @@ impl Gateway {
         operation: A,
     ) -> Result<(A::Answer, Served), GatewayError> {
         let began = Instant::now();
-        let call = CallContext { http: self.http.clone(), request_id: Arc::clone(&asker.request_id) };
+        let request_id = Arc::clone(&asker.request_id);
+        let call = CallContext { http: self.http.clone(), request_id, trace: None };
         let mut attempts = {
             // The snapshot is let go at once: the candidates keep alive what they need.
             let snapshot = self.registry.snapshot();
@@ -239,14 +255,39 @@ impl Gateway {
             Attempts::new(
                 call,
                 needs.within(asker.permits()),
+                Forecast::of(target.body),
                 queue,
                 self.dice.clone(),
                 &snapshot.rules.routing,
                 began,
             )
         };
-        while let Some((tried, admission)) = attempts.next().await {
-            asker.tab.asks_provider(&tried.candidate.provider.settings);
+        if let Some(payer) = &asker.payer {
+            let claimed = payer.claim(attempts.forecast.total(), began);
+            asker.tab.hold(claimed.map_err(GatewayError::Limited)?);
+        }
+        let served = Self::ask_in_turn(&mut attempts, asker, operation).await;
+        if served.is_err() {
+            asker.tab.give_back();
+        }
+        served
+    }
+
+    async fn ask_in_turn<A: Ask>(
+        attempts: &mut Attempts<'_>,
+        asker: &Asker,
+        operation: A,
+    ) -> Result<(A::Answer, Served), GatewayError> {
+        while let Some((tried, mut admission)) = attempts.next().await {
+            if let Some(payer) = asker.payer.as_ref().filter(|payer| payer.has_budget()) {
+                let cost = attempts.forecast.at(&tried.candidate).cost;
+                asker.tab.reserve(payer, cost).map_err(GatewayError::Limited)?;
+            }
+            let Candidate { provider, model, .. } = &tried.candidate;
+            let claim = admission.take_claim();
+            attempts.call.trace = asker.tab.asks_provider(&provider.settings, claim, |id| {
+                provider.attempt_span(id, operation.surface(provider), model.as_deref())
+            });
             let asked = operation.ask(&tried.candidate, admission, &attempts.call);
             let answered = match attempts.limit() {
                 None => asked.await,

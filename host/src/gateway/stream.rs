@@ -24,8 +24,9 @@ pub struct CommittedAnswer {
 /// What it took is known when it is over, however it ends.
 impl Drop for CommittedAnswer {
     fn drop(&mut self) {
-        let usage = self.begun.facts.usage;
-        self.tab.used(usage, usage.and_then(|usage| self.served.cost(&usage)));
+        self.close();
+        let Facts { id, finish_reason, .. } = &self.begun.facts;
+        self.tab.answer(id.as_deref(), finish_reason.as_deref());
     }
 }
 
@@ -84,10 +85,22 @@ impl CommittedAnswer {
         let item = begun.stream.next().await;
         match &item {
             Some(Ok(chunks)) => note(&mut begun.facts, chunks, false),
-            Some(Err(error)) => self.tab.ended(Some(error.kind)),
-            None => self.tab.ended(None),
+            Some(Err(error)) => {
+                self.tab.ended(Some(error.kind));
+                self.close();
+            }
+            None => {
+                self.tab.ended(None);
+                self.close();
+            }
         }
         item
+    }
+
+    /// Before the client hears of the end: what it did not take is there for the next request.
+    fn close(&self) {
+        let usage = self.begun.facts.usage;
+        self.tab.used(usage, usage.and_then(|usage| self.served.cost(&usage)));
     }
 
     /// What is known of the answer so far; complete at the end.

@@ -10,13 +10,17 @@ use super::select::{Candidate, Needs};
 use super::serve::{Answered, Ask, Gateway, GatewayError};
 use super::stream::{Begun, CommittedAnswer};
 use crate::accounts::Usage;
-use crate::providers::{Admission, CallContext, Members, Surface};
+use crate::providers::{Admission, CallContext, Members, Provider, Surface};
 
 /// A whole answer, and whose shape it has.
 struct WholeText<'r>(&'r TextRequest);
 
 impl Ask for WholeText<'_> {
     type Answer = (Bytes, Option<Usage>, Surface);
+
+    fn surface(&self, provider: &Provider) -> Surface {
+        surface_of(provider)
+    }
 
     async fn ask(
         &self,
@@ -43,6 +47,10 @@ struct BeginningOfText<'r>(&'r TextRequest);
 impl Ask for BeginningOfText<'_> {
     type Answer = (Begun, Surface);
 
+    fn surface(&self, provider: &Provider) -> Surface {
+        surface_of(provider)
+    }
+
     async fn ask(
         &self,
         candidate: &Candidate,
@@ -58,11 +66,15 @@ impl Ask for BeginningOfText<'_> {
 
 /// How a candidate is asked.
 fn asked(request: &TextRequest, candidate: &Candidate) -> Result<(Surface, Members), ProviderError> {
-    let surface = if candidate.provider.has_planned(Surface::Texts) { Surface::Texts } else { Surface::Chat };
+    let surface = surface_of(&candidate.provider);
     let body = request.body_for(surface, candidate.model.as_deref());
     // Those for whom this matters were passed over.
     let body = body.map_err(|BeyondChat { name, .. }| ProviderError::unsupported(name))?;
     Ok((surface, candidate.bind(body)))
+}
+
+fn surface_of(provider: &Provider) -> Surface {
+    if provider.has_planned(Surface::Texts) { Surface::Texts } else { Surface::Chat }
 }
 
 impl Gateway {

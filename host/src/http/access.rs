@@ -27,6 +27,7 @@ use super::recipient::LetInBy;
 use super::state::AppState;
 use crate::access::{KeyBook, Scope, Unrecognised, VirtualKey};
 use crate::accounts::Tab;
+use crate::audit::Who;
 use crate::config::ServerSettings;
 
 /// The settings would let strangers in.
@@ -87,12 +88,13 @@ impl Access {
         self.open
     }
 
-    fn admin(&self, parts: &Parts, has_body: bool) -> Result<(), ApiError> {
+    /// Lets an operator in, and says who it is.
+    pub(super) fn admin(&self, parts: &Parts, has_body: bool) -> Result<Who, ApiError> {
         self.state_change(parts, has_body, false)?;
         match self.shown(&parts.headers) {
-            Shown::AdminToken => Ok(()),
-            Shown::Key(key) if key.is_for(Scope::Admin) => Ok(()),
-            Shown::Key(key) if key.is_for(Scope::Read) && parts.method.is_safe() => Ok(()),
+            Shown::AdminToken => Ok(Who::AdminToken),
+            Shown::Key(key) if key.is_for(Scope::Admin) => Ok(who(&key)),
+            Shown::Key(key) if key.is_for(Scope::Read) && parts.method.is_safe() => Ok(who(&key)),
             Shown::Key(_) => Err(ApiError::forbidden(
                 "The key is not for this: it needs the scope admin, or read to look at things",
             )),
@@ -100,11 +102,20 @@ impl Access {
             Shown::Nothing if self.token.is_some() => Err(ApiError::unauthorized(
                 "This route needs the admin token: send the header `authorization: Bearer <ADMIN_TOKEN>`",
             )),
-            Shown::Nothing if self.loopback && is_local(parts) => Ok(()),
+            Shown::Nothing if self.loopback && is_local(parts) => Ok(Who::Local),
             Shown::Nothing => Err(ApiError::forbidden(
                 "Without an ADMIN_TOKEN this route answers only to requests of this machine, made to localhost and \
                  not forwarded",
             )),
+        }
+    }
+
+    /// Whoever it is that was not let in.
+    pub(super) fn who(&self, headers: &HeaderMap) -> Who {
+        match self.shown(headers) {
+            Shown::AdminToken => Who::AdminToken,
+            Shown::Key(key) => who(&key),
+            Shown::Nothing | Shown::Wrong(_) => Who::Nobody,
         }
     }
 
@@ -175,6 +186,10 @@ impl Access {
     }
 }
 
+fn who(key: &VirtualKey) -> Who {
+    Who::Key { key_id: key.id.clone(), key_name: key.name.clone() }
+}
+
 fn unrecognised(why: Unrecognised) -> ApiError {
     ApiError::unauthorized(match why {
         Unrecognised::Unknown => "The token is no key of this host, or not any more, nor its admin token",
@@ -195,18 +210,21 @@ fn shows_key(headers: &HeaderMap) -> bool {
 
 /// The layer in front of the application routes that ask providers: they are counted.
 pub(super) async fn asking(
-    State(state): State<AppState>,
+    State((state, route)): State<(AppState, &'static str)>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
     let key = state.access.application(&parts, !body.is_end_stream())?;
-    if let (Some(tab), Some(route)) = (parts.extensions.get::<Tab>(), asking_route(&parts)) {
+    if let Some(tab) = parts.extensions.get::<Tab>() {
         tab.asks(route, key.clone());
     }
     let admitted = limits::admit(&state, &parts, key.as_deref())?;
     if let Some(key) = key {
         parts.extensions.insert(LetInBy(key));
+    }
+    if let Some(payer) = admitted.as_ref().and_then(|admitted| admitted.payer.clone()) {
+        parts.extensions.insert(payer);
     }
     let response = next.run(Request::from_parts(parts, body)).await;
     Ok(match admitted {
@@ -226,27 +244,6 @@ pub(super) async fn application(
         parts.extensions.insert(LetInBy(key));
     }
     Ok(next.run(Request::from_parts(parts, body)).await)
-}
-
-/// The layer in front of admin routes.
-pub(super) async fn admin(
-    State(state): State<AppState>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
-    state.access.admin(&parts, !body.is_end_stream())?;
-    // Held until it is done.
-    let _change = match parts.method.is_safe() {
-        true => None,
-        false => Some(state.readiness.change().ok_or_else(ApiError::upgrading)?),
-    };
-    Ok(next.run(Request::from_parts(parts, body)).await)
-}
-
-/// The route, where it is one of those that ask providers. None of these has a variable part.
-fn asking_route(parts: &Parts) -> Option<&'static str> {
-    super::ASKING.into_iter().find(|route| *route == parts.uri.path())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

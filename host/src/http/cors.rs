@@ -10,16 +10,23 @@ use tracing::warn;
 const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// Headers of answers that pages may read beside those that they may read anyway.
-const EXPOSED: [&str; 10] = [
+const EXPOSED: [&str; 17] = [
     "retry-after",
     "x-patchbay-attempts",
+    "x-patchbay-budget-remaining-usd",
     "x-patchbay-cost-usd",
     "x-patchbay-model",
     "x-patchbay-provider",
     "x-patchbay-route",
     "x-ratelimit-limit",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
     "x-ratelimit-remaining",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
     "x-ratelimit-reset",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
     "x-request-id",
 ];
 

@@ -8,6 +8,7 @@ use http::header::{ETAG, IF_MATCH, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
+use super::audit::Made;
 use super::body::WholeBody;
 use super::error::ApiError;
 use super::state::AppState;
@@ -26,6 +27,7 @@ pub(super) async fn create(
     edit(&state, ProviderEdit { name: name.clone(), action, expected: None }).await?;
     let mut response = show(&state, &name)?;
     *response.status_mut() = StatusCode::CREATED;
+    response.extensions_mut().insert(Made(name.clone()));
     if let Ok(location) = HeaderValue::from_str(&format!("/api/providers/{name}")) {
         response.headers_mut().insert(LOCATION, location);
     }

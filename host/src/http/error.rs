@@ -11,10 +11,12 @@ use patchbay_plugin_api::ErrorKind;
 use serde::Serialize;
 
 use super::limits::put_standing;
-use crate::limits::{Exceeded, Standing};
+use crate::limits::Standing;
 
 // What the gateway says, and what providers said to it.
 mod gateway;
+// What there is too much of.
+mod limits;
 
 /// An error as a client gets to see it.
 #[derive(Clone, Debug)]
@@ -83,6 +85,10 @@ impl ApiError {
         }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// A failure of the host itself. What it was is in the log only.
     pub(super) fn internal() -> Self {
         let details = "The request could not be served; the log has more under this request id";
@@ -109,7 +115,7 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Unsupported.as_str(), short, details)
     }
 
-    /// For programs, and for the books.
+    /// For programs, the books and the audit trail.
     pub(super) fn code(&self) -> &'static str {
         self.code
     }
@@ -122,10 +128,16 @@ impl ApiError {
             details: &self.details,
             request_id,
             timestamp: timestamp(SystemTime::now()),
-            reset_at: self.standing.map(|standing| timestamp(SystemTime::now() + standing.reset)),
+            reset_at: self.reset_at().map(timestamp),
         };
         // Strings in memory can always be written.
         serde_json::to_vec(&shape).unwrap_or_default().into()
+    }
+
+    /// When whoever was refused has room again: what `retry-after` says, as a time.
+    fn reset_at(&self) -> Option<SystemTime> {
+        let wait = self.retry_after.filter(|_| self.status == StatusCode::TOO_MANY_REQUESTS)?;
+        SystemTime::now().checked_add(wait)
     }
 
     /// The error's JSON in OpenAI's shape.
@@ -189,7 +201,7 @@ impl ApiError {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(wait) = self.retry_after {
-            headers.insert(RETRY_AFTER, whole_seconds(wait.min(LONGEST_WAIT)));
+            headers.insert(RETRY_AFTER, whole_seconds(wait));
         }
         if let Some(standing) = &self.standing {
             put_standing(headers, standing);
@@ -197,38 +209,6 @@ impl ApiError {
         *response.body_mut() = json.into();
     }
 }
-
-impl From<Exceeded> for ApiError {
-    fn from(exceeded: Exceeded) -> Self {
-        const MANY: &str = "Too many requests";
-        let many =
-            |details: String| Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", MANY, details);
-        match exceeded {
-            Exceeded::Requests(standing) => {
-                let limit = standing.limit;
-                let details = format!(
-                    "No more than {limit} requests in a minute: wait for as long as `retry-after` says"
-                );
-                Self { retry_after: Some(standing.reset), standing: Some(standing), ..many(details) }
-            }
-            Exceeded::Concurrent(most) => {
-                let details = format!(
-                    "No more than {most} requests at one time with this key: let one of them end first"
-                );
-                Self { retry_after: Some(SOON), ..many(details) }
-            }
-            Exceeded::Host(most) => {
-                let details = format!(
-                    "The host serves no more than {most} requests at one time: try again in a moment"
-                );
-                Self { retry_after: Some(SOON), ..many(details) }
-            }
-        }
-    }
-}
-
-/// When something under way may have ended.
-const SOON: Duration = Duration::from_secs(1);
 
 impl IntoResponse for ApiError {
     /// Without a body: that needs the request's id, which the outermost layer knows and adds.
@@ -241,7 +221,9 @@ impl IntoResponse for ApiError {
 
 /// A time as it stands in answers.
 pub(super) fn timestamp(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
+    // No later one can be written.
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_millis(time.min(last)).to_string()
 }
 
 pub(super) async fn not_found() -> ApiError {
@@ -253,11 +235,11 @@ pub(super) async fn method_not_allowed() -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", details)
 }
 
-/// Upstreams ask for any time they like; nobody is sent away for longer than a day.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Upstreams ask for any time they like; nobody is sent away for longer than a day for that.
+const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Rounded up: who comes a moment too early is refused again.
-fn whole_seconds(wait: Duration) -> HeaderValue {
+pub(super) fn whole_seconds(wait: Duration) -> HeaderValue {
     HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
 

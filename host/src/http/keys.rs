@@ -1,27 +1,30 @@
 //! `/api/keys`: the keys that this host gives out.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::info;
 
+use super::audit;
 use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
 use super::state::AppState;
 use crate::access::{BookError, Limits, NewKey, Scope, VirtualKey};
 use crate::gateway::find_provider;
+use crate::limits::Spent;
+use crate::providers::Cost;
 
 /// All of them, without what would let anybody in.
 pub(super) async fn list(State(state): State<AppState>) -> Response {
     let keys = state.keys.list();
-    let keys: Vec<View<'_>> = keys.iter().map(|key| View::of(key, None)).collect();
+    let keys: Vec<View<'_>> =
+        keys.iter().map(|key| View::of(key, None, state.registry.limiter.spent_with(key.hash))).collect();
     Json(json!({ "total_count": keys.len(), "keys": keys })).into_response()
 }
 
@@ -38,11 +41,11 @@ pub(super) async fn create(
     if !state.keys.is_in_use() && !state.access.is_open() {
         warnings.push("From now on applications need a key, on this machine too".to_owned());
     }
-    let keys = Arc::clone(&state.keys);
-    let (key, token) = to_the_end(async move { keys.create(wanted, SystemTime::now()).await }).await?;
+    let (key, token) = state.keys.create(wanted, SystemTime::now()).await?;
     info!(id = key.id, name = key.name, scopes = ?key.scopes, "virtual key made");
-    let made = Made { key: View::of(&key, Some(token.expose_secret())), warnings };
-    Ok((StatusCode::CREATED, Json(made)).into_response())
+    let made = Made { key: View::of(&key, Some(token.expose_secret()), Spent::default()), warnings };
+    let id = Extension(audit::Made(key.id.clone()));
+    Ok((StatusCode::CREATED, id, Json(made)).into_response())
 }
 
 /// The providers that a key is bound to and that are not there: they may come yet, or be misspelt.
@@ -59,18 +62,18 @@ pub(super) async fn revoke(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let keys = Arc::clone(&state.keys);
-    let key = to_the_end(async move { keys.revoke(&id).await }).await?;
+    let key = state.keys.revoke(&id).await?;
     info!(id = key.id, name = key.name, "virtual key revoked");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Whoever asked may leave: disk and memory say the same all the same.
-async fn to_the_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, BookError>> + Send + 'static,
-) -> Result<T, ApiError> {
-    let changed = tokio::spawn(change).await.map_err(|_| ApiError::internal())?;
-    changed.map_err(ApiError::from)
+/// A key, without what would let anybody in, and without what is no part of it.
+pub(super) fn shown(key: &VirtualKey) -> Value {
+    let mut shown = serde_json::to_value(View::of(key, None, Spent::default())).unwrap_or_default();
+    if let Some(members) = shown.as_object_mut() {
+        members.remove("spent");
+    }
+    shown
 }
 
 #[derive(Serialize)]
@@ -93,13 +96,21 @@ struct View<'a> {
     models: &'a [String],
     providers: &'a [String],
     limits: Limits,
+    spent: SpentView,
     created_at: String,
     expires_at: Option<String>,
     expired: bool,
 }
 
+/// As far as answers had prices.
+#[derive(Serialize)]
+struct SpentView {
+    today_usd: Cost,
+    this_month_usd: Cost,
+}
+
 impl<'a> View<'a> {
-    fn of(key: &'a VirtualKey, token: Option<&'a str>) -> Self {
+    fn of(key: &'a VirtualKey, token: Option<&'a str>, spent: Spent) -> Self {
         let time = |millis| timestamp(UNIX_EPOCH + Duration::from_millis(millis));
         Self {
             id: &key.id,
@@ -110,6 +121,7 @@ impl<'a> View<'a> {
             models: &key.permits.models,
             providers: &key.permits.providers,
             limits: key.limits,
+            spent: SpentView { today_usd: spent.day, this_month_usd: spent.month },
             created_at: time(key.created_at),
             expires_at: key.expires_at.map(time),
             expired: key.is_expired(SystemTime::now()),

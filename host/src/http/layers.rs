@@ -17,7 +17,7 @@ use tower::Service as _;
 use tracing::error;
 
 use super::error::{ApiError, Dialect};
-use crate::accounts::{Books, Tab};
+use crate::accounts::{Arrival, Books, Tab};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -27,10 +27,15 @@ pub(super) struct RequestId(pub(super) Arc<str>);
 
 /// What every request passes on its way to the router, and every answer on its way back. Functions rather than layers
 /// of the router's: each of those costs every request as much as parsing it.
-pub(super) async fn answer(router: Router, books: Arc<Books>, mut request: Request) -> Response {
+pub(super) async fn answer(
+    router: Router,
+    books: Arc<Books>,
+    arrival: Arrival,
+    mut request: Request,
+) -> Response {
     // 1. The request's id, which every answer carries, and its place in the books.
     let id = id_of(&request);
-    let tab = Tab::open(books, Arc::clone(&id));
+    let tab = Tab::open(books, Arc::clone(&id), arrival);
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     request.extensions_mut().insert(tab.clone());
     let dialect = Dialect::of_path(request.uri().path());
@@ -104,6 +109,8 @@ async fn contain_panics(mut router: Router, request: Request) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
 
     #[test]
@@ -129,7 +136,7 @@ mod tests {
             }
         };
         let router = Router::new().route("/", axum::routing::get(panics));
-        let response = answer(router, Arc::default(), Request::new(axum::body::Body::empty())).await;
+        let response = answer(router, Arc::default(), Arrival::default(), Request::new(Body::empty())).await;
         assert_eq!(response.status(), 500);
         let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();

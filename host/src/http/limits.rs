@@ -3,20 +3,21 @@
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderValue};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::error::ApiError;
+use super::error::{ApiError, whole_seconds};
 use super::state::AppState;
 use crate::access::VirtualKey;
-use crate::limits::{Admitted, Allowance, InFlight, Standing, Subject};
+use crate::limits::{Admitted, Allowance, Budget, InFlight, Rates, Standing, Subject};
 
 /// Counts a request; nothing where nothing is limited.
 pub(super) fn admit(
@@ -30,9 +31,9 @@ pub(super) fn admit(
     }
     let subject = match key {
         Some(key) => Subject::Key(key.hash),
-        None => Subject::of_address(client(parts, &state.trusted_proxies)),
+        None => Subject::of_address(client(&parts.headers, &parts.extensions, &state.trusted_proxies)),
     };
-    let admitted = state.limiter.admit(subject, &allowance, Instant::now());
+    let admitted = state.registry.limiter.admit(subject, &allowance, Instant::now());
     admitted.map(Some).map_err(ApiError::from)
 }
 
@@ -40,22 +41,30 @@ fn allowance(state: &AppState, key: Option<&VirtualKey>) -> Allowance {
     let for_all = &state.registry.snapshot().rules.limits;
     let own = key.map(|key| key.limits).unwrap_or_default();
     Allowance {
-        requests_per_minute: own.requests_per_minute.map(Into::into).or(for_all.requests_per_minute),
+        rates: Rates {
+            requests_per_minute: own.requests_per_minute.map(Into::into).or(for_all.requests_per_minute),
+            tokens_per_minute: own.tokens_per_minute.map(Into::into).or(for_all.tokens_per_minute),
+            budget: Budget::of(
+                own.budget_usd_per_day.or(for_all.budget_usd_per_day),
+                own.budget_usd_per_month.or(for_all.budget_usd_per_month),
+            ),
+        },
         max_concurrent: own.max_concurrent.map(Into::into),
         host_max_concurrent: for_all.max_concurrent,
+        host_budget: Budget::of(for_all.host_budget_usd_per_day, for_all.host_budget_usd_per_month),
     }
 }
 
 /// Who asks: the other side of the connection, unless that is a proxy which is believed when it says for whom it asks.
-fn client(parts: &Parts, trusted: &[IpAddr]) -> IpAddr {
+pub(super) fn client(headers: &HeaderMap, extensions: &Extensions, trusted: &[IpAddr]) -> IpAddr {
     let unknown = IpAddr::from([0, 0, 0, 0]);
-    let peer = parts.extensions.get::<Connection>().map_or(unknown, |connection| connection.peer.ip());
+    let peer = extensions.get::<Connection>().map_or(unknown, |connection| connection.peer.ip());
     let is_trusted = |address: &IpAddr| trusted.contains(&address.to_canonical());
     if !is_trusted(&peer) {
         return peer;
     }
     // Each proxy adds whom it saw at the end: the last one that is no proxy of ours is the client.
-    let lines = parts.headers.get_all("x-forwarded-for").iter();
+    let lines = headers.get_all("x-forwarded-for").iter();
     let lines = lines.map(|line| line.to_str().unwrap_or(UNREADABLE));
     let mut seen: Vec<Option<IpAddr>> = lines.flat_map(|line| line.split(',')).map(forwarded).collect();
     while let Some(last) = seen.pop() {
@@ -80,19 +89,39 @@ fn forwarded(text: &str) -> Option<IpAddr> {
 
 /// Says how things stand, and counts the request as under way until its answer has gone out.
 pub(super) fn accompany(response: Response, admitted: Admitted) -> Response {
-    let Admitted { standing, in_flight } = admitted;
+    let Admitted { standing, payer, in_flight } = admitted;
     let mut response = response.map(|body| Body::new(Counted { body, _in_flight: in_flight }));
+    let headers = response.headers_mut();
     if let Some(standing) = standing {
-        put_standing(response.headers_mut(), &standing);
+        put_standing(headers, &standing);
+    }
+    let (tokens, money) = payer.map(|payer| payer.standing(Instant::now())).unwrap_or_default();
+    if let Some(Standing { limit, remaining, reset }) = tokens {
+        headers.insert("x-ratelimit-limit-tokens", limit.into());
+        headers.insert("x-ratelimit-remaining-tokens", remaining.into());
+        headers.insert("x-ratelimit-reset-tokens", seconds(reset));
+    }
+    if let Some(value) = money.and_then(|money| HeaderValue::try_from(money.to_string()).ok()) {
+        headers.insert("x-patchbay-budget-remaining-usd", value);
     }
     response
 }
 
+/// How requests stand, for this host's own clients and, with another name, for those made for OpenAI's.
 pub(super) fn put_standing(headers: &mut HeaderMap, standing: &Standing) {
-    let reset = standing.reset.as_secs() + u64::from(standing.reset.subsec_nanos() > 0);
-    headers.insert("x-ratelimit-limit", standing.limit.into());
-    headers.insert("x-ratelimit-remaining", standing.remaining.into());
-    headers.insert("x-ratelimit-reset", HeaderValue::from(reset));
+    let Standing { limit, remaining, reset } = *standing;
+    headers.insert("x-ratelimit-limit", limit.into());
+    headers.insert("x-ratelimit-remaining", remaining.into());
+    headers.insert("x-ratelimit-reset", whole_seconds(reset));
+    headers.insert("x-ratelimit-limit-requests", limit.into());
+    headers.insert("x-ratelimit-remaining-requests", remaining.into());
+    headers.insert("x-ratelimit-reset-requests", seconds(reset));
+}
+
+/// A time as OpenAI's clients read it.
+fn seconds(time: Duration) -> HeaderValue {
+    let text = format!("{}s", time.as_secs() + u64::from(time.subsec_nanos() > 0));
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("60s"))
 }
 
 /// A body that somebody is counted for.
@@ -123,8 +152,6 @@ impl http_body::Body for Counted {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -150,7 +177,8 @@ mod tests {
             }
             let (mut parts, ()) = builder.body(()).unwrap().into_parts();
             parts.extensions.insert(Connection::new(peer.parse().unwrap(), Duration::MAX));
-            assert_eq!(client(&parts, &trusted), expected.parse::<IpAddr>().unwrap(), "{peer} {lines:?}");
+            let seen = client(&parts.headers, &parts.extensions, &trusted);
+            assert_eq!(seen, expected.parse::<IpAddr>().unwrap(), "{peer} {lines:?}");
         }
     }
 }

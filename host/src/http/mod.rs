@@ -1,4 +1,4 @@
-//! The only place that knows statuses, headers and events: routes and layers, on one screen.
+//! The only place that knows statuses, headers and events. Every route, on one screen.
 
 // The listener and its connections.
 mod connection;
@@ -11,90 +11,104 @@ mod access;
 mod error;
 mod layers;
 mod limits;
+mod reception;
+mod routes;
 // What a request brings, who gets the answer, and the answer on its way out.
 mod body;
 mod frames;
 mod recipient;
 mod stall;
 // The handlers, by audience.
+mod audit;
 mod chat;
 mod cors;
 mod cost;
 mod credentials;
+mod dashboard;
 mod edit;
+mod events;
 mod health;
 mod keys;
+mod log;
+mod metrics;
 mod models;
 mod openai;
+mod pictures;
 mod plugins;
 mod providers;
+mod stats;
 mod texts;
+mod usage;
 
 pub use access::{StartError, start_check};
-pub use serve::{Limits, Outcome, Server};
-pub use state::{AppState, Readiness};
+pub use metrics::Counts;
+pub use reception::Reception;
+pub use serve::{Connections, Limits, Outcome, Server};
+pub use state::{AppState, Parts, Readiness};
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
 
-/// The routes that ask providers: of these, books are kept.
-const ASKING: [&str; 5] =
-    ["/api/chat", "/api/chat/complete", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"];
+use self::pictures::Subject::{Key, Log, Models, Nothing, Provider, Set};
+use self::routes::Audience::{Anyone, Asking, Operators, Telling};
+use self::routes::Route;
 
 /// Everything the host answers over HTTP. What is the same for every request is done around it, by `layers::answer`.
 pub fn router(state: AppState) -> Router {
-    // For applications: what asks providers, and what only tells of them.
-    let asking = Router::new()
-        .route("/api/chat", post(chat::stream))
-        .route("/api/chat/complete", post(chat::complete))
-        .route("/v1/chat/completions", post(openai::chat))
-        .route("/v1/completions", post(texts::complete))
-        .route("/v1/embeddings", post(openai::embeddings))
-        .route_layer(from_fn_with_state(state.clone(), access::asking));
-    let telling = Router::new()
-        .route("/v1/models", get(openai::models))
-        .route("/v1/models/{*id}", get(openai::model))
-        .route("/api/cost/estimate", post(cost::estimate))
-        .route("/api/health", get(health::overview))
-        .route("/api/providers", get(providers::list))
-        .route_layer(from_fn_with_state(state.clone(), access::application));
+    routes::router(&all(), state)
+}
 
-    // For operators.
-    let admin = Router::new()
-        .route("/api/providers/reload", post(plugins::reload_all))
-        .route("/api/providers", post(edit::create))
-        .route("/api/providers/{name}", get(edit::one).patch(edit::patch).delete(edit::remove))
-        .route("/api/providers/{name}/models", get(models::list))
-        .route("/api/providers/{name}/models/sync", post(models::sync))
-        .route("/api/providers/{name}/health", post(providers::check))
-        .route("/api/providers/{name}/credentials/validate", post(credentials::validate))
-        .route("/api/keys", get(keys::list).post(keys::create))
-        .route("/api/keys/{id}", delete(keys::revoke))
-        .route("/api/plugins", get(plugins::list))
-        .route("/api/plugins/{id}", get(plugins::one))
-        .route("/api/plugins/{id}/reload", post(plugins::reload))
-        .route("/api/plugins/{id}/enable", post(plugins::enable))
-        .route("/api/plugins/{id}/disable", post(plugins::disable))
-        .route_layer(from_fn_with_state(state.clone(), access::admin));
+/// The paths of the routes that ask providers.
+pub fn asking_paths() -> Vec<&'static str> {
+    all().iter().filter(|route| route.audience == Asking).map(|route| route.path).collect()
+}
 
-    // For orchestrators: they tell nothing, so anyone may ask.
-    let probes = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
-
-    // Pages of other origins may use what applications may, where the operator says so.
-    let application = asking.merge(telling);
-    let application = match cors::layer(&state.cors_origins) {
-        // Within the layer, which answers what browsers ask beforehand by a method that no route takes.
-        Some(cors) => application.method_not_allowed_fallback(error::method_not_allowed).layer(cors),
-        None => application,
-    };
-
-    application
-        .merge(admin)
-        .merge(probes)
-        .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .with_state(state)
+/// Every route there is.
+fn all() -> Vec<Route> {
+    vec![
+        // 1. For applications: what asks providers.
+        Asking.post("/api/chat", chat::stream),
+        Asking.post("/api/chat/complete", chat::complete),
+        Asking.post("/v1/chat/completions", openai::chat),
+        Asking.post("/v1/completions", texts::complete),
+        Asking.post("/v1/embeddings", openai::embeddings),
+        // 2. And what only tells of them.
+        Telling.get("/v1/models", openai::models),
+        Telling.get("/v1/models/{*id}", openai::model),
+        Telling.post("/api/cost/estimate", cost::estimate),
+        Telling.get("/api/health", health::overview),
+        Telling.get("/api/providers", providers::list),
+        // 3. For operators.
+        Operators.post("/api/providers/reload", plugins::reload_all).changes(Set),
+        Operators.post("/api/providers", edit::create).changes(Provider),
+        Operators.get("/api/providers/{name}", edit::one),
+        Operators.patch("/api/providers/{name}", edit::patch).changes(Provider),
+        Operators.delete("/api/providers/{name}", edit::remove).changes(Provider),
+        Operators.get("/api/providers/{name}/models", models::list),
+        Operators.post("/api/providers/{name}/models/sync", models::sync).changes(Models),
+        Operators.post("/api/providers/{name}/health", providers::check).changes(Nothing),
+        Operators.post("/api/providers/{name}/credentials/validate", credentials::validate).changes(Nothing),
+        Operators.get("/api/keys", keys::list),
+        Operators.post("/api/keys", keys::create).changes(Key),
+        Operators.delete("/api/keys/{id}", keys::revoke).changes(Key),
+        Operators.get("/api/usage", usage::sums),
+        Operators.get("/api/usage/requests", usage::requests),
+        Operators.get("/api/log", log::show),
+        Operators.put("/api/log", log::change).changes(Log),
+        Operators.get("/api/plugins", plugins::list),
+        Operators.get("/api/plugins/{id}", plugins::one),
+        Operators.post("/api/plugins/{id}/reload", plugins::reload).changes(Set),
+        Operators.post("/api/plugins/{id}/enable", plugins::enable).changes(Set),
+        Operators.post("/api/plugins/{id}/disable", plugins::disable).changes(Set),
+        Operators.get("/api/events", events::listen),
+        Operators.get("/metrics", metrics::tell),
+        Operators.get("/api/audit", audit::list),
+        // 4. For orchestrators.
+        Anyone.get("/livez", health::live),
+        Anyone.get("/readyz", health::ready),
+        // 5. For people: the page, which asks the rest of these.
+        Anyone.get("/", dashboard::page),
+        Anyone.get("/assets/{name}", dashboard::asset),
+    ]
 }
 
 #[cfg(test)]

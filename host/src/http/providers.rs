@@ -23,8 +23,9 @@ pub(super) async fn list(State(state): State<AppState>) -> Response {
     let providers: Vec<View<'_>> = snapshot.by_priority().iter().map(|provider| View::of(provider)).collect();
     let body = List {
         total_count: providers.len(),
-        healthy_count: providers.iter().filter(|provider| provider.status.can_serve()).count(),
+        healthy_count: providers.iter().filter(|provider| provider.moment.status.can_serve()).count(),
         default_strategy: snapshot.rules.routing.default_strategy.word(),
+        disabled: snapshot.disabled(),
         providers,
     };
     Json(body).into_response()
@@ -60,17 +61,19 @@ struct List<'a> {
     total_count: usize,
     healthy_count: usize,
     default_strategy: &'static str,
+    /// Those that are switched off, or wait for a key: their names.
+    disabled: &'a [String],
 }
 
 #[derive(Serialize)]
 struct View<'a> {
-    name: &'a str,
+    #[serde(flatten)]
+    moment: Moment<'a>,
     display_name: &'a str,
     r#type: &'a str,
     plugin: &'a str,
     plugin_version: String,
     generation: u64,
-    status: Condition,
     priority: i32,
     models: Models<'a>,
     capabilities: Capabilities,
@@ -81,6 +84,13 @@ struct View<'a> {
     api_keys_resting: usize,
     current_key_index: Option<usize>,
     last_rotation: Option<String>,
+}
+
+/// What is another thing in a moment.
+#[derive(Serialize)]
+pub(super) struct Moment<'a> {
+    name: &'a str,
+    status: Condition,
     breaker: BreakerState,
     in_flight: u64,
     requests_total: u64,
@@ -128,16 +138,14 @@ struct Latency {
 
 impl<'a> View<'a> {
     fn of(provider: &'a Provider) -> Self {
-        let (settings, counters, now) = (&provider.settings, &provider.counters, Instant::now());
-        let times = provider.standing.latency.percentiles();
+        let settings = &provider.settings;
         Self {
-            name: &settings.name,
+            moment: Moment::of(provider),
             display_name: &settings.display_name,
             r#type: &provider.plugin.id,
             plugin: &provider.plugin.id,
             plugin_version: provider.plugin.version.to_string(),
             generation: provider.plugin.generation,
-            status: provider.condition(),
             priority: settings.priority,
             weight: settings.weight,
             models: Models::of(provider),
@@ -145,10 +153,20 @@ impl<'a> View<'a> {
             features: provider.features.words().map(str::to_owned).collect(),
             default_model: settings.model.as_deref(),
             api_keys_count: provider.keys.count(),
-            api_keys_resting: provider.keys.resting_count(now),
+            api_keys_resting: provider.keys.resting_count(Instant::now()),
             current_key_index: provider.keys.current(),
             last_rotation: provider.keys.last_rotation().map(timestamp),
-            breaker: provider.standing.breaker.state(now),
+        }
+    }
+}
+
+impl<'a> Moment<'a> {
+    pub(super) fn of(provider: &'a Provider) -> Self {
+        let (counters, times) = (&provider.counters, provider.standing.latency.percentiles());
+        Self {
+            name: provider.name(),
+            status: provider.condition(),
+            breaker: provider.standing.breaker.state(Instant::now()),
             in_flight: counters.in_flight.load(Ordering::Relaxed),
             requests_total: counters.requests.load(Ordering::Relaxed),
             errors_total: counters.errors.load(Ordering::Relaxed),

@@ -14,6 +14,7 @@ use super::state::AppState;
 use crate::access::VirtualKey;
 use crate::accounts::Tab;
 use crate::gateway::Asker;
+use crate::limits::Payer;
 
 /// See the module.
 #[derive(Debug)]
@@ -41,7 +42,8 @@ impl FromRequestParts<AppState> for AskedBy {
         let RequestId(request_id) = parts.extensions.get().cloned().ok_or_else(ApiError::internal)?;
         let key = parts.extensions.get::<LetInBy>().map(|LetInBy(key)| Arc::clone(key));
         let tab = parts.extensions.get::<Tab>().cloned().ok_or_else(ApiError::internal)?;
-        Ok(Self(Asker { request_id, key, tab }))
+        let payer = parts.extensions.remove::<Payer>();
+        Ok(Self(Asker { request_id, key, payer, tab }))
     }
 }
 

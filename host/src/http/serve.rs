@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 
 use super::connection::{Connection, Watched};
 use super::layers;
+use super::reception::Reception;
 use super::unread::Unread;
 use crate::accounts::Books;
 
@@ -81,6 +82,19 @@ pub struct Server {
     limits: Limits,
     books: Arc<Books>,
     leaving: CancellationToken,
+    reception: Arc<Reception>,
+    connections: Connections,
+}
+
+/// Whoever is connected.
+#[derive(Clone, Debug, Default)]
+pub struct Connections(TaskTracker);
+
+impl Connections {
+    /// How many they are.
+    pub fn open(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Server {
@@ -92,7 +106,14 @@ impl Server {
     /// Takes connections from a socket that is bound already, with the usual limits.
     pub fn on(listener: TcpListener) -> Self {
         let leaving = CancellationToken::new();
-        Self { listener, limits: Limits::default(), books: Arc::default(), leaving }
+        Self {
+            listener,
+            limits: Limits::default(),
+            books: Arc::default(),
+            leaving,
+            connections: Connections::default(),
+            reception: Arc::default(),
+        }
     }
 
     /// From then on connections are another process's: those that are here may bring the requests that are on their
@@ -112,8 +133,15 @@ impl Server {
 
     /// Has books kept of the requests.
     #[must_use]
-    pub fn with_books(mut self, books: Books) -> Self {
-        self.books = Arc::new(books);
+    pub fn with_books(mut self, books: Arc<Books>) -> Self {
+        self.books = books;
+        self
+    }
+
+    /// Has requests looked at as they come.
+    #[must_use]
+    pub fn with_reception(mut self, reception: Reception) -> Self {
+        self.reception = Arc::new(reception);
         self
     }
 
@@ -122,9 +150,14 @@ impl Server {
         self.listener.local_addr()
     }
 
+    /// Whoever is connected to it.
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
+
     /// Serves until `shutdown`, then lets requests end for as long as `grace`, then cuts what is left.
     pub async fn run(self, router: Router, shutdown: CancellationToken, grace: Duration) -> Outcome {
-        let tasks = TaskTracker::new();
+        let Connections(tasks) = self.connections.clone();
         let cut = CancellationToken::new();
         let http = Arc::new(builder(self.limits));
         let places = Arc::new(Semaphore::new(self.limits.connections));
@@ -139,6 +172,7 @@ impl Server {
                 http: Arc::clone(&http),
                 router: router.clone(),
                 books: Arc::clone(&self.books),
+                reception: Arc::clone(&self.reception),
                 limits: self.limits,
                 // One of its own: all requests of all connections look at it.
                 leaving: self.leaving.child_token(),
@@ -200,6 +234,7 @@ struct Client {
     http: Arc<Builder<TokioExecutor>>,
     router: Router,
     books: Arc<Books>,
+    reception: Arc<Reception>,
     limits: Limits,
     leaving: CancellationToken,
     shutdown: CancellationToken,
@@ -227,7 +262,8 @@ impl Client {
             let request = request.map(|body| {
                 if is_sent { Body::new(Unread::new(body, self.limits.unread)) } else { Body::new(body) }
             });
-            let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), request);
+            let arrival = self.reception.look(&request);
+            let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), arrival, request);
             let leaving = self.leaving.clone();
             async move {
                 let mut answer = answer.await;

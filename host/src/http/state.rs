@@ -9,13 +9,16 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::access::Access;
+use super::metrics::Counts;
 use crate::access::KeyBook;
+use crate::audit::Trail;
 use crate::config::ServerSettings;
 use crate::gateway::Gateway;
-use crate::limits::Limiter;
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
+use crate::telemetry::log::{self, LogControl};
+use crate::usage::UsageBook;
 
 /// Everything a handler may use. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,31 +31,49 @@ pub struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) manager: Manager,
     pub(super) keys: Arc<KeyBook>,
-    pub(super) limiter: Arc<Limiter>,
+    pub(super) usage: UsageBook,
     pub(super) cors_origins: Vec<String>,
     pub(super) trusted_proxies: Vec<IpAddr>,
     pub(super) access: Access,
     pub(super) max_body_bytes: usize,
     pub(super) keep_alive: Duration,
     pub(super) readiness: Readiness,
+    pub(super) counts: Counts,
+    pub(super) log: LogControl,
+    pub(super) trail: Trail,
     pub(super) started: Instant,
+}
+
+/// What the handlers are for: all of it is shared with others.
+#[derive(Debug)]
+pub struct Parts {
+    /// The providers of now.
+    pub registry: Arc<Registry>,
+    /// The way to upstreams.
+    pub http: HttpClient,
+    /// The loader.
+    pub manager: Manager,
+    /// The virtual keys.
+    pub keys: Arc<KeyBook>,
+    /// What requests took.
+    pub usage: UsageBook,
+    /// Whether the host can serve.
+    pub readiness: Readiness,
+    /// What is counted of it all.
+    pub counts: Counts,
+    /// Who changed what.
+    pub trail: Trail,
 }
 
 impl AppState {
     /// Puts together what the handlers need.
-    pub fn new(
-        settings: &ServerSettings,
-        registry: Arc<Registry>,
-        http: HttpClient,
-        manager: Manager,
-        keys: Arc<KeyBook>,
-        readiness: Readiness,
-    ) -> Self {
+    pub fn new(settings: &ServerSettings, parts: Parts) -> Self {
+        let Parts { registry, http, manager, keys, usage, readiness, counts, trail } = parts;
         Self(Arc::new(Shared {
             gateway: Gateway::new(Arc::clone(&registry), http),
             registry,
             manager,
-            limiter: Arc::default(),
+            usage,
             cors_origins: settings.cors_origins.clone(),
             trusted_proxies: settings.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             access: Access::new(settings, Arc::clone(&keys)),
@@ -60,6 +81,9 @@ impl AppState {
             max_body_bytes: settings.max_body_bytes,
             keep_alive: settings.keep_alive,
             readiness,
+            counts,
+            log: log::control(),
+            trail,
             started: Instant::now(),
         }))
     }

@@ -10,17 +10,23 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::access::KeyBook;
 use crate::accounts::{Bookkeeper, Books, Record};
-use crate::config::{BreakerSettings, ServerSettings};
+use crate::config::{BreakerSettings, MetricsSettings, ServerSettings};
 use crate::plugins::Manager;
 use crate::providers::Registry;
 use crate::services::http::HttpClient;
+use crate::telemetry::metrics::Metrics;
 use crate::testing::{self, Step, Upstream};
 
 const HELLO: &str = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
 
 // What is written down of it all.
 mod books;
+// What it may cost.
+mod budgets;
+// And counted.
+mod metrics;
 
 struct Host {
     address: std::net::SocketAddr,
@@ -59,6 +65,11 @@ impl Host {
         });
         let registry = Arc::new(Registry::default());
         registry.publish(|| testing::snapshot(providers.collect()));
+        Self::serving(registry).await
+    }
+
+    /// A host in front of these providers.
+    async fn serving(registry: Arc<Registry>) -> Self {
         let settings = ServerSettings {
             host: "127.0.0.1".to_owned(),
             port: 0,
@@ -70,18 +81,14 @@ impl Host {
             admin_token: None,
         };
         let readiness = Readiness::default();
-        let http = HttpClient::default();
-        let state = AppState::new(
-            &settings,
-            registry,
-            http,
-            Manager::detached(),
-            crate::access::testing::book(Vec::new()),
-            readiness.clone(),
-        );
         let (told, records) = mpsc::channel(100);
-        let server = Server::bind(("127.0.0.1", 0)).await.unwrap();
-        let server = server.with_books(Books::of(vec![Box::new(Told(told))]));
+        let metrics = Arc::new(Metrics::new(asking_paths(), &MetricsSettings::default()));
+        let books = Arc::new(Books::of(vec![Box::new(Arc::clone(&metrics)), Box::new(Told(told))]));
+        let server = Server::bind(("127.0.0.1", 0)).await.unwrap().with_books(Arc::clone(&books));
+        let counts = Counts { metrics, books, connections: server.connections() };
+        let keys = crate::access::testing::book(Vec::new());
+        let parts = Parts { readiness: readiness.clone(), counts, ..Parts::of(registry, keys) };
+        let state = AppState::new(&settings, parts);
         let address = server.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(server.run(router(state), shutdown.clone(), Duration::from_secs(5)));
@@ -117,6 +124,24 @@ fn request(method: &str, path: &str, lines: &str, body: &str) -> String {
     format!(
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{lines}content-length: {length}\r\n\r\n{body}"
     )
+}
+
+impl Parts {
+    /// All that tests of routes do without stands apart, and does nothing.
+    pub(super) fn of(registry: Arc<Registry>, keys: Arc<KeyBook>) -> Self {
+        let manager = Manager::detached();
+        let trail = crate::access::testing::trail(manager.events());
+        Self {
+            registry,
+            http: HttpClient::default(),
+            manager,
+            keys,
+            trail,
+            usage: crate::usage::testing::book(),
+            readiness: Readiness::default(),
+            counts: Counts::of_nobody(),
+        }
+    }
 }
 
 /// An answer, taken apart.

@@ -1,4 +1,4 @@
-//! Who has asked how much: each key and each client address by itself.
+//! Who has asked how much: each key, each client address and each provider by itself, and all together.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -6,10 +6,15 @@ use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::window::{Standing, Window};
+use super::calendar::Clock;
+use super::meter::{Meter, Over, Rates};
+use super::payer::Payer;
+use super::spending::{Budget, Spent};
+use super::window::Standing;
 
 /// Locks, so that they are not waited for.
 const SHARDS: usize = 16;
@@ -45,12 +50,14 @@ impl Subject {
 /// How much somebody may ask; none is without a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowance {
-    /// In any minute.
-    pub requests_per_minute: Option<u32>,
+    /// In any minute, day and month.
+    pub rates: Rates,
     /// At one time.
     pub max_concurrent: Option<u32>,
     /// At one time, of everybody together.
     pub host_max_concurrent: Option<u32>,
+    /// What everybody together may spend.
+    pub host_budget: Budget,
 }
 
 impl Allowance {
@@ -65,6 +72,8 @@ impl Allowance {
 pub struct Admitted {
     /// How things stand, where requests are counted.
     pub standing: Option<Standing>,
+    /// Who answers for what it takes, where that is limited.
+    pub payer: Option<Payer>,
     /// Counts as under way until it is dropped.
     pub in_flight: InFlight,
 }
@@ -72,20 +81,26 @@ pub struct Admitted {
 /// What there is too much of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exceeded {
-    /// Requests in the last minute.
-    Requests(Standing),
+    /// What this one has taken.
+    Own(Over),
+    /// What everybody has taken.
+    Everybodys(Over),
     /// Requests of this one under way.
     Concurrent(u32),
     /// Requests of everybody under way.
     Host(u32),
 }
 
-/// See the module. What it remembers is gone with the process.
+/// See the module. What it remembers is gone with the process, but for what was written down of spent money.
 #[derive(Debug)]
 pub struct Limiter {
     shards: [Mutex<Accounts>; SHARDS],
     hasher: RandomState,
     in_flight: AtomicU32,
+    pub(super) host: Arc<Meter>,
+    /// By name. They outlive the providers: who is made anew has not spent less.
+    providers: Mutex<HashMap<String, Arc<Meter>>>,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
@@ -95,20 +110,36 @@ struct Accounts {
     look_at: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Account {
-    window: Window,
+    meter: Arc<Meter>,
     in_flight: u32,
 }
 
 impl Default for Limiter {
     fn default() -> Self {
-        let shards = std::array::from_fn(|_| Mutex::default());
-        Self { shards, hasher: RandomState::new(), in_flight: AtomicU32::new(0) }
+        Self::with_clock(Clock::default())
     }
 }
 
 impl Limiter {
+    /// One that is told by this clock which day it is.
+    pub fn with_clock(clock: Clock) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            in_flight: AtomicU32::new(0),
+            host: Arc::new(Meter::new(clock.clone())),
+            providers: Mutex::default(),
+            clock,
+        }
+    }
+
+    /// What time it is held to be.
+    pub(super) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
     /// Lets a request in, or says what there is too much of: then it counts for nothing.
     pub fn admit(
         self: &Arc<Self>,
@@ -125,8 +156,9 @@ impl Limiter {
         if admitted.is_err() {
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
-        let standing = admitted?;
-        Ok(Admitted { standing, in_flight: InFlight { limiter: Arc::clone(self), subject } })
+        let (standing, meter) = admitted?;
+        let payer = Payer::of(meter, &allowance.rates, &self.host, &allowance.host_budget);
+        Ok(Admitted { standing, payer, in_flight: InFlight { limiter: Arc::clone(self), subject } })
     }
 
     fn admit_subject(
@@ -134,20 +166,48 @@ impl Limiter {
         subject: Subject,
         allowance: &Allowance,
         now: Instant,
-    ) -> Result<Option<Standing>, Exceeded> {
+    ) -> Result<(Option<Standing>, Arc<Meter>), Exceeded> {
         let mut accounts = self.shard(&subject);
         accounts.make_room(now);
-        let account = accounts.of.entry(subject).or_default();
+        let account = accounts.account(subject, &self.clock);
         let most = allowance.max_concurrent.unwrap_or(u32::MAX);
         if account.in_flight >= most {
             return Err(Exceeded::Concurrent(most));
         }
-        let standing = match allowance.requests_per_minute {
-            Some(limit) => Some(account.window.take(limit, now).map_err(Exceeded::Requests)?),
-            None => None,
-        };
+        let standing = account.meter.take_request(&allowance.rates, now).map_err(Exceeded::Own)?;
         account.in_flight += 1;
-        Ok(standing)
+        Ok((standing, Arc::clone(&account.meter)))
+    }
+
+    /// What a provider has taken, by its name.
+    pub fn provider(&self, name: &str) -> Arc<Meter> {
+        let mut providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meter) = providers.get(name) {
+            return Arc::clone(meter);
+        }
+        // Those that are gone and have nothing to remember.
+        let now = Instant::now();
+        providers.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_empty(now));
+        let meter = Arc::new(Meter::new(self.clock.clone()));
+        providers.insert(name.to_owned(), Arc::clone(&meter));
+        meter
+    }
+
+    /// At least so much was spent with a key, as was written down.
+    pub fn recall_key(&self, hash: [u8; 32], spent: Spent) {
+        let subject = Subject::Key(hash);
+        self.shard(&subject).account(subject, &self.clock).meter.recall(spent);
+    }
+
+    /// At least so much was spent by everybody, as was written down.
+    pub fn recall_all(&self, spent: Spent) {
+        self.host.recall(spent);
+    }
+
+    /// What was spent with a key, as far as it was counted here or recalled.
+    pub fn spent_with(&self, hash: [u8; 32]) -> Spent {
+        let subject = Subject::Key(hash);
+        self.shard(&subject).of.get(&subject).map(|account| account.meter.spent()).unwrap_or_default()
     }
 
     fn shard(&self, subject: &Subject) -> MutexGuard<'_, Accounts> {
@@ -157,16 +217,23 @@ impl Limiter {
 }
 
 impl Accounts {
-    /// Forgets those who do not count any more; where too many do, half of those who have nothing under way.
+    fn account(&mut self, subject: Subject, clock: &Clock) -> &mut Account {
+        let new = || Account { meter: Arc::new(Meter::new(clock.clone())), in_flight: 0 };
+        self.of.entry(subject).or_insert_with(new)
+    }
+
+    /// Forgets those who do not count any more; where too many do, half of those who have nothing under way. Keys are
+    /// not many, and what was spent with them is not forgotten.
     fn make_room(&mut self, now: Instant) {
         if self.of.len() < self.look_at.max(FEW_SUBJECTS) {
             return;
         }
-        self.of.retain(|_, account| account.in_flight > 0 || !account.window.is_empty(now));
+        self.of.retain(|_, account| account.in_flight > 0 || !account.meter.is_empty(now));
         if self.of.len() >= MOST_SUBJECTS {
             let mut too_many = self.of.len() - MOST_SUBJECTS / 2;
-            self.of.retain(|_, account| {
-                let forgotten = too_many > 0 && account.in_flight == 0;
+            self.of.retain(|subject, account| {
+                let an_address = matches!(subject, Subject::Address(_));
+                let forgotten = too_many > 0 && account.in_flight == 0 && an_address;
                 too_many -= usize::from(forgotten);
                 !forgotten
             });
@@ -192,94 +259,4 @@ impl Drop for InFlight {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn address(text: &str) -> Subject {
-        Subject::of_address(text.parse().unwrap())
-    }
-
-    #[test]
-    fn everybody_is_counted_by_themselves() {
-        let (limiter, now) = (Arc::new(Limiter::default()), Instant::now());
-        let allowance = Allowance { requests_per_minute: Some(1), ..Allowance::default() };
-        let admit =
-            |subject| limiter.admit(subject, &allowance, now).map(|it| it.standing.unwrap().remaining);
-        let over = Exceeded::Requests(Standing { limit: 1, remaining: 0, reset: Duration::from_secs(60) });
-        for (subject, expected) in [
-            (address("10.0.0.1"), Ok(0)),
-            (address("10.0.0.1"), Err(over)),
-            (address("::ffff:10.0.0.1"), Err(over)),
-            (address("10.0.0.2"), Ok(0)),
-            (address("2001:db8:1:2::7"), Ok(0)),
-            // The same network, so the same client.
-            (address("2001:db8:1:2:9:9:9:9"), Err(over)),
-            (address("2001:db8:1:3::7"), Ok(0)),
-            (Subject::Key([1; 32]), Ok(0)),
-            (Subject::Key([1; 32]), Err(over)),
-        ] {
-            assert_eq!(admit(subject), expected, "{subject:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_under_way_counts_until_it_ends() {
-        let (limiter, now) = (Arc::new(Limiter::default()), Instant::now());
-        let allowance =
-            Allowance { max_concurrent: Some(1), host_max_concurrent: Some(2), ..Allowance::default() };
-        let admit = |text| limiter.admit(address(text), &allowance, now);
-        let first = admit("10.0.0.1").unwrap();
-        assert_eq!(admit("10.0.0.1").unwrap_err(), Exceeded::Concurrent(1));
-        let second = admit("10.0.0.2").unwrap();
-        assert_eq!(admit("10.0.0.3").unwrap_err(), Exceeded::Host(2));
-        drop(first);
-        let third = admit("10.0.0.3").unwrap();
-        drop((second, third));
-        assert!(admit("10.0.0.1").is_ok());
-        assert_eq!(limiter.in_flight.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn of_many_threads_exactly_as_many_are_let_in() {
-        let limiter = Arc::new(Limiter::default());
-        let allowance = Allowance { requests_per_minute: Some(100), ..Allowance::default() };
-        let now = Instant::now();
-        let let_in: usize = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8)
-                .map(|_| {
-                    let one = || limiter.admit(address("10.0.0.1"), &allowance, now).is_ok();
-                    scope.spawn(move || (0..50).filter(|_| one()).count())
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-        });
-        assert_eq!(let_in, 100);
-    }
-
-    #[test]
-    fn whoever_has_many_addresses_does_not_fill_the_memory() {
-        let (limiter, now) = (Arc::new(Limiter::default()), Instant::now());
-        let allowance = Allowance { requests_per_minute: Some(5), ..Allowance::default() };
-        let busy = limiter.admit(address("10.0.0.1"), &allowance, now).unwrap();
-        for n in 0..(SHARDS * MOST_SUBJECTS * 2) as u32 {
-            let subject = Subject::Address(IpAddr::from((0x0b00_0000 + n).to_be_bytes()));
-            assert!(limiter.admit(subject, &allowance, now).is_ok());
-        }
-        let remembered: usize = limiter.shards.iter().map(|shard| shard.lock().unwrap().of.len()).sum();
-        assert!(remembered <= SHARDS * MOST_SUBJECTS, "{remembered}");
-        // After a minute they are nobody.
-        let later = now + Duration::from_secs(60);
-        for n in 0..(SHARDS * FEW_SUBJECTS * 2) as u32 {
-            let subject = Subject::Address(IpAddr::from((0x0c00_0000 + n).to_be_bytes()));
-            assert!(limiter.admit(subject, &allowance, later).is_ok());
-        }
-        let remembered: usize = limiter.shards.iter().map(|shard| shard.lock().unwrap().of.len()).sum();
-        assert!(remembered <= SHARDS * MOST_SUBJECTS / 2, "{remembered}");
-        // Who has something under way is never forgotten.
-        let standing = limiter.admit(address("10.0.0.1"), &allowance, now).unwrap().standing.unwrap();
-        assert_eq!(standing.remaining, 3);
-        drop(busy);
-    }
-}
+mod tests;

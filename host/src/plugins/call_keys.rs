@@ -1,15 +1,25 @@
-//! Which key each call of a plugin is made with: the host chooses it, and the plugin never sees it.
+//! What each call of a plugin is made with: the host chooses the key, and the plugin never sees it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secrecy::SecretString;
 
-/// The keys of the calls under way of one instance.
-#[derive(Debug, Default)]
-pub(super) struct CallKeys(Mutex<HashMap<u64, SecretString>>);
+use super::instance::OnBehalf;
+use crate::accounts::TraceHeaders;
 
-/// For as long as it is held, requests of the call are made with its key.
+/// What the calls under way of one instance are made with.
+#[derive(Debug, Default)]
+pub(super) struct CallKeys(Mutex<HashMap<u64, OfCall>>);
+
+/// What one call is made with.
+#[derive(Clone, Debug)]
+pub(super) struct OfCall {
+    pub(super) key: Option<SecretString>,
+    pub(super) trace: Option<TraceHeaders>,
+}
+
+/// For as long as it is held, requests of the call are made with what belongs to it.
 #[derive(Debug)]
 pub(super) struct Assigned {
     calls: Arc<CallKeys>,
@@ -17,16 +27,20 @@ pub(super) struct Assigned {
 }
 
 impl CallKeys {
-    pub(super) fn assign(self: &Arc<Self>, call: u64, key: Option<&SecretString>) -> Option<Assigned> {
-        self.lock().insert(call, key?.clone());
+    pub(super) fn assign(self: &Arc<Self>, call: u64, behalf: OnBehalf<'_>) -> Option<Assigned> {
+        let (key, trace) = (behalf.key.cloned(), behalf.trace.cloned());
+        if key.is_none() && trace.is_none() {
+            return None;
+        }
+        self.lock().insert(call, OfCall { key, trace });
         Some(Assigned { calls: Arc::clone(self), call })
     }
 
-    pub(super) fn of_call(&self, call: u64) -> Option<SecretString> {
+    pub(super) fn of_call(&self, call: u64) -> Option<OfCall> {
         self.lock().get(&call).cloned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, SecretString>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, OfCall>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

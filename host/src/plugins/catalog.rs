@@ -8,7 +8,10 @@ use std::time::SystemTime;
 use super::manifest::Manifest;
 use super::problem::Problem;
 use super::record::{Life, Record};
-use super::report::{Draining, IgnoredFile, Load, PluginList, PluginState, PluginView, Resident};
+use super::report::{
+    Draining, IgnoredFile, Load, PluginList, PluginState, PluginView, ReloadReport, Resident,
+};
+use super::vitals::{Reloads, Totals, Vitals};
 use crate::providers::{Registry, Snapshot};
 
 /// How many ended generations of a plugin are remembered.
@@ -41,6 +44,9 @@ struct State {
     ignored: Vec<IgnoredFile>,
     /// By plugin, oldest first.
     generations: BTreeMap<String, Vec<Arc<Record>>>,
+    /// What those came to that are not among them any more.
+    forgotten: BTreeMap<String, Totals>,
+    reloads: Reloads,
 }
 
 impl Catalog {
@@ -67,13 +73,14 @@ impl Catalog {
     /// Takes note of a new generation, and forgets the oldest of those that have ended.
     pub(super) fn add_generation(&self, plugin: &str, record: Arc<Record>) {
         let mut state = self.state();
-        let records = state.generations.entry(plugin.to_owned()).or_default();
+        let State { generations, forgotten, .. } = &mut *state;
+        let records = generations.entry(plugin.to_owned()).or_default();
         records.push(record);
         while records.len() > HISTORY {
             let Some(ended) = records.iter().position(|record| record.life() == Life::Unloaded) else {
                 break;
             };
-            records.remove(ended);
+            forgotten.entry(plugin.to_owned()).or_default().add(&records.remove(ended));
         }
     }
 
@@ -105,6 +112,21 @@ impl Catalog {
             .map(|records| records.iter().rev().map(|record| load(record)).collect());
         view.history = Some(loads.unwrap_or_default());
         Some(view)
+    }
+
+    /// Takes note of a reload.
+    pub(super) fn note_reload(&self, report: &ReloadReport) {
+        self.state().reloads.note(report);
+    }
+
+    /// How every plugin does that was ever loaded, and how reloads went.
+    pub(super) fn vitals(&self) -> (Vec<Vitals>, Reloads) {
+        let state = self.state();
+        let vitals = state.generations.iter().map(|(id, records)| {
+            let forgotten = state.forgotten.get(id).copied().unwrap_or_default();
+            Vitals::of(id, forgotten, records.iter().map(Arc::as_ref))
+        });
+        (vitals.collect(), state.reloads)
     }
 
     /// The generations that are not gone yet.
@@ -190,4 +212,31 @@ fn load(record: &Record) -> Load {
 
 fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::plugins::pulse::Pulse;
+    use crate::plugins::vitals::Generations;
+
+    #[test]
+    fn what_is_forgotten_counts_on() {
+        let catalog = Catalog::default();
+        let loads = 2 * HISTORY as u64;
+        for number in 1..=loads {
+            let (pulse, jobs) = (Arc::new(Pulse::default()), mpsc::channel(1).0);
+            pulse.note_panic(9, Duration::ZERO);
+            let record = Record::new(number, "1.0.0".to_owned(), String::new(), pulse, jobs.downgrade());
+            record.set_life(Life::Unloaded);
+            catalog.add_generation("p", Arc::new(record));
+        }
+        let (vitals, _) = catalog.vitals();
+        assert_eq!((vitals.len(), vitals[0].generation, vitals[0].totals.panics), (1, loads, loads));
+        assert_eq!(vitals[0].generations, Generations::default());
+    }
 }

@@ -79,13 +79,14 @@ impl Generation {
         patience: Duration,
     ) -> std::result::Result<(Arc<Self>, String), StartFault> {
         let shared = Arc::new(Shared::default());
+        let (jobs, queue) = mpsc::channel(JOBS);
         let record = Arc::new(Record::new(
             blueprint.number,
             blueprint.version.to_string(),
             blueprint.sha256,
             Arc::clone(&shared.pulse),
+            jobs.downgrade(),
         ));
-        let (jobs, queue) = mpsc::channel(JOBS);
         let (opened, manifest) = oneshot::channel();
         let start = Start {
             path: blueprint.copy.clone(),
@@ -132,12 +133,13 @@ impl Generation {
     #[cfg(test)]
     pub(super) fn detached() -> Arc<Self> {
         let shared = Arc::new(Shared::default());
-        let pulse = Arc::clone(&shared.pulse);
+        let (pulse, jobs) = (Arc::clone(&shared.pulse), mpsc::channel(1).0);
+        let record = Record::new(1, "0.0.0".to_owned(), String::new(), pulse, jobs.downgrade());
         Arc::new(Self {
             plugin: "detached".into(),
-            record: Arc::new(Record::new(1, "0.0.0".to_owned(), String::new(), pulse)),
+            record: Arc::new(record),
             shared,
-            jobs: mpsc::channel(1).0,
+            jobs,
             instances: AtomicU64::new(0),
             ending: Mutex::new(None),
         })

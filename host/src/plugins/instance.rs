@@ -14,6 +14,25 @@ use super::generation::Generation;
 use super::job::{ChunkBatch, InstanceId, Job, Operation, Question};
 use super::problem::Problem;
 use super::record::Lease;
+use crate::accounts::TraceHeaders;
+
+/// What comes with a call: what the plugin asks upstream for it, it asks with this.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OnBehalf<'a> {
+    /// For the plugin's log; may be empty.
+    pub request_id: &'a str,
+    /// The key, which the plugin does not see.
+    pub key: Option<&'a SecretString>,
+    /// The trace, if there is one.
+    pub trace: Option<&'a TraceHeaders>,
+}
+
+/// Nothing but an id.
+impl<'a> From<&'a str> for OnBehalf<'a> {
+    fn from(request_id: &'a str) -> Self {
+        Self { request_id, ..Self::default() }
+    }
+}
 
 /// One provider as its plugin made it. Dropping it drops the plugin's side, on the plugin's thread.
 #[derive(Debug)]
@@ -49,26 +68,20 @@ impl Instance {
     }
 
     /// Asks the plugin. `body` is canonical OpenAI JSON (empty for models, health, credentials), so is the
-    /// answer. What the plugin asks upstream for it, it asks with this key. Dropping the future cancels.
-    pub async fn ask(
-        &self,
-        operation: Operation,
-        body: Bytes,
-        request_id: &str,
-        key: Option<&SecretString>,
-    ) -> Result<Bytes> {
+    /// answer. Dropping the future cancels.
+    pub async fn ask(&self, operation: Operation, body: Bytes, behalf: OnBehalf<'_>) -> Result<Bytes> {
         let (reply, answer) = oneshot::channel();
-        let question = question(body, request_id);
-        let _assigned = self.calls.assign(question.id, key);
+        let question = question(body, behalf.request_id);
+        let _assigned = self.calls.assign(question.id, behalf);
         self.generation.submit(Job::Ask { instance: self.id, operation, question, reply }).await?;
         self.generation.answered(answer).await?
     }
 
     /// Asks for an answer in chunks (`chat.completion.chunk` JSON each).
-    pub async fn stream(&self, body: Bytes, request_id: &str, key: Option<&SecretString>) -> Result<Chunks> {
+    pub async fn stream(&self, body: Bytes, behalf: OnBehalf<'_>) -> Result<Chunks> {
         let (batches, receiver) = mpsc::channel(1);
-        let question = question(body, request_id);
-        let assigned = self.calls.assign(question.id, key);
+        let question = question(body, behalf.request_id);
+        let assigned = self.calls.assign(question.id, behalf);
         self.generation.submit(Job::Stream { instance: self.id, question, batches }).await?;
         Ok(Chunks { batches: receiver, _assigned: assigned, generation: Arc::clone(&self.generation) })
     }

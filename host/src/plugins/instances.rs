@@ -15,8 +15,10 @@ use super::report::FailedProvider;
 use crate::config::{
     BreakerSettings, Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings, key_variable,
 };
+use crate::events::Bus;
+use crate::limits::Limiter;
 use crate::providers::{
-    Catalogue, Counters, KeyRing, ModelQuestion, PluginRef, PreparedCalls, Provider, Shelf, Snapshot,
+    Catalogue, Counters, Herald, KeyRing, ModelQuestion, PluginRef, PreparedCalls, Provider, Shelf, Snapshot,
     Standing, Waiting,
 };
 use crate::services::http::HttpClient;
@@ -142,15 +144,23 @@ pub(super) enum Outcome {
     Failed(Problem),
 }
 
+/// What providers are made with, and share.
+pub(super) struct Means<'a> {
+    pub(super) client: &'a HttpClient,
+    pub(super) limiter: &'a Limiter,
+    pub(super) shelf: &'a Arc<Shelf>,
+    pub(super) events: &'a Bus,
+}
+
 /// Keeps the provider where nothing it is made from has changed, and makes it otherwise.
 pub(super) async fn make(
     wanted: &Wanted,
     plugins: &Plugins,
     current: &Snapshot,
-    client: &HttpClient,
-    shelf: &Arc<Shelf>,
+    means: Means<'_>,
     patience: Duration,
 ) -> Outcome {
+    let Means { client, limiter, shelf, events } = means;
     let Some(active) = plugins.get(&wanted.plugin) else {
         return Outcome::Failed(refused_configuration(format!("the plugin \"{}\" is gone", wanted.plugin)));
     };
@@ -180,12 +190,13 @@ pub(super) async fn make(
             features: active.plugin.manifest.supported_features.clone(),
             plan,
             prepared: PreparedCalls::new(settings.keys.len()),
+            meter: limiter.provider(&settings.name),
             counters: before
                 .map_or_else(|| Arc::new(Counters::default()), |before| Arc::clone(&before.counters)),
             catalogue: Catalogue::following(before.map(|before| &before.catalogue), settings, Some(shelf)),
             question: ModelQuestion::default(),
             keys: KeyRing::new(&settings.keys, before.map(|before| &before.keys)),
-            standing: Standing::new(&BreakerSettings::default()),
+            standing: Standing::new(&BreakerSettings::default(), Herald::new(events)),
             instance,
         })),
     }

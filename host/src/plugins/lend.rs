@@ -179,7 +179,10 @@ extern "C" fn log(context: HostContext, level: u32, message: RStr<'_>, fields: R
         // Its keys are forgotten, so they could not be told from what may be shown.
         warn!(
             plugin,
-            generation, provider, level, "plugin logged for a removed provider; its words are withheld"
+            generation,
+            provider,
+            severity = level,
+            "plugin logged for a removed provider; its words are withheld"
         );
         if level == log_level::PANIC {
             (lender.on_panic)(&lender.pulse, "");

@@ -20,6 +20,7 @@ use super::pulse::OnPanic;
 use super::watchdog::Watchdog;
 use super::{copy, keys};
 use crate::config::LoaderSettings;
+use crate::events::Bus;
 
 /// See the module.
 pub(super) struct Loader {
@@ -30,6 +31,7 @@ pub(super) struct Loader {
     settings: LoaderSettings,
     main: Handle,
     catalog: Arc<Catalog>,
+    events: Bus,
     watchdog: Watchdog,
     /// The last generation of each plugin.
     numbers: HashMap<String, u64>,
@@ -48,14 +50,16 @@ impl Loader {
         settings: LoaderSettings,
         main: Handle,
         catalog: Arc<Catalog>,
+        events: Bus,
     ) -> Self {
-        let watchdog = Watchdog::start(seconds(settings.stall_limit), &main);
+        let watchdog = Watchdog::start(seconds(settings.stall_limit), &main, events.clone());
         Self {
             program,
             cache,
             settings,
             main,
             catalog,
+            events,
             watchdog,
             numbers: HashMap::new(),
             failed: HashMap::new(),
@@ -191,12 +195,12 @@ impl Loader {
     /// Quarantines a plugin that keeps panicking.
     fn on_panic(&self, plugin: &str) -> OnPanic {
         let (limit, window) = (self.settings.panic_limit, self.settings.panic_window);
-        let plugin = plugin.to_owned();
+        let (plugin, events) = (plugin.to_owned(), self.events.clone());
         Arc::new(move |pulse, fields| {
             if !pulse.note_panic(limit, seconds(window)) {
                 return;
             }
-            let quarantined = pulse.quarantine(Problem {
+            let problem = Problem {
                 phase: Step::Call.phase(),
                 step: Step::Call,
                 code: "keeps_panicking",
@@ -207,9 +211,10 @@ impl Loader {
                 hint: format!(
                     "mend the panic and rebuild it, or load it afresh with POST /api/plugins/{plugin}/reload"
                 ),
-            });
-            if quarantined {
+            };
+            if pulse.quarantine(problem.clone()) {
                 error!(plugin, limit, window, "plugin keeps panicking; plugin quarantined");
+                events.tell(problem.quarantined(&plugin));
             }
         })
     }

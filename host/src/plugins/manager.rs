@@ -19,7 +19,9 @@ use super::record::Life;
 use super::report::{PluginList, PluginView, ReloadReport};
 use super::resolve::Offer;
 use super::sources::Sources;
+use super::vitals::{Reloads, Vitals};
 use crate::config::{ChangeFile, ChangeFileError, LoaderSettings};
+use crate::events::Bus;
 use crate::providers::{Registry, Shelf, Snapshot};
 use crate::services::http::HttpClient;
 
@@ -43,6 +45,8 @@ pub struct ManagerOptions {
     pub registry: Arc<Registry>,
     /// The way to upstreams.
     pub client: HttpClient,
+    /// Where it is told what happens.
+    pub events: Bus,
 }
 
 /// What a reload is asked to do.
@@ -81,6 +85,7 @@ pub struct Manager {
     commands: mpsc::Sender<Command>,
     catalog: Arc<Catalog>,
     shown: Arc<ArcSwap<Shown>>,
+    events: Bus,
 }
 
 #[derive(Debug)]
@@ -114,8 +119,14 @@ impl Manager {
             max_bytes: options.settings.max_file_bytes,
             allow_unsafe_permissions: options.settings.allow_unsafe_permissions,
         };
-        let loader =
-            Loader::new(options.probe_program, cache, options.settings, main.clone(), Arc::clone(&catalog));
+        let loader = Loader::new(
+            options.probe_program,
+            cache,
+            options.settings,
+            main.clone(),
+            Arc::clone(&catalog),
+            options.events.clone(),
+        );
         let engine = Engine {
             sources: options.sources,
             examiner: Examiner::new(rules),
@@ -130,6 +141,7 @@ impl Manager {
             first: None,
             changes,
             change_file,
+            events: options.events.clone(),
             shelf: Arc::new(Shelf::within(&options.data_dir)),
             shown: Arc::clone(&shown),
         };
@@ -139,13 +151,18 @@ impl Manager {
             .name("loader".to_owned())
             .spawn(move || main.block_on(serve(engine, queue)))
             .map_err(ManagerError::Thread)?;
-        Ok(Self { commands, catalog, shown })
+        Ok(Self { commands, catalog, shown, events: options.events })
     }
 
     /// A manager without a loader, for tests of other modules.
     #[cfg(test)]
     pub(crate) fn detached() -> Self {
-        Self { commands: mpsc::channel(1).0, catalog: Arc::default(), shown: Arc::default() }
+        Self {
+            commands: mpsc::channel(1).0,
+            catalog: Arc::default(),
+            shown: Arc::default(),
+            events: Bus::default(),
+        }
     }
 
     /// Scans, loads, publishes. Whoever asks for the same while a run has not begun shares that run.
@@ -173,12 +190,10 @@ impl Manager {
 
     async fn command(&self, options: ReloadOptions, enable: Option<bool>) -> Arc<ReloadReport> {
         let (reply, report) = oneshot::channel();
-        // The loader's thread ends only after the last `Manager`: if it is gone, it has panicked.
-        let sent = self.commands.send(Command::Reload(Box::new(Wish { options, enable, reply }))).await;
-        match report.await {
-            Ok(report) if sent.is_ok() => report,
-            _ => Arc::new(ReloadReport::of_a_dead_loader()),
-        }
+        // The loader's thread ends only after the last `Manager`: if it is gone, it has panicked. A command that nobody
+        // took comes back with the reply in it, so it is let go before anybody waits for that.
+        drop(self.commands.send(Command::Reload(Box::new(Wish { options, enable, reply }))).await);
+        report.await.unwrap_or_else(|_| Arc::new(ReloadReport::of_a_dead_loader()))
     }
 
     /// Changes a provider, one change at a time; answers with its new version.
@@ -194,6 +209,11 @@ impl Manager {
         self.shown.load().provider(name)
     }
 
+    /// Where it is told what happens.
+    pub fn events(&self) -> &Bus {
+        &self.events
+    }
+
     /// Every library, those that are not in use too.
     pub fn list(&self) -> PluginList {
         self.catalog.list()
@@ -202,6 +222,11 @@ impl Manager {
     /// One plugin, with its history.
     pub fn get(&self, id: &str) -> Option<PluginView> {
         self.catalog.get(id)
+    }
+
+    /// How every plugin does, and how reloads went, in numbers.
+    pub fn vitals(&self) -> (Vec<Vitals>, Reloads) {
+        self.catalog.vitals()
     }
 
     /// Lets everything go, and waits until it is unloaded, or stays for a reason, or the time is over. Answers
@@ -236,6 +261,7 @@ async fn serve(mut engine: Engine, mut queue: mpsc::Receiver<Command>) {
             let first = waiting.remove(0);
             let shared = share(&first, &mut waiting);
             let report = Arc::new(run(&mut engine, &first).await);
+            engine.catalog.note_reload(&report);
             for reply in shared.into_iter().map(|wish| wish.reply).chain([first.reply]) {
                 // Whoever asked may have gone away.
                 let _ = reply.send(Arc::clone(&report));
@@ -262,4 +288,19 @@ fn share(first: &Wish, waiting: &mut Vec<Wish>) -> Vec<Wish> {
             && wish.options.only == first.options.only
     };
     waiting.extract_if(.., same).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::ReloadStatus;
+
+    #[tokio::test]
+    async fn where_the_loader_is_gone_nobody_waits_for_it() {
+        let manager = Manager::detached();
+        let reload = manager.reload(ReloadOptions::default());
+        let report = tokio::time::timeout(Duration::from_secs(30), reload).await.unwrap();
+        assert_eq!(report.status, ReloadStatus::Failed);
+        assert!(report.config.as_ref().unwrap().message.contains("the loader has ended"));
+    }
 }

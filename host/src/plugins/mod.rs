@@ -37,7 +37,9 @@ mod threads;
 mod place;
 // One opened library.
 mod library;
-// How a generation's thread is doing.
+// What a generation's thread has spent.
+mod cpu;
+// How it is doing.
 mod pulse;
 // What is known of a generation, also when it is gone.
 mod record;
@@ -75,6 +77,8 @@ pub mod check;
 pub mod conformance;
 // What is shown of plugins and reloads.
 mod report;
+// What is counted of them.
+mod vitals;
 // What is known of every library and generation.
 mod catalog;
 // Where configuration and libraries come from.
@@ -98,11 +102,12 @@ pub use close::end_process;
 pub use engine::{EditAction, EditError, ProviderEdit, ProviderView};
 pub use features::{Feature, Features};
 pub use fetch::{Fetch, Incoming, Outgoing};
-pub use instance::{Chunks, Instance};
+pub use instance::{Chunks, Instance, OnBehalf};
 pub use instances::alike;
 pub use job::{ChunkBatch, Operation};
 pub use manager::{Manager, ManagerError, ManagerOptions, ReloadOptions, UnknownPlugin};
 pub use problem::{Phase, Problem, Step};
 pub use record::{Lease, Overdue};
-pub use report::{PluginList, PluginState, PluginView, ReloadReport, ReloadStatus};
+pub use report::{Draining, PluginList, PluginState, PluginView, ReloadReport, ReloadStatus};
 pub use sources::Sources;
+pub use vitals::{Generations, Reloads, Totals, Vitals};

@@ -8,8 +8,9 @@ use http::Method;
 use patchbay_plugin_api::{ErrorKind, ProviderError, Result};
 use secrecy::SecretString;
 
-use super::call_keys::CallKeys;
+use super::call_keys::{CallKeys, OfCall};
 use super::fetch::{Fetch, Incoming, Outgoing};
+use crate::accounts::TraceHeaders;
 use crate::config::ProviderSettings;
 use crate::services::http::{HttpClient, Request};
 
@@ -23,9 +24,12 @@ pub(super) struct Outbound {
 impl Fetch for Outbound {
     fn fetch(&self, request: Outgoing) -> BoxFuture<'static, Result<Incoming>> {
         let (client, settings) = (self.client.clone(), Arc::clone(&self.settings));
-        let of_call = self.calls.of_call(request.call);
+        let (own_key, trace) = match self.calls.of_call(request.call) {
+            Some(OfCall { key, trace }) => (key, trace),
+            None => (None, None),
+        };
         async move {
-            let key = match of_call {
+            let key = match own_key {
                 Some(key) => Some(key),
                 // Requests outside of a call, such as those of a plugin that prepares something, have the first.
                 None if request.call == 0 => settings.keys.first().cloned(),
@@ -48,7 +52,8 @@ impl Fetch for Outbound {
                 allow_http: settings.allow_http,
             }
             .prepare()?;
-            let response = client.send(&prepared, [], request.body).await?;
+            let response =
+                client.send(&prepared, trace.iter().flat_map(TraceHeaders::pairs), request.body).await?;
             let headers = response.headers.iter();
             Ok(Incoming {
                 status: response.status.as_u16(),

@@ -4,6 +4,8 @@ use std::error::Error;
 
 use serde::Serialize;
 
+use crate::events::{News, PluginNews};
+
 /// Why a plugin is not in use, for people (`message`, `hint`) and for programs (`phase`, `step`, `code`).
 #[derive(Serialize, Clone, Debug, PartialEq)]
 pub struct Problem {
@@ -96,6 +98,13 @@ impl Problem {
     /// The message is the error and all its sources: a problem is read far from any backtrace.
     pub fn new(step: Step, code: &'static str, error: &dyn Error, hint: impl Into<String>) -> Self {
         Self { phase: step.phase(), step, code, message: chain(error), hint: hint.into() }
+    }
+
+    /// What listeners are told of the plugin that is quarantined for it. Not the message: it may have the plugin's own
+    /// words in it, and the plugin was given keys.
+    pub(super) fn quarantined(self, plugin: &str) -> News {
+        let news = PluginNews::Quarantined { code: self.code, hint: self.hint };
+        News::Plugin { plugin: Some(plugin.to_owned()), news }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::cpu::CpuTime;
 use super::problem::Problem;
 
 /// Told of each panic that the SDK contained, with the fields of its log line.
@@ -21,6 +22,8 @@ pub(super) struct Pulse {
     entries: AtomicU64,
     panics: Mutex<VecDeque<Instant>>,
     panics_total: AtomicU64,
+    /// What the thread has spent.
+    pub(super) cpu: CpuTime,
     /// Objects that hold the plugin's code alive in the host: instances, and operations with their wakers.
     pub(super) live_instances: AtomicUsize,
     pub(super) live_operations: AtomicUsize,
@@ -36,6 +39,7 @@ impl Default for Pulse {
             entries: AtomicU64::new(0),
             panics: Mutex::default(),
             panics_total: AtomicU64::new(0),
+            cpu: CpuTime::default(),
             live_instances: AtomicUsize::new(0),
             live_operations: AtomicUsize::new(0),
             quarantine: OnceLock::new(),

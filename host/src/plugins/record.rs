@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::job::Job;
 use super::pulse::Pulse;
 
 /// Where a generation is in its life.
@@ -47,6 +48,7 @@ pub(super) struct Record {
     /// When it was loaded.
     pub loaded_at: SystemTime,
     in_flight: AtomicUsize,
+    jobs: mpsc::WeakSender<Job>,
     life: watch::Sender<Life>,
     /// Cancelled when its requests have had their time to finish after it was replaced.
     overdue: CancellationToken,
@@ -54,13 +56,20 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(generation: u64, version: String, sha256: String, pulse: Arc<Pulse>) -> Self {
+    pub(super) fn new(
+        generation: u64,
+        version: String,
+        sha256: String,
+        pulse: Arc<Pulse>,
+        jobs: mpsc::WeakSender<Job>,
+    ) -> Self {
         Self {
             generation,
             version,
             sha256,
             loaded_at: SystemTime::now(),
             in_flight: AtomicUsize::new(0),
+            jobs,
             life: watch::Sender::new(Life::Active),
             overdue: CancellationToken::new(),
             pulse,
@@ -70,6 +79,11 @@ impl Record {
     /// Requests that run on it.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Calls that wait for its thread.
+    pub(super) fn queued(&self) -> usize {
+        self.jobs.upgrade().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity())
     }
 
     /// Where it is in its life.

@@ -71,7 +71,9 @@ pub(super) struct Remains {
 /// The thread's whole life. An error was told through `opened` before.
 pub(super) fn run(start: Start) -> Option<Remains> {
     let Start { path, family, plugin, generation, jobs, shared, main, on_panic, opened } = start;
-    let opening = shared.pulse.enter();
+    let pulse = Arc::clone(&shared.pulse);
+    let _counting = pulse.cpu.of_this_thread();
+    let opening = pulse.enter();
     let library = match Library::open(&path, family) {
         Ok(library) => library,
         Err(fault) => {

@@ -7,6 +7,7 @@ use tracing::error;
 
 use super::generation::Generation;
 use super::problem::{Problem, Step};
+use crate::events::Bus;
 
 /// Looks at every generation a few times within the limit. Dropping it ends the looking.
 #[derive(Debug)]
@@ -24,14 +25,14 @@ struct Watched {
 
 impl Watchdog {
     /// Starts looking, on the runtime of `main`.
-    pub(super) fn start(limit: Duration, main: &tokio::runtime::Handle) -> Self {
+    pub(super) fn start(limit: Duration, main: &tokio::runtime::Handle, events: Bus) -> Self {
         let watched: Arc<Mutex<Vec<Watched>>> = Arc::default();
         let list = Arc::clone(&watched);
         let task = main.spawn(async move {
             let mut ticks = tokio::time::interval(limit / 5);
             loop {
                 ticks.tick().await;
-                look(&mut list.lock().unwrap_or_else(PoisonError::into_inner), limit);
+                look(&mut list.lock().unwrap_or_else(PoisonError::into_inner), limit, &events);
             }
         });
         Self { watched, _task: tokio_util::task::AbortOnDropHandle::new(task) }
@@ -44,7 +45,7 @@ impl Watchdog {
     }
 }
 
-fn look(watched: &mut Vec<Watched>, limit: Duration) {
+fn look(watched: &mut Vec<Watched>, limit: Duration, events: &Bus) {
     watched.retain_mut(|watched| {
         let Some(generation) = watched.generation.upgrade() else { return false };
         let pulse = &generation.shared.pulse;
@@ -57,7 +58,7 @@ fn look(watched: &mut Vec<Watched>, limit: Duration) {
                 if since.elapsed() < limit {
                     return true;
                 }
-                give_up(&generation, since.elapsed());
+                give_up(&generation, since.elapsed(), events);
                 false
             }
             _ => {
@@ -68,7 +69,7 @@ fn look(watched: &mut Vec<Watched>, limit: Duration) {
     });
 }
 
-fn give_up(generation: &Generation, stuck_for: Duration) {
+fn give_up(generation: &Generation, stuck_for: Duration, events: &Bus) {
     let (plugin, number) = (&*generation.plugin, generation.record.generation);
     error!(plugin, generation = number, ?stuck_for, "plugin thread is stuck; plugin quarantined");
     let problem = Problem {
@@ -84,6 +85,8 @@ fn give_up(generation: &Generation, stuck_for: Duration) {
              afresh with POST /api/plugins/{plugin}/reload"
         ),
     };
-    generation.shared.pulse.quarantine(problem);
+    if generation.shared.pulse.quarantine(problem.clone()) {
+        events.tell(problem.quarantined(plugin));
+    }
     generation.shared.pulse.give_up();
 }

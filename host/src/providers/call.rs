@@ -13,7 +13,8 @@ use super::admission::{Admission, replaced};
 use super::answer::{AnswerStream, Source};
 use super::plan::{self, Planned, Streamed};
 use super::{Chunk, Members, Provider, whole};
-use crate::plugins::{Feature, Operation};
+use crate::accounts::{AttemptSpan, SpanId, TraceHeaders};
+use crate::plugins::{Feature, OnBehalf, Operation};
 use crate::services::http::HttpClient;
 use crate::services::redact;
 
@@ -24,6 +25,8 @@ pub struct CallContext {
     pub http: HttpClient,
     /// For the log, the client's and the plugin's.
     pub request_id: Arc<str>,
+    /// What upstream is told of the trace, where there is one.
+    pub trace: Option<TraceHeaders>,
 }
 
 /// What may be asked of an upstream of OpenAI's dialect. Plugins are not asked for texts.
@@ -38,6 +41,15 @@ pub enum Surface {
 }
 
 impl Surface {
+    /// The word for it in traces.
+    fn operation(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Texts => "text_completion",
+            Self::Embeddings => "embeddings",
+        }
+    }
+
     /// A whole answer in the shape of a chunk.
     pub(super) fn as_chunk(self, answer: Bytes) -> Result<Bytes, ProviderError> {
         match self {
@@ -114,6 +126,22 @@ impl Provider {
         self.plan.as_ref().is_some_and(|plan| plan::endpoint(surface, plan).is_some())
     }
 
+    /// What a trace tells of asking it.
+    pub fn attempt_span(&self, id: SpanId, surface: Surface, model: Option<&str>) -> AttemptSpan {
+        let plan = self.plan.as_ref();
+        let endpoint = plan.and_then(|plan| plan::endpoint(surface, plan));
+        let model = model
+            .or(self.settings.model.as_deref())
+            .or_else(|| plan.and_then(|plan| plan.model.default.as_deref()));
+        AttemptSpan {
+            id,
+            operation: surface.operation(),
+            model: model.map(str::to_owned),
+            url: endpoint.map(|endpoint| endpoint.url.clone()).or_else(|| self.settings.base_url.clone()),
+            plugin: endpoint.is_none().then(|| self.plugin.clone()),
+        }
+    }
+
     async fn ask_whole(
         &self,
         surface: Surface,
@@ -132,7 +160,8 @@ impl Provider {
         let mut body = body.clone();
         body.remove("stream");
         body.remove("stream_options");
-        let answer = self.instance.ask(operation, body.write(), &call.request_id, self.keys.key(place)).await;
+        let behalf = self.behalf(place, call);
+        let answer = self.instance.ask(operation, body.write(), behalf).await;
         answer.map_err(|error| self.cleaned(error))
     }
 
@@ -158,8 +187,12 @@ impl Provider {
         }
         let mut body = body.clone();
         body.set("stream", Bytes::from_static(b"true"));
-        let chunks = self.instance.stream(body.write(), &call.request_id, self.keys.key(place)).await;
+        let chunks = self.instance.stream(body.write(), self.behalf(place, call)).await;
         chunks.map(Source::Plugin).map_err(|error| self.cleaned(error))
+    }
+
+    fn behalf<'a>(&'a self, place: usize, call: &'a CallContext) -> OnBehalf<'a> {
+        OnBehalf { request_id: &call.request_id, key: self.keys.key(place), trace: call.trace.as_ref() }
     }
 
     /// Asks for what is no request of an application's, for as long as the generation may be used.
@@ -179,10 +212,10 @@ impl Provider {
         request_id: &str,
     ) -> Result<Bytes, ProviderError> {
         let lease = self.instance.lease();
-        let key = self.keys.key(place);
+        let behalf = OnBehalf { request_id, key: self.keys.key(place), trace: None };
         tokio::select! {
             biased;
-            answer = self.instance.ask(operation, Bytes::new(), request_id, key) => answer,
+            answer = self.instance.ask(operation, Bytes::new(), behalf) => answer,
             () = lease.overdue() => Err(replaced()),
         }
     }

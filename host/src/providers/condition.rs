@@ -30,6 +30,10 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// All there are.
+    pub const ALL: [Self; 6] =
+        [Self::Unknown, Self::Available, Self::Busy, Self::Degraded, Self::Unavailable, Self::Disabled];
+
     /// What a failure says; nothing when the fault was the request's, or a matter of the key that was used.
     pub(super) fn after(error: &ProviderError) -> Option<Self> {
         if !breaker::counts(error) {
@@ -49,6 +53,18 @@ impl Condition {
         }
     }
 
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Available => "available",
+            Self::Busy => "busy",
+            Self::Degraded => "degraded",
+            Self::Unavailable => "unavailable",
+            Self::Disabled => "disabled",
+        }
+    }
+
     /// Whether a request may succeed.
     pub fn can_serve(self) -> bool {
         !matches!(self, Self::Unavailable | Self::Disabled)
@@ -57,14 +73,7 @@ impl Condition {
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unknown => "unknown",
-            Self::Available => "available",
-            Self::Busy => "busy",
-            Self::Degraded => "degraded",
-            Self::Unavailable => "unavailable",
-            Self::Disabled => "disabled",
-        })
+        f.write_str(self.word())
     }
 }
 

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use rust_decimal::Decimal;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::Provider;
 use crate::config::{PriceSource, Priced, Prices, as_number};
@@ -28,6 +30,30 @@ pub struct Tokens {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost(Decimal);
 
+impl Cost {
+    /// Nothing.
+    pub const ZERO: Self = Self(Decimal::ZERO);
+
+    /// This and that. What is beyond counting is as much as can be counted.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// What is left of this without that; never less than nothing.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0).max(Decimal::ZERO))
+    }
+}
+
+/// An amount as somebody has set it.
+impl From<Decimal> for Cost {
+    fn from(dollars: Decimal) -> Self {
+        Self(dollars.normalize())
+    }
+}
+
 /// The number alone, never with an exponent.
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,6 +64,46 @@ impl fmt::Display for Cost {
 impl Serialize for Cost {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         as_number(&Some(self.0), serializer)
+    }
+}
+
+/// As it was written, digit by digit.
+impl<'de> Deserialize<'de> for Cost {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let digits = Box::<RawValue>::deserialize(deserializer)?;
+        digits.get().parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Sums are made in units of this many decimal places: whole numbers, which a store adds up exactly.
+const PLACES: u32 = 18;
+
+/// More dollars than any answer costs: what upstream miscounts must not be more than sums can hold.
+const MOST: i128 = 10_000 * 10_i128.pow(PLACES);
+
+impl Cost {
+    /// In units of 10^-18 dollars, rounded where it has more places than any price list.
+    pub fn in_units(self) -> i128 {
+        self.rounded(PLACES).unwrap_or(MOST).min(MOST)
+    }
+
+    /// In billionths of a dollar, rounded: for sums that need not be exact.
+    pub(crate) fn in_nanodollars(self) -> u64 {
+        self.rounded(9).and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or_default()
+    }
+
+    /// As a whole number of units with so many places.
+    fn rounded(self, places: u32) -> Option<i128> {
+        let rounded = self.0.round_dp(places);
+        rounded.mantissa().checked_mul(10_i128.pow(places - rounded.scale()))
+    }
+
+    /// So many units of 10^-18 dollars.
+    pub fn of_units(units: i128) -> Self {
+        // Beyond 79 billion dollars the last places are let go.
+        let whole = Decimal::try_from_i128_with_scale(units, PLACES);
+        let sum = whole.or_else(|_| Decimal::try_from_i128_with_scale(units / 10_i128.pow(9), PLACES - 9));
+        Self(sum.unwrap_or(Decimal::MAX).normalize())
     }
 }
 

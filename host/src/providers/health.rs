@@ -15,6 +15,7 @@ use super::call::within;
 use super::{Condition, Provider, Registry};
 use crate::config::HealthSettings;
 use crate::plugins::{Feature, Operation};
+use crate::telemetry::metrics::Histogram;
 
 /// Checks are this share of the interval apart from when they are due, so that they do not come all at once.
 const JITTER: f64 = 0.2;
@@ -33,6 +34,40 @@ pub struct Checked {
     pub took: Duration,
 }
 
+/// How long checks took, by what they said. Kept with a provider's other counts.
+#[derive(Debug)]
+pub struct Checks {
+    available: Histogram,
+    busy: Histogram,
+    degraded: Histogram,
+    unavailable: Histogram,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        let [available, busy, degraded, unavailable] = std::array::from_fn(|_| Histogram::of_answers());
+        Self { available, busy, degraded, unavailable }
+    }
+}
+
+impl Checks {
+    /// By each of the conditions that a check can find.
+    pub fn all(&self) -> [(Condition, &Histogram); 4] {
+        [
+            (Condition::Available, &self.available),
+            (Condition::Busy, &self.busy),
+            (Condition::Degraded, &self.degraded),
+            (Condition::Unavailable, &self.unavailable),
+        ]
+    }
+
+    fn note(&self, said: Condition, took: Duration) {
+        if let Some((_, histogram)) = self.all().into_iter().find(|(condition, _)| *condition == said) {
+            histogram.observe(took);
+        }
+    }
+}
+
 impl Provider {
     /// Whether its plugin can be asked how it is.
     pub fn can_be_checked(&self) -> bool {
@@ -47,9 +82,10 @@ impl Provider {
         let before = self.standing.last.get();
         let (condition, reason) = match asked {
             Ok(Health::Available) => (Condition::Available, None),
-            Ok(Health::Busy { reason }) => (Condition::Busy, reason),
+            Ok(Health::Busy { reason }) => (Condition::Busy, reason.map(|it| self.cleaned_text(&it))),
             Err(error) => (Condition::after_check(&error), Some(error.message)),
         };
+        self.counters.checks.note(condition, took);
         self.standing.last.set(condition, Instant::now());
         if condition != before {
             let (provider, reason) = (self.name(), reason.as_deref());
@@ -58,6 +94,7 @@ impl Provider {
                 _ => warn!(provider, reason, "provider is {condition}"),
             }
         }
+        self.tell_condition(reason.as_deref());
         // Though it answers, requests may have failed too often, or its keys rest.
         let reason = reason.or_else(|| self.refuses(Instant::now()).map(|refusal| refusal.to_string()));
         Checked { condition: self.condition(), reason, took }

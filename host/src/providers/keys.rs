@@ -115,12 +115,18 @@ impl KeyRing {
         all.then(|| state.first_to_wake(now))
     }
 
-    /// Takes note of what upstream said to a key.
-    pub(super) fn note(&self, place: usize, outcome: Result<(), &ProviderError>, now: Instant) {
+    /// Takes note of what upstream said to a key. Answers with the rest that begins by it.
+    pub(super) fn note(
+        &self,
+        place: usize,
+        outcome: Result<(), &ProviderError>,
+        now: Instant,
+    ) -> Option<Rest> {
         let mut state = self.lock();
         let others_free =
             (0..state.places.len()).any(|other| other != place && state.rest(other, now).is_none());
-        let Some(place) = state.places.get_mut(place) else { return };
+        let place = state.places.get_mut(place)?;
+        let was_resting = place.is_resting(now);
         match outcome {
             Ok(()) => place.strikes = 0,
             Err(error) if asks_for_rest(error) => {
@@ -138,6 +144,7 @@ impl KeyRing {
             }
             Err(_) => {}
         }
+        place.rest.filter(|_| !was_resting && place.is_resting(now))
     }
 
     /// Takes note that a key which may have been refused is accepted now.

@@ -19,6 +19,7 @@ mod catalogue;
 mod call;
 // Asking how it is, when nobody asks it anything else.
 mod health;
+mod herald;
 // Asking whether it accepts its keys.
 mod credentials;
 // The answer, on its way.
@@ -43,7 +44,8 @@ pub use chunk::Chunk;
 pub use condition::Condition;
 pub use cost::{Cost, Tokens};
 pub use credentials::Verdict;
-pub use health::{Checked, keep_checking};
+pub use health::{Checked, Checks, keep_checking};
+pub use herald::Herald;
 pub use keys::KeyRing;
 pub use members::Members;
 pub use plan::PreparedCalls;

@@ -13,11 +13,15 @@ use super::breaker::{Breaker, BreakerState};
 use super::budget::RetryBudget;
 use super::catalogue::{Catalogue, ModelList, ModelQuestion};
 use super::condition::{Condition, LastCondition};
+use super::health::Checks;
+use super::herald::Herald;
 use super::keys::{KeyRing, Rest};
 use super::latency::Latency;
 use super::plan::PreparedCalls;
 use crate::config::{BreakerSettings, ProviderSettings};
+use crate::limits::{Meter, Over, Overspent, Standing as Limit, Wish};
 use crate::plugins::{Features, Instance};
+use crate::telemetry::metrics::Counter;
 
 /// Which code a provider runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub struct Provider {
     pub keys: KeyRing,
     /// How it does.
     pub standing: Standing,
+    /// What it was asked, where that is limited. Outlives its generation, and its settings.
+    pub meter: Arc<Meter>,
     /// The plugin's side. Last: the library must outlive whatever came from it.
     pub instance: Instance,
 }
@@ -66,6 +72,12 @@ pub struct Counters {
     pub errors: AtomicU64,
     /// Requests under way.
     pub in_flight: AtomicU64,
+    /// How often one of its keys was laid to rest.
+    pub key_rests: Counter,
+    /// How often it was left alone, because it had failed too often.
+    pub breaker_openings: Counter,
+    /// The checks of its health.
+    pub checks: Checks,
 }
 
 /// How a provider does. Begins anew with other code or other settings: they may be what was needed.
@@ -78,16 +90,18 @@ pub struct Standing {
     /// How many second tries it gets.
     pub budget: RetryBudget,
     pub(super) last: LastCondition,
+    pub(super) herald: Herald,
 }
 
 impl Standing {
-    /// Nothing is known yet.
-    pub(crate) fn new(breaker: &BreakerSettings) -> Self {
+    /// Nothing is known yet. What will be is told by the herald.
+    pub(crate) fn new(breaker: &BreakerSettings, herald: Herald) -> Self {
         Self {
             breaker: Breaker::new(breaker),
             latency: Latency::default(),
             budget: RetryBudget::default(),
             last: LastCondition::default(),
+            herald,
         }
     }
 }
@@ -108,6 +122,8 @@ pub enum Refusal {
     },
     /// It has as many requests under way as it may.
     Full(u64),
+    /// More than it may be asked.
+    Over(Over),
 }
 
 impl Refusal {
@@ -115,7 +131,9 @@ impl Refusal {
     pub fn wait(self) -> Option<Duration> {
         match self {
             Self::Broken(wait) | Self::Resting { wait, .. } => Some(wait),
-            Self::Quarantined | Self::Full(_) => None,
+            Self::Over(Over::Requests(standing) | Over::Tokens(standing)) => Some(standing.reset),
+            Self::Over(Over::Spent(over)) => Some(over.wait),
+            Self::Quarantined | Self::Full(_) | Self::Over(Over::TooLarge { .. }) => None,
         }
     }
 
@@ -140,6 +158,34 @@ impl fmt::Display for Refusal {
                 write!(f, "it does not accept the configured key; tried again in {} s", seconds(*wait))
             }
             Self::Full(limit) => write!(f, "it has {limit} requests under way, as many as it may"),
+            Self::Over(Over::Requests(Limit { limit, reset, .. })) => {
+                let wait = seconds(*reset);
+                write!(f, "it gets no more than {limit} requests in a minute, and has room again in {wait} s")
+            }
+            Self::Over(Over::Tokens(Limit { limit, reset, .. })) => {
+                let wait = seconds(*reset);
+                write!(
+                    f,
+                    "it gets no more than {limit} tokens in a minute, and has room for this in {wait} s"
+                )
+            }
+            Self::Over(Over::TooLarge { tokens, limit }) => {
+                write!(
+                    f,
+                    "it gets no more than {limit} tokens in a minute, and this request may take {tokens}"
+                )
+            }
+            Self::Over(Over::Spent(over)) if over.is_for_now() => {
+                write!(
+                    f,
+                    "what is left of its budget for the {} is set aside for requests under way",
+                    over.period
+                )
+            }
+            Self::Over(Over::Spent(Overspent { period, budget, wait, .. })) => {
+                let wait = seconds(*wait);
+                write!(f, "its budget of {budget} USD for the {period} is spent; the next begins in {wait} s")
+            }
         }
     }
 }
@@ -200,6 +246,7 @@ impl Provider {
         match self.keys.resting(now) {
             Some(Rest { refused: true, .. }) => Condition::Unavailable,
             Some(_) => Condition::Busy,
+            None if self.meter.refuses(&self.settings.rates, now).is_some() => Condition::Busy,
             None => self.standing.last.get(),
         }
     }
@@ -215,12 +262,16 @@ impl Provider {
         if let Some(rest) = self.keys.resting(now) {
             return Some(Refusal::resting(rest, now));
         }
-        let limit = self.settings.max_concurrent?;
-        (self.counters.in_flight.load(Ordering::Relaxed) >= limit).then_some(Refusal::Full(limit))
+        let full = |limit: &u64| self.counters.in_flight.load(Ordering::Relaxed) >= *limit;
+        if let Some(limit) = self.settings.max_concurrent.filter(full) {
+            return Some(Refusal::Full(limit));
+        }
+        self.meter.refuses(&self.settings.rates, now).map(Refusal::Over)
     }
 
-    /// Lets a request in, or says why not. It counts as under way until the admission is dropped.
-    pub fn admit(self: &Arc<Self>, now: Instant) -> Result<Admission, Refusal> {
+    /// Lets a request in, or says why not. It counts as under way until the admission is dropped. What the request
+    /// will take is only asked for where that is limited.
+    pub fn admit(self: &Arc<Self>, now: Instant, wish: impl FnOnce() -> Wish) -> Result<Admission, Refusal> {
         if self.instance.quarantined().is_some() {
             return Err(Refusal::Quarantined);
         }
@@ -233,10 +284,13 @@ impl Provider {
         if in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
             return Err(Refusal::Full(limit));
         }
-        // Only whoever is let in moves the keys on; and last, who is let in on trial has to be told of.
-        let admitted = self.keys.take(now).map_err(|rest| Refusal::resting(rest, now)).and_then(|place| {
+        let rates = &self.settings.rates;
+        let claim = (!rates.is_unlimited()).then(|| self.meter.claim(rates, wish(), now)).transpose();
+        let admitted = claim.map_err(Refusal::Over).and_then(|claim| {
+            // Only whoever is let in moves the keys on; and last, who is let in on trial has to be told of.
+            let place = self.keys.take(now).map_err(|rest| Refusal::resting(rest, now))?;
             let passage = self.standing.breaker.enter(now).map_err(Refusal::Broken)?;
-            Ok(Admission::new(Arc::clone(self), place, passage, now))
+            Ok(Admission::new(Arc::clone(self), place, passage, claim, now))
         });
         if admitted.is_err() {
             in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -255,11 +309,11 @@ mod tests {
         let mut settings = testing::settings("p");
         settings.max_concurrent = Some(1);
         let (provider, now) = (testing::provider(settings, None), Instant::now());
-        let first = provider.admit(now).unwrap();
+        let first = provider.admit(now, Wish::default).unwrap();
         assert_eq!(provider.refuses(now), Some(Refusal::Full(1)));
-        assert_eq!(provider.admit(now).unwrap_err(), Refusal::Full(1));
+        assert_eq!(provider.admit(now, Wish::default).unwrap_err(), Refusal::Full(1));
         drop(first);
         assert_eq!(provider.refuses(now), None);
-        assert!(provider.admit(now).is_ok());
+        assert!(provider.admit(now, Wish::default).is_ok());
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::Provider;
 use super::index::Index;
 use crate::config::{HealthSettings, LimitSettings, ModelSettings, RoutingSettings};
+use crate::limits::Limiter;
 
 /// The mock's plugin and its priority: together they mean "never in place of a real one".
 const MOCK: (&str, i32) = ("mock", 999);
@@ -189,15 +190,23 @@ pub struct Registry {
     /// One set is built and published after the other: none may be built from what another one replaces.
     publishing: Mutex<()>,
     published: watch::Sender<u64>,
+    /// What was taken of what is limited: outlives every set of providers.
+    pub limiter: Arc<Limiter>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { current: ArcSwap::default(), publishing: Mutex::default(), published: watch::Sender::new(0) }
+        Self::with_limiter(Arc::default())
     }
 }
 
 impl Registry {
+    /// An empty one whose providers are counted here.
+    pub fn with_limiter(limiter: Arc<Limiter>) -> Self {
+        let (current, publishing) = (ArcSwap::default(), Mutex::default());
+        Self { current, publishing, published: watch::Sender::new(0), limiter }
+    }
+
     /// The set of now; whoever keeps it keeps its providers alive.
     pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.current.load()

@@ -1,10 +1,13 @@
 //! What has to be there after a restart, whatever keeps it.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 
 use crate::access::VirtualKey;
+use crate::audit::Seen;
+use crate::usage::{Place, Spent, UsageAnswer, UsageQuery, UsageRecord};
 
 // The one that comes with the host.
 mod sqlite;
@@ -39,7 +42,24 @@ pub enum StoreError {
     },
     /// It is there, and does not do what it should just now.
     #[error("the store failed")]
-    Failed(#[from] sqlx::Error),
+    Failed(#[source] sqlx::Error),
+    /// Its file does not hold what was written to it.
+    #[error(
+        "the store is damaged: stop the host, and put store.sqlite back from a backup, or move it away to begin anew"
+    )]
+    Damaged(#[source] sqlx::Error),
+    /// Somebody has put another file in its place.
+    #[error(
+        "{place} is another file than the one that the host has opened: stop the host, see that the right one is there, \
+         and start it again"
+    )]
+    Replaced {
+        /// Where it is.
+        place: String,
+    },
+    /// A question that would take too long.
+    #[error("the answer would have to be put together from too much")]
+    TooMuch,
     /// It holds what this host cannot read.
     #[error(
         "the store holds {what} that cannot be read, as if another program had written it: {problem}; put it back from a backup"
@@ -50,6 +70,29 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        // The lowest byte is what went wrong, the others where.
+        match code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {
+            Some(9) => Self::TooMuch,
+            Some(11 | 26) => Self::Damaged(error),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// What is older is not kept.
+#[derive(Clone, Copy, Debug)]
+pub struct UsageHorizon {
+    /// Of single requests, in milliseconds since 1970.
+    pub requests: i64,
+    /// Of the sums of minutes, in seconds since 1970: the beginning of an hour.
+    pub minutes: i64,
+    /// Of the sums of hours and days, in seconds since 1970: the beginning of a day.
+    pub hours: i64,
 }
 
 /// A keeper. Nothing of it is on a request's way: what requests need is read before and written after.
@@ -65,4 +108,29 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Revokes a key. When it returns, that survives a crash.
     fn revoke_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Keeps entries of the audit trail; the oldest make room.
+    fn add_audit<'a>(&'a self, entries: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// The latest of them and their numbers, newest first; those before a number, if there is one.
+    fn audit(&self, before: Option<i64>, limit: u32) -> BoxFuture<'_, Result<Vec<(i64, Seen)>, StoreError>>;
+
+    /// Keeps requests, each once however often it comes, and adds those that are new to the sums.
+    fn write_usage<'a>(&'a self, records: &'a [UsageRecord]) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Takes a little of what is older out; says whether there is nothing left of it.
+    fn prune_usage<'a>(&'a self, horizon: &'a UsageHorizon) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// What was used, from sums.
+    fn usage<'a>(&'a self, query: &'a UsageQuery) -> BoxFuture<'a, Result<UsageAnswer, StoreError>>;
+
+    /// Single requests, the last that arrived first, from before this one on.
+    fn recent_usage(
+        &self,
+        before: Option<Place>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<UsageRecord>, StoreError>>;
+
+    /// What was spent from this minute until now, by key and provider.
+    fn spent(&self, since: SystemTime) -> BoxFuture<'_, Result<Vec<Spent>, StoreError>>;
 }

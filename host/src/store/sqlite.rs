@@ -1,28 +1,39 @@
 //! The store in one file of the data directory.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io;
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+// The file itself: that it is there, and still the same.
+mod file;
+mod pools;
+// What is kept in it, besides keys.
+mod answers;
+mod audit;
+mod prune;
+#[cfg(test)]
+mod tests;
+mod usage;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
+use tokio::sync::Mutex;
 
-use super::{Store, StoreError};
+use self::pools::Pools;
+use super::{Store, StoreError, UsageHorizon};
 use crate::access::VirtualKey;
+use crate::audit::Seen;
+use crate::usage::{Place, Spent, UsageAnswer, UsageQuery, UsageRecord};
 
 /// Somebody else, such as a backup, may hold the file for so long.
 const BUSY_WITHIN: Duration = Duration::from_secs(5);
 
 /// What brings a file from each version to the next. What was released here is never changed again.
-const MIGRATIONS: [&str; 1] = [
+const MIGRATIONS: [&str; 3] = [
     // 1: virtual keys. What they may do is one JSON document, for it is only ever read whole.
     "CREATE TABLE keys (
         id TEXT PRIMARY KEY,
@@ -30,14 +41,25 @@ const MIGRATIONS: [&str; 1] = [
         document TEXT NOT NULL,
         revoked_at INTEGER
     ) STRICT;",
+    // 2: usage.
+    usage::MIGRATION,
+    // 3: the audit trail.
+    audit::MIGRATION,
 ];
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub struct SqliteStore {
-    pool: SqlitePool,
+pub struct SqliteStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    options: SqliteConnectOptions,
+    pools: ArcSwap<Pools>,
+    /// Whoever looks whether the file is still the same puts it back where it is not: one at a time.
+    mending: Mutex<()>,
     /// The folder that the file is in, where its name is no text.
-    _folder: Option<Arc<File>>,
+    _folder: Option<std::fs::File>,
 }
 
 impl SqliteStore {
@@ -50,54 +72,67 @@ impl SqliteStore {
             source,
         };
         // There are hashes of keys in it: nobody but the host's user has a reason to read them.
-        private(path).map_err(|error| unusable(error.into()))?;
-        let (name, folder) = as_text(path).map_err(|error| unusable(error.into()))?;
+        file::private(path).map_err(|error| unusable(error.into()))?;
+        let (name, folder) = file::as_text(path).map_err(|error| unusable(error.into()))?;
         let options = SqliteConnectOptions::new()
             .filename(name)
             .journal_mode(SqliteJournalMode::Wal)
-            // What was acknowledged is there when the power fails, too; it is written seldom.
+            // What was acknowledged is there when the power fails, too.
             .synchronous(SqliteSynchronous::Full)
             .auto_vacuum(SqliteAutoVacuum::Incremental)
-            .busy_timeout(BUSY_WITHIN);
-        let pool =
-            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(unusable)?;
-        let store = Self { pool, _folder: folder };
-        store.migrate(path).await.map_err(|error| match error {
-            StoreError::Failed(source) => unusable(source),
+            .busy_timeout(BUSY_WITHIN)
+            // A statement may be as long as what it writes.
+            .disable_statement_logging();
+        let pools = Pools::open(path, &options).await.map_err(unusable)?;
+        migrate(&pools.keys, path).await.map_err(|error| match error {
+            StoreError::Failed(source) | StoreError::Damaged(source) => unusable(source),
             other => other,
         })?;
-        Ok(store)
+        let (path, pools) = (path.to_owned(), ArcSwap::from_pointee(pools));
+        Ok(Self(Arc::new(Inner { path, options, pools, mending: Mutex::default(), _folder: folder })))
     }
 
-    async fn migrate(&self, path: &Path) -> Result<(), StoreError> {
-        let known = MIGRATIONS.len() as i64;
-        let found: i64 = sqlx::query("PRAGMA user_version").fetch_one(&self.pool).await?.get(0);
-        let done = usize::try_from(found).ok().filter(|done| *done <= MIGRATIONS.len());
-        let Some(done) = done else {
-            return Err(StoreError::TooNew { place: path.display().to_string(), found, known });
-        };
-        for (version, step) in MIGRATIONS.iter().enumerate().skip(done) {
-            let mut change = self.pool.begin().await?;
-            sqlx::raw_sql(*step).execute(&mut *change).await?;
-            // The version is a number of this file: there is nothing in it that could be anything else.
-            let mark = format!("PRAGMA user_version = {}", version + 1);
-            sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *change).await?;
-            change.commit().await?;
-        }
-        Ok(())
+    fn pool(&self) -> SqlitePool {
+        self.0.pools.load().keys.clone()
     }
 
     /// Closes the file, so that nothing is left beside it.
     pub async fn close(&self) {
-        self.pool.close().await;
+        // Somebody may have deleted it since usage was written last.
+        let place = self.writer().await;
+        if let Err(error) = place {
+            tracing::error!(
+                problem = crate::plugins::problem::chain(&error),
+                "the store was closed as it is"
+            );
+        }
+        self.0.pools.load_full().close().await;
     }
+}
+
+async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
+    let known = MIGRATIONS.len() as i64;
+    let found: i64 = sqlx::query("PRAGMA user_version").fetch_one(pool).await?.get(0);
+    let done = usize::try_from(found).ok().filter(|done| *done <= MIGRATIONS.len());
+    let Some(done) = done else {
+        return Err(StoreError::TooNew { place: path.display().to_string(), found, known });
+    };
+    for (version, step) in MIGRATIONS.iter().enumerate().skip(done) {
+        let mut change = pool.begin().await?;
+        sqlx::raw_sql(*step).execute(&mut *change).await?;
+        // The version is a number of this file: there is nothing in it that could be anything else.
+        let mark = format!("PRAGMA user_version = {}", version + 1);
+        sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *change).await?;
+        change.commit().await?;
+    }
+    Ok(())
 }
 
 impl Store for SqliteStore {
     fn keys(&self) -> BoxFuture<'_, Result<Vec<VirtualKey>, StoreError>> {
         Box::pin(async {
             let rows = sqlx::query("SELECT document FROM keys WHERE revoked_at IS NULL ORDER BY rowid")
-                .fetch_all(&self.pool)
+                .fetch_all(&self.pool())
                 .await?;
             let read = |document: String| {
                 serde_json::from_str(&document)
@@ -115,7 +150,7 @@ impl Store for SqliteStore {
                 .bind(&key.id)
                 .bind(key.hash.as_slice())
                 .bind(document)
-                .execute(&self.pool)
+                .execute(&self.pool())
                 .await?;
             Ok(())
         })
@@ -123,7 +158,7 @@ impl Store for SqliteStore {
 
     fn had_keys(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async {
-            let row = sqlx::query("SELECT EXISTS (SELECT 1 FROM keys)").fetch_one(&self.pool).await?;
+            let row = sqlx::query("SELECT EXISTS (SELECT 1 FROM keys)").fetch_one(&self.pool()).await?;
             Ok(row.get(0))
         })
     }
@@ -132,82 +167,41 @@ impl Store for SqliteStore {
         Box::pin(async move {
             sqlx::query("UPDATE keys SET revoked_at = unixepoch() WHERE id = ? AND revoked_at IS NULL")
                 .bind(id)
-                .execute(&self.pool)
+                .execute(&self.pool())
                 .await?;
             Ok(())
         })
     }
-}
 
-/// A name for the file that is text, as the library wants it: where its folder's is none, that of the open folder.
-fn as_text(path: &Path) -> io::Result<(PathBuf, Option<Arc<File>>)> {
-    if path.to_str().is_some() {
-        return Ok((path.to_owned(), None));
-    }
-    let folder = File::open(path.parent().unwrap_or(Path::new(".")))?;
-    let name = path.file_name().unwrap_or_default();
-    let open = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
-    Ok((open, Some(Arc::new(folder))))
-}
-
-/// Makes the file where there is none; in any case it is for the host's user alone, wherever it was put back from.
-fn private(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access::testing::key;
-
-    async fn store(dir: &tempfile::TempDir) -> SqliteStore {
-        SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap()
+    fn add_audit<'a>(&'a self, entries: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { audit::write(&self.writer().await?, entries).await })
     }
 
-    #[tokio::test]
-    async fn keys_are_there_after_a_restart_until_they_are_revoked() {
-        let dir = tempfile::tempdir().unwrap();
-        let (one, two) = (key("one", b"1"), key("two", b"2"));
-        {
-            let store = store(&dir).await;
-            store.add_key(&one).await.unwrap();
-            store.add_key(&two).await.unwrap();
-            assert!(store.add_key(&one).await.is_err(), "one of a kind");
-            store.close().await;
-        }
-        let store = store(&dir).await;
-        assert_eq!(store.keys().await.unwrap(), [one.clone(), two.clone()]);
-        store.revoke_key(&one.id).await.unwrap();
-        assert_eq!(store.keys().await.unwrap(), std::slice::from_ref(&two));
-        store.revoke_key(&two.id).await.unwrap();
-        assert!(store.keys().await.unwrap().is_empty() && store.had_keys().await.unwrap());
+    fn audit(&self, before: Option<i64>, limit: u32) -> BoxFuture<'_, Result<Vec<(i64, Seen)>, StoreError>> {
+        Box::pin(async move { audit::read(&mut *self.reader().await?, before, limit).await })
     }
 
-    #[tokio::test]
-    async fn nobody_else_reads_it_and_a_later_version_is_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("store.sqlite");
-        // As it may come out of a backup.
-        std::fs::write(&file, "").unwrap();
-        std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
-        let store = store(&dir).await;
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        sqlx::raw_sql("PRAGMA user_version = 99").execute(&store.pool).await.unwrap();
-        store.close().await;
-        let error = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap_err().to_string();
-        assert!(error.contains("is of version 99, and this host knows up to"), "{error}");
+    fn write_usage<'a>(&'a self, records: &'a [UsageRecord]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { usage::write(&self.writer().await?, records).await })
     }
 
-    #[tokio::test]
-    async fn what_is_no_store_is_refused_with_a_way_out() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(
-            dir.path().join("store.sqlite"),
-            "this is not a database, and long enough to be read as one",
-        )
-        .unwrap();
-        let error = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap_err();
-        assert!(error.to_string().contains("moved away to begin anew"), "{error}");
+    fn prune_usage<'a>(&'a self, horizon: &'a UsageHorizon) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async { prune::step(&self.writer().await?, horizon).await })
+    }
+
+    fn usage<'a>(&'a self, query: &'a UsageQuery) -> BoxFuture<'a, Result<UsageAnswer, StoreError>> {
+        Box::pin(async { answers::usage(&mut *self.reader().await?, query).await })
+    }
+
+    fn recent_usage(
+        &self,
+        before: Option<Place>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<UsageRecord>, StoreError>> {
+        Box::pin(async move { usage::recent(&mut *self.reader().await?, before, limit).await })
+    }
+
+    fn spent(&self, since: SystemTime) -> BoxFuture<'_, Result<Vec<Spent>, StoreError>> {
+        Box::pin(async move { answers::spent(&mut *self.reader().await?, since).await })
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Content, Role};
 use crate::json::open_object;
+use crate::{ProviderError, Result};
 
 /// Who says what.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -89,6 +90,12 @@ impl Message {
     /// A user's message.
     pub fn user(text: impl Into<String>) -> Self {
         Self::new(Role::User, text)
+    }
+
+    /// The call that a tool's message is the result of, which it has to name.
+    pub fn call(&self) -> Result<&str> {
+        let unnamed = || ProviderError::invalid_input("a tool's message needs `tool_call_id`");
+        self.tool_call_id.as_deref().ok_or_else(unnamed)
     }
 
     /// The text of the content; empty where there is none.

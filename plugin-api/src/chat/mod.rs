@@ -9,6 +9,7 @@ mod content;
 mod message;
 mod pieces;
 mod request;
+mod tools;
 mod words;
 
 // What is answered.
@@ -19,7 +20,7 @@ mod stream;
 mod usage;
 
 pub use answer::Answer;
-pub use asked::{AnswerForm, ToolChoice};
+pub use asked::AnswerForm;
 pub use chunk::Chunk;
 pub use chunk_json::{ChunkMeta, ChunkWriter};
 pub use content::{Content, ImageUrl, Part};
@@ -27,5 +28,6 @@ pub use message::{FunctionCall, Message, ToolCall};
 pub use pieces::{Media, Piece, Said, image_type};
 pub use request::{ChatRequest, Stop, Tool, ToolFunction};
 pub use stream::ChunkStream;
+pub use tools::ToolChoice;
 pub use usage::Usage;
 pub use words::{FinishReason, Role};

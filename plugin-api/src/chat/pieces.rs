@@ -6,7 +6,7 @@ use super::{Content, FunctionCall, Message, Part};
 use crate::{ProviderError, Result};
 
 /// One thing that a message says, with the further members that the client gave it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Piece<'a> {
     /// What it is.
     pub said: Said<'a>,
@@ -14,7 +14,7 @@ pub struct Piece<'a> {
 }
 
 /// What a piece is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Said<'a> {
     /// A text, which may be empty; also the words with which a model refused.
     Text(&'a str),
@@ -64,6 +64,11 @@ impl Message {
         };
         text.into_iter().chain(parts.iter().map(Piece::of))
     }
+
+    /// The same without blank texts, which many vendors refuse.
+    pub fn said(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.pieces().filter(|piece| !matches!(piece.said, Said::Text(text) if text.trim().is_empty()))
+    }
 }
 
 impl<'a> Piece<'a> {
@@ -79,6 +84,7 @@ impl<'a> Piece<'a> {
             Said::Image(_) => "image_url",
             Said::Audio { .. } => "input_audio",
             Said::File(_) => "file",
+            Said::Other("file", _) => return ProviderError::unsupported("files without `file_data`"),
             Said::Other(kind, _) => kind,
         };
         ProviderError::unsupported(&format!("parts of type `{kind}`"))
@@ -171,6 +177,12 @@ impl FunctionCall {
             arguments => serde_json::from_str(arguments).ok(),
         }
     }
+
+    /// The same for providers that take nothing else: others may take whatever the model wrote.
+    pub fn only_object(&self) -> Result<Map<String, Value>> {
+        let other = || ProviderError::unsupported("a tool call's arguments that are not a JSON object");
+        self.object().ok_or_else(other)
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +227,16 @@ mod tests {
         let unsupported = message.pieces().last().unwrap().unsupported();
         assert_eq!(unsupported.message, "this provider does not support parts of type `scent`");
         assert_eq!(Message { content: None, ..Message::user("") }.pieces().count(), 0);
+        assert_eq!((Message::user(" \n").said().count(), Message::user(" a").said().count()), (0, 1));
+    }
+
+    #[test]
+    fn arguments_are_an_object_or_refused() {
+        let arguments = |written: &str| crate::ToolCall::function("1", "f", written).function.only_object();
+        assert_eq!(arguments(r#" {"a": 1} "#).map(Value::from), Ok(json!({"a": 1})));
+        for written in ["[", "[]", "a"] {
+            assert!(arguments(written).unwrap_err().message.ends_with("not a JSON object"), "{written}");
+        }
     }
 
     #[test]

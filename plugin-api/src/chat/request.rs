@@ -155,10 +155,14 @@ impl ChatRequest {
         last.map(Message::text).unwrap_or_default()
     }
 
-    /// The instructions of all system and developer messages, for providers that take them apart from the rest.
+    /// All system and developer messages, for providers that take them apart from the rest.
+    pub fn instructions(&self) -> impl Iterator<Item = &Message> {
+        self.messages.iter().filter(|message| matches!(message.role, Role::System | Role::Developer))
+    }
+
+    /// Their instructions, as one text.
     pub fn system_text(&self) -> Option<String> {
-        let instructs = |message: &&Message| matches!(message.role, Role::System | Role::Developer);
-        let texts: Vec<_> = self.messages.iter().filter(instructs).map(Message::text).collect();
+        let texts: Vec<_> = self.instructions().map(Message::text).collect();
         (!texts.is_empty()).then(|| texts.join("\n\n"))
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::ProviderError;
+
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$about])*
@@ -66,6 +68,14 @@ words! {
         Assistant = "assistant",
         /// The result of a tool the model called.
         Tool = "tool",
+    }
+}
+
+impl Role {
+    /// The error of a message, by its index, whose role is none of these.
+    pub fn unknown(&self, index: usize) -> ProviderError {
+        let error = ProviderError::invalid_input(format!("a message has the unknown role `{self}`"));
+        error.with_param(&format!("messages[{index}].role"))
     }
 }
 

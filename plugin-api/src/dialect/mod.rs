@@ -1,27 +1,46 @@
 //! What providers with a dialect of their own have in common, so that a plugin says only what is peculiar to its
 //! vendor.
 //!
-//! An [`HttpProvider`](crate::HttpProvider) that translates takes from here, in the order in which a request meets it:
-//! [`Upstream`] for its configuration, its requests and its models; [`turns`] and
-//! [`Message::pieces`](crate::Message::pieces) for what is said; [`ChatRequest::choice`](crate::ChatRequest::choice),
-//! [`functions`](crate::ChatRequest::functions) and [`form`](crate::ChatRequest::form) for what is asked; [`read`] for
-//! what comes back, and [`Chunks`](crate::Chunks) to say it, in a stream or [as a whole](crate::Chunks::gather).
+//! A [`Dialect`] is the whole of it: data, and a few functions that translate. They take from here, in the order in which
+//! a request meets it: [`Upstream`] for what is configured; [`turns`] and [`Message::said`](crate::Message::said) for what
+//! is said; [`ChatRequest::choice`](crate::ChatRequest::choice), [`functions`](crate::ChatRequest::functions) and
+//! [`form`](crate::ChatRequest::form) for what is asked, and [`object`] to write it; [`Json`] and [`Counts`] for what comes
+//! back, and [`Chunks`](crate::Chunks) to say it, in a stream or [as a whole](crate::Chunks::gather). An
+//! [`HttpProvider`](crate::HttpProvider) that fits no [`Api`] may use all of them by itself.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::model::Model;
 use crate::{ProviderError, Result};
 
-mod date;
-mod schema;
-mod turns;
+// 1. The whole of a provider.
+mod translator;
 mod upstream;
 
+// 2. What is asked.
+mod schema;
+mod turns;
+
+// 3. What comes back.
+mod counts;
+mod date;
+mod errors;
+mod json;
+mod models;
+mod scan;
+
+pub use counts::Counts;
 pub use date::unix_seconds;
-pub use schema::close_objects;
-pub use turns::{Turn, turns};
+pub use errors::{Errors, Meaning};
+pub use json::Json;
+pub use models::ModelList;
+pub use schema::closed;
+pub use translator::{AnswerReader, Api, BEARER_KEY, Dialect, Translator};
+pub use turns::turns;
 pub use upstream::Upstream;
+
+/// A path to nothing, for what a vendor does not say.
+const NOWHERE: &str = "/";
 
 /// Reads what upstream sent with a status of success, or says what was not readable, such as `the provider's answer`.
 ///
@@ -36,27 +55,6 @@ pub fn read<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T> {
 
 fn unreadable(what: &str, error: &serde_json::Error) -> ProviderError {
     ProviderError::unreadable(format!("{what} cannot be read")).with_detail(error.to_string())
-}
-
-/// Reads a list of models that stands in a member of an object; `model` makes one of each entry, or none of what
-/// nobody can ask for.
-///
-/// ```
-/// # use patchbay_plugin_api::{Model, dialect};
-/// let listed = br#"{"models": [{"name": "tiny"}, {}]}"#;
-/// let models = dialect::models(listed, "models", |entry| Some(Model::new(entry["name"].as_str()?)));
-/// assert_eq!(models, Ok(vec![Model::new("tiny")]));
-/// ```
-pub fn models(body: &[u8], member: &str, model: impl Fn(&Value) -> Option<Model>) -> Result<Vec<Model>> {
-    const WHAT: &str = "the provider's list of models";
-    let mut body: Value = read(WHAT, body)?;
-    match body.get_mut(member).map(Value::take) {
-        Some(Value::Array(listed)) => Ok(listed.iter().filter_map(model).collect()),
-        _ => {
-            let error = ProviderError::unreadable(format!("{WHAT} cannot be read"));
-            Err(error.with_detail(format!("it has no list `{member}`")))
-        }
-    }
 }
 
 /// An object of the members that are not `null`: the body of a request is written in one piece, and what is optional in
@@ -87,9 +85,9 @@ pub fn unless_empty(object: Value) -> Option<Value> {
     Some(object).filter(|object| object.as_object().is_some_and(|members| !members.is_empty()))
 }
 
-/// Something or, where it is empty, nothing: for members of an [`object`] that upstream wants full or not at all.
-pub fn filled<T>(list: Vec<T>) -> Option<Vec<T>> {
-    (!list.is_empty()).then_some(list)
+/// A list or a text or, where it is empty, nothing: for members of an [`object`] that upstream wants full or not at all.
+pub fn filled<T: Default + PartialEq>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
 }
 
 /// The version that a model's name holds, as vendors ask different things of different generations. The highest there
@@ -110,17 +108,7 @@ pub fn version(model: &str) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
     use serde_json::json;
-
-    #[test]
-    fn a_list_of_models_is_one_or_unreadable() {
-        let read = |body: &str| models(body.as_bytes(), "data", |entry| entry["id"].as_str().map(Model::new));
-        assert_eq!(read(r#"{"data": [{"id": "a"}, {"id": 1}]}"#), Ok(vec![Model::new("a")]));
-        for body in ["<html>", "{}", "[]", r#"{"data": {}}"#] {
-            assert_eq!(read(body).unwrap_err().kind, ErrorKind::UnreadableAnswer, "{body}");
-        }
-    }
 
     #[test]
     fn what_is_empty_is_left_out() {
@@ -128,6 +116,7 @@ mod tests {
         let full = object([("a", json!([null])), ("b", Value::Null)]);
         assert_eq!(unless_empty(full), Some(json!({"a": [null]})));
         assert_eq!((filled(vec![1]), filled(Vec::<u8>::new())), (Some(vec![1]), None));
+        assert_eq!((filled("a"), filled("")), (Some("a"), None));
     }
 
     #[test]

@@ -5,16 +5,20 @@ use serde_json::Value;
 /// Members of a schema that hold values.
 const VALUES: [&str; 4] = ["const", "default", "enum", "examples"];
 
-/// Says of every object in a schema that it has no further members, where the schema leaves it open: many vendors
+/// A schema of which every object says that it has no further members, where the schema leaves it open: many vendors
 /// follow a schema strictly only then.
 ///
 /// ```
-/// # use patchbay_plugin_api::dialect::close_objects;
-/// let mut schema = serde_json::json!({"type": "object", "properties": {"a": {"type": "string"}}});
-/// close_objects(&mut schema);
-/// assert_eq!(schema["additionalProperties"], false);
+/// # use patchbay_plugin_api::dialect::closed;
+/// let schema = serde_json::json!({"type": "object", "properties": {"a": {"type": "string"}}});
+/// assert_eq!(closed(schema)["additionalProperties"], false);
 /// ```
-pub fn close_objects(schema: &mut Value) {
+pub fn closed(mut schema: Value) -> Value {
+    close(&mut schema);
+    schema
+}
+
+fn close(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
             let object = |kind: &Value| {
@@ -25,9 +29,9 @@ pub fn close_objects(schema: &mut Value) {
             }
             // Values are no schemas, whatever they look like.
             let schemas = members.iter_mut().filter(|(name, _)| !VALUES.contains(&name.as_str()));
-            schemas.for_each(|(_, schema)| close_objects(schema));
+            schemas.for_each(|(_, schema)| close(schema));
         }
-        Value::Array(several) => several.iter_mut().for_each(close_objects),
+        Value::Array(several) => several.iter_mut().for_each(close),
         _ => {}
     }
 }
@@ -39,12 +43,11 @@ mod tests {
 
     #[test]
     fn objects_are_closed_wherever_they_are_and_values_left_alone() {
-        let mut schema = json!({"anyOf": [{"type": ["object", "null"], "default": {"type": "object"}},
+        let schema = json!({"anyOf": [{"type": ["object", "null"], "default": {"type": "object"}},
             {"type": "object", "additionalProperties": true}]});
-        close_objects(&mut schema);
         let expected = json!({"anyOf": [
             {"type": ["object", "null"], "default": {"type": "object"}, "additionalProperties": false},
             {"type": "object", "additionalProperties": true}]});
-        assert_eq!(schema, expected);
+        assert_eq!(closed(schema), expected);
     }
 }

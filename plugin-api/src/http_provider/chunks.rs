@@ -56,7 +56,9 @@ impl Chunks {
 
     /// Adds a whole tool call; they are numbered as they come.
     pub fn tool_call(&mut self, call: ToolCall) {
-        self.begin_call(call.id, call.function.name, call.function.arguments);
+        let arguments = call.function.arguments;
+        let arguments = if is_nothing(&arguments) { "{}".to_owned() } else { arguments };
+        self.begin_call(call.id, call.function.name, arguments);
         if !call.extra.is_empty() {
             self.push(Chunk::tool_call_extra(self.calls - 1, call.extra));
         }
@@ -198,7 +200,7 @@ mod tests {
         }
         out.begin_call("2", "g", "");
         out.arguments("null");
-        let mut signed = ToolCall::function("3", "h", "{}");
+        let mut signed = ToolCall::function("3", "h", "null");
         signed.extra.insert("signature".into(), "s".into());
         out.tool_call(signed);
         out.end(FinishReason::Stop, Some(Usage::new(1, 2)));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use reqwest::Method;
+use rust_decimal::Decimal;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -17,6 +18,7 @@ use crate::cli::{Failure, output};
 Examples:
   patchbay keys create web-team
   patchbay keys create nightly --model 'openai/*' --model llama-3.3-70b --expires-in 90d
+  patchbay keys create interns --budget-per-day 5 --budget-per-month 60 --tokens-per-minute 20000
   patchbay keys create watcher --scope read --json
 
 The key alone is printed to standard output, what is known of it to standard error. A model is allowed by its name, as \
@@ -41,6 +43,18 @@ pub(super) struct Create {
     /// Requests that it may make in any minute; as for everybody when left out
     #[arg(long, value_name = "N")]
     requests_per_minute: Option<std::num::NonZeroU32>,
+
+    /// Tokens that it may take in any minute, read and written; as for everybody when left out
+    #[arg(long, value_name = "N")]
+    tokens_per_minute: Option<std::num::NonZeroU32>,
+
+    /// US dollars that it may spend in a day of UTC, such as 5 or 0.50; as for everybody when left out
+    #[arg(long, value_name = "USD", value_parser = Decimal::from_str_exact)]
+    budget_per_day: Option<Decimal>,
+
+    /// US dollars that it may spend in a month of UTC; as for everybody when left out
+    #[arg(long, value_name = "USD", value_parser = Decimal::from_str_exact)]
+    budget_per_month: Option<Decimal>,
 
     /// Requests that it may have under way at one time
     #[arg(long, value_name = "N")]
@@ -91,6 +105,9 @@ pub(super) async fn run(command: Create) -> Result<u8, Failure> {
         "providers": command.providers,
         "limits": {
             "requests_per_minute": command.requests_per_minute,
+            "tokens_per_minute": command.tokens_per_minute,
+            "budget_usd_per_day": command.budget_per_day.map(|dollars| dollars.to_string()),
+            "budget_usd_per_month": command.budget_per_month.map(|dollars| dollars.to_string()),
             "max_concurrent": command.max_concurrent,
         },
         "expires_in": command.expires_in.map(|time| time.as_secs()),
@@ -118,7 +135,16 @@ mod tests {
         let host = FakeHost::start([("201 Created", made), ("422 Unprocessable", r#"{"error":"No"}"#)]).await;
         let create = ["keys", "create", "team", "--model", "a/*", "--scope", "chat", "--scope", "read"];
         assert_eq!(
-            run(&host, &[&create[..], &["--expires-in", "1d", "--requests-per-minute", "5"]].concat()).await,
+            run(
+                &host,
+                &[
+                    &create[..],
+                    &["--expires-in", "1d", "--requests-per-minute", "5"],
+                    &["--budget-per-day", "0.50"]
+                ]
+                .concat()
+            )
+            .await,
             Ok(0)
         );
         assert!(run(&host, &["keys", "create", "team"]).await.is_err());
@@ -126,7 +152,10 @@ mod tests {
         assert_eq!(requests[0].line, "POST /api/keys HTTP/1.1");
         let expected = json!({
             "name": "team", "scopes": ["chat", "read"], "models": ["a/*"], "providers": [], "expires_in": 86400,
-            "limits": { "requests_per_minute": 5, "max_concurrent": null },
+            "limits": {
+                "requests_per_minute": 5, "tokens_per_minute": null, "max_concurrent": null,
+                "budget_usd_per_day": "0.50", "budget_usd_per_month": null,
+            },
         });
         assert_eq!(requests[0].body, expected);
         assert_eq!(requests[1].body["scopes"], json!(["chat"]));

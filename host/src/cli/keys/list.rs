@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde::Deserialize;
+use serde_json::Number;
 
 use crate::cli::Failure;
 use crate::cli::output::{self, Paint};
@@ -16,7 +17,7 @@ Examples:
   patchbay keys list --json
 
 --json prints the answer of GET /api/keys: {\"keys\": [{\"id\", \"name\", \"hint\", \"scopes\", \"models\", \
-\"providers\", \"limits\", \"created_at\", \"expires_at\", \"expired\"}], \"total_count\"}.")]
+\"providers\", \"limits\", \"spent\": {\"today_usd\", \"this_month_usd\"}, \"created_at\", \"expires_at\", \"expired\"}], \"total_count\"}.")]
 pub(super) struct List {
     /// Print the host's answer as it is
     #[arg(long)]
@@ -40,8 +41,22 @@ struct Key {
     scopes: Vec<String>,
     models: Vec<String>,
     providers: Vec<String>,
+    limits: Limits,
+    spent: Spent,
     expires_at: Option<String>,
     expired: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Limits {
+    budget_usd_per_day: Option<Number>,
+    budget_usd_per_month: Option<Number>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Spent {
+    today_usd: Number,
+    this_month_usd: Number,
 }
 
 pub(super) async fn run(command: List) -> Result<u8, Failure> {
@@ -55,8 +70,23 @@ impl Keys {
         if self.keys.is_empty() {
             return "no keys yet: `patchbay keys create NAME` makes one".to_owned();
         }
-        let mut table = Table::new(["ID", "NAME", "KEY", "FOR", "MODELS", "PROVIDERS", "EXPIRES"]);
+        let mut table = Table::new([
+            "ID",
+            "NAME",
+            "KEY",
+            "FOR",
+            "MODELS",
+            "PROVIDERS",
+            "USD TODAY",
+            "USD THIS MONTH",
+            "EXPIRES",
+        ]);
         let all_or = |names: &[String]| if names.is_empty() { "all".to_owned() } else { names.join(" ") };
+        // Of how much, where that is limited.
+        let of = |spent: &Number, budget: Option<&Number>| match budget {
+            Some(budget) => format!("{spent} of {budget}"),
+            None => spent.to_string(),
+        };
         for key in &self.keys {
             let expires = or_dash(key.expires_at.as_ref());
             table.row([
@@ -66,6 +96,8 @@ impl Keys {
                 key.scopes.join(" "),
                 all_or(&key.models),
                 all_or(&key.providers),
+                of(&key.spent.today_usd, key.limits.budget_usd_per_day.as_ref()),
+                of(&key.spent.this_month_usd, key.limits.budget_usd_per_month.as_ref()),
                 if key.expired { format!("{expires} (over)") } else { expires },
             ]);
         }
@@ -81,12 +113,13 @@ mod tests {
     fn a_key_is_a_line() {
         let keys: Keys = serde_json::from_str(
             r#"{"keys":[{"id":"key_1","name":"team","hint":"pb-1...2","scopes":["chat"],"models":["a/*","m"],
-            "providers":[],"expires_at":null,"expired":false}],"total_count":1}"#,
+            "providers":[],"limits":{"budget_usd_per_day":5,"budget_usd_per_month":null},
+            "spent":{"today_usd":0.25,"this_month_usd":7},"expires_at":null,"expired":false}],"total_count":1}"#,
         )
         .unwrap();
         let expected = "\
-ID     NAME  KEY       FOR   MODELS  PROVIDERS  EXPIRES
-key_1  team  pb-1...2  chat  a/* m   all        -";
+ID     NAME  KEY       FOR   MODELS  PROVIDERS  USD TODAY  USD THIS MONTH  EXPIRES
+key_1  team  pb-1...2  chat  a/* m   all        0.25 of 5  7               -";
         assert_eq!(keys.render(Paint::none()), expected);
         let none = Keys { keys: Vec::new() };
         assert!(none.render(Paint::none()).starts_with("no keys yet"));

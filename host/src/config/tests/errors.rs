@@ -65,7 +65,7 @@ fn keys_that_nobody_knows() {
     file(
         r#"{"xyz": 1}"#,
         &[
-            "plugin_config.json: /xyz: unknown key \"xyz\": known are $schema, server, plugin_dirs, routing, health, models, limits, loader, plugins",
+            "plugin_config.json: /xyz: unknown key \"xyz\": known are $schema, server, plugin_dirs, routing, health, models, limits, usage, loader, telemetry, plugins",
         ],
     );
     file(
@@ -203,7 +203,7 @@ fn values_of_the_wrong_kind_in_entries() {
         r#"{"plugins": {"a": {"config": {"pricing": {"m": {"completion": -1, "per": 0, "prompt": "1,5"}}}}}}"#,
         &[
             &format!(
-                "{}: \"completion\" is -1, not a price in US dollars: write it as in \"completion\": 1",
+                "{}: \"completion\" is -1, not an amount in US dollars: write it as in \"completion\": 1",
                 at("config/pricing/m/completion")
             ),
             &format!(
@@ -211,7 +211,7 @@ fn values_of_the_wrong_kind_in_entries() {
                 at("config/pricing/m/per")
             ),
             &format!(
-                "{}: \"prompt\" is a text, not a price in US dollars: write it as in \"prompt\": 1",
+                "{}: \"prompt\" is a text, not an amount in US dollars: write it as in \"prompt\": 1",
                 at("config/pricing/m/prompt")
             ),
         ],

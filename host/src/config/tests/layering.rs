@@ -6,6 +6,7 @@ use crate::config::layered::{Layered, defaults_of};
 use crate::config::pointer::{join, segments};
 use crate::config::{
     HealthSettings, LoaderSettings, ModelSettings, Origin, ProviderSettings, RoutingSettings,
+    TelemetrySettings, UsageSettings,
 };
 
 /// A key, where it is, and a value for each of the layers.
@@ -39,7 +40,8 @@ fn values(shape: &Shape, name: &str) -> [Value; 5] {
             let items = self::values(inner, name);
             values(&|n| json!({"m": items[n]}))
         }
-        Shape::Price | Shape::Providers(_) | Shape::Section(_) => unreachable!("{name}"),
+        Shape::Dollars => values(&|n| json!(n as f64 + 0.25)),
+        Shape::Providers(_) | Shape::Section(_) => unreachable!("{name}"),
     }
 }
 
@@ -156,7 +158,7 @@ fn first_leaf(pointer: &str, value: Value) -> (String, Value) {
 fn shown(pointer: &str, value: Value) -> Value {
     let masked = |value: &Value| Value::from(crate::config::masked(value.as_str().unwrap()));
     match value {
-        Value::String(_) if pointer.ends_with("/api_key") => masked(&value),
+        Value::String(_) if pointer.ends_with("/api_key") || pointer.contains("/headers/m") => masked(&value),
         Value::Array(items) if pointer.ends_with("/api_keys") => items.iter().map(masked).collect(),
         value => value,
     }
@@ -173,6 +175,7 @@ fn check_host(subject: &Subject, top: Top) {
         _ => (values[3].clone(), format!("environment: {}", variable(pointer))),
     };
     let (pointer, value) = first_leaf(pointer, value);
+    let value = shown(&pointer, value);
     assert_eq!(setup.shown(config.effective(), &pointer), Some((value, origin)), "{pointer} with {top:?}");
 }
 
@@ -302,12 +305,65 @@ fn run_time_changes_change_remove_and_reset() {
 }
 
 #[test]
+fn opentelemetrys_own_variables_hold_where_the_file_says_nothing() {
+    let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/");
+    for (variables, key, value, origin) in [
+        (&[base][..], "otlp_endpoint", json!("http://c:4318/v1/traces"), base.0),
+        (
+            &[base, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://d/own")],
+            "otlp_endpoint",
+            json!("http://d/own"),
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        ),
+        (
+            &[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abcdefghijkl, x=1%")],
+            "headers/authorization",
+            json!("Bea***ijkl"),
+            "OTEL_EXPORTER_OTLP_HEADERS",
+        ),
+        (
+            &[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.25")],
+            "sample",
+            json!(0.25),
+            "OTEL_TRACES_SAMPLER",
+        ),
+        (&[("OTEL_TRACES_SAMPLER", "always_on")], "follow_parent", json!(false), "OTEL_TRACES_SAMPLER"),
+    ] {
+        let setup = variables.iter().fold(Setup::new(), |setup, (name, value)| setup.variable(name, value));
+        let row = setup.shown(setup.config().effective(), &format!("/telemetry/traces/{key}"));
+        assert_eq!(row, Some((value, format!("environment: {origin}"))), "{variables:?}");
+    }
+    let file = r#"{"telemetry": {"traces": {"otlp_endpoint": "http://file", "headers": {}, "sample": 0.5}}}"#;
+    let setup = Setup::new()
+        .file(file)
+        .variable(base.0, base.1)
+        .variable("OTEL_EXPORTER_OTLP_HEADERS", "a=b")
+        .variable("OTEL_TRACES_SAMPLER", "always_off")
+        .variable("PATCHBAY__TELEMETRY__TRACES__SERVICE_NAME", "named")
+        .variable("OTEL_SERVICE_NAME", "not this");
+    let traces = setup.config().telemetry.traces;
+    assert_eq!((traces.otlp_endpoint.as_deref(), traces.sample), (Some("http://file"), 0.5));
+    assert!(traces.headers.is_empty() && traces.service_name.as_deref() == Some("named"));
+
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "no-list-but-a-secret"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+    ] {
+        let problems = Setup::new().variable(name, value).problems().join("\n");
+        assert!(problems.contains(name) && !problems.contains(value), "{problems}");
+    }
+}
+
+#[test]
 fn with_nothing_at_all_there_are_the_defaults() {
     let config = Setup::new().config();
     assert_eq!(config.loader, LoaderSettings::default());
     assert_eq!(config.routing, RoutingSettings::default());
     assert_eq!(config.health, HealthSettings::default());
     assert_eq!(config.models, ModelSettings::default());
+    assert_eq!(config.usage, UsageSettings::default());
+    assert_eq!(config.telemetry, TelemetrySettings::default());
     assert!(config.plugins.is_empty() && config.server.admin_token.is_none());
     let mut entry = Layered::new();
     entry.lay(defaults_of(&ENTRY, ""));

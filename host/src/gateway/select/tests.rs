@@ -221,7 +221,7 @@ fn everybody_takes_a_turn() {
     // One that cannot serve leaves its share to all, not to its neighbour.
     let providers = three([1, 1, 1]);
     let fail = ProviderError::new(ErrorKind::RateLimited, "slow");
-    providers[0].admit(Instant::now()).unwrap().fail_for_test(&fail);
+    providers[0].admit(Instant::now(), Default::default).unwrap().fail_for_test(&fail);
     let two = testing::snapshot(providers);
     let turns: Vec<String> = (0..4).map(|_| asked(&two, Strategy::RoundRobin, &[])).collect();
     assert_eq!(turns, ["bc", "cb", "bc", "cb"]);
@@ -249,7 +249,8 @@ fn the_quicker_of_two_is_asked() {
     // Then c and a: b is not looked at.
     assert_eq!(asked(&all, Strategy::LeastLatency, &[2, 0, 0, 0]), "cba");
     // Who has much to do is slower than it was.
-    let busy: Vec<_> = (0..9).map(|_| providers[1].admit(Instant::now()).unwrap()).collect();
+    let busy: Vec<_> =
+        (0..9).map(|_| providers[1].admit(Instant::now(), Default::default).unwrap()).collect();
     assert_eq!(asked(&all, Strategy::LeastLatency, &[0, 0, 0, 0]), "acb");
     drop(busy);
 }

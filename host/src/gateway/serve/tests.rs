@@ -267,7 +267,7 @@ async fn without_fallback_nobody_is_waited_for_but_who_failed() {
     rules.routing.fallback = false;
     let first = provider(&resting, 0, |it| it.retry_attempts = 3);
     let limited = ProviderError::new(patchbay_plugin_api::ErrorKind::RateLimited, "slow");
-    first.admit(Instant::now()).unwrap().fail_for_test(&limited);
+    first.admit(Instant::now(), Default::default).unwrap().fail_for_test(&limited);
     let gateway = over(vec![first, provider(&bad, 1, |_| ())], rules);
     assert_eq!(streamed(&gateway).await, Err("p1: provider after 0".into()));
     assert_eq!(resting.calls(), 0);

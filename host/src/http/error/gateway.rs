@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use http::StatusCode;
 use patchbay_plugin_api::{ErrorKind, ProviderError};
 
-use super::ApiError;
+use super::limits::too_large;
+use super::{ApiError, LONGEST_ASKED};
 use crate::gateway::{Failed, GatewayError, Passed, RequestError, SelectError};
 
 impl From<RequestError> for ApiError {
@@ -57,12 +58,17 @@ impl From<SelectError> for ApiError {
                 if passed.iter().any(Passed::is_not_permitted) && !passed.iter().any(Passed::is_for_now) {
                     return Self::new(StatusCode::FORBIDDEN, "not_permitted", "Not allowed", details);
                 }
+                if passed.iter().any(Passed::is_too_large) && !passed.iter().any(Passed::is_for_now) {
+                    return too_large(details);
+                }
                 // What they would say if they were asked again.
                 let all_say = |what: fn(&Passed) -> bool| {
                     let mut askable = passed.iter().filter(|passed| passed.is_for_now()).peekable();
                     askable.peek().is_some() && askable.all(what)
                 };
-                let (status, code, short) = if all_say(Passed::is_limited) {
+                let (status, code, short) = if all_say(Passed::is_spent) {
+                    (StatusCode::TOO_MANY_REQUESTS, "budget_exceeded", "Budget exceeded")
+                } else if all_say(Passed::is_limited) {
                     (StatusCode::TOO_MANY_REQUESTS, ErrorKind::RateLimited.as_str(), LIMITED)
                 } else if all_say(Passed::is_refused) {
                     (StatusCode::BAD_GATEWAY, ErrorKind::Authentication.as_str(), KEY_REFUSED)
@@ -90,6 +96,7 @@ impl From<GatewayError> for ApiError {
     fn from(error: GatewayError) -> Self {
         let (last, earlier) = match error {
             GatewayError::Select(error) => return error.into(),
+            GatewayError::Limited(exceeded) => return exceeded.into(),
             GatewayError::Failed { last, earlier } => (last, earlier),
         };
         let mut failure = Self::of_provider(&last.provider, &last.error);
@@ -147,7 +154,8 @@ impl ApiError {
             details.push_str(&format!(" ({code})"));
         }
         let failure = Self::new(status, error.kind.as_str(), short, details);
-        Self { retry_after: error.retry_after, param, upstream_code, ..failure }
+        let retry_after = error.retry_after.map(|wait| wait.min(LONGEST_ASKED));
+        Self { retry_after, param, upstream_code, ..failure }
     }
 }
 

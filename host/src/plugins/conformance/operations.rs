@@ -12,7 +12,7 @@ use crate::plugins::features::Feature;
 use crate::plugins::job::Operation;
 
 /// What the host reads of a configuration, and refuses itself where it is of another kind.
-const THE_HOSTS: [&str; 18] = [
+const THE_HOSTS: [&str; 22] = [
     "name",
     "api_key",
     "api_keys",
@@ -30,6 +30,10 @@ const THE_HOSTS: [&str; 18] = [
     "total_timeout",
     "retry_attempts",
     "max_concurrent",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "budget_usd_per_day",
+    "budget_usd_per_month",
     "allow_http",
 ];
 

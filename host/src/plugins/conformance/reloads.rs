@@ -102,7 +102,7 @@ async fn ask_once(stand: &Stand, generation: &Arc<Generation>) {
     let made = stand.make(generation, &usual.settings, config, &stand.upstream.address()).await;
     if let Ok((instance, _)) = made {
         stand.upstream.answers(Reply::json(stand.captures.answer.as_deref().unwrap_or("{}")));
-        let asked = instance.ask(Operation::Complete, Bytes::from(request(false)), "conformance", None);
+        let asked = instance.ask(Operation::Complete, Bytes::from(request(false)), "conformance".into());
         // Whatever it answers: that was another check.
         let _ = tokio::time::timeout(PATIENCE, asked).await;
     }

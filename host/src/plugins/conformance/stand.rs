@@ -17,14 +17,15 @@ use super::reloads::Opening;
 use super::upstream::{End, Reply, Upstream};
 use super::{KEY, PATIENCE};
 use crate::config::{BreakerSettings, ProviderEntry, ProviderSettings};
+use crate::events::Bus;
 use crate::plugins::call_keys::CallKeys;
 use crate::plugins::generation::Generation;
-use crate::plugins::instance::{Chunks, Instance};
+use crate::plugins::instance::{Chunks, Instance, OnBehalf};
 use crate::plugins::job::Operation;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::outbound::Outbound;
 use crate::providers::{
-    AnswerStream, CallContext, Catalogue, Counters, KeyRing, Members, ModelQuestion, PluginRef,
+    AnswerStream, CallContext, Catalogue, Counters, Herald, KeyRing, Members, ModelQuestion, PluginRef,
     PreparedCalls, Provider, Standing, Surface,
 };
 use crate::services::http::HttpClient;
@@ -96,8 +97,9 @@ impl Stand {
             plan: plan.map(|plan| detour::plan(plan, upstream)),
             prepared: PreparedCalls::new(settings.keys.len()),
             counters: Arc::new(Counters::default()),
+            meter: Arc::default(),
             keys: KeyRing::new(&settings.keys, None),
-            standing: Standing::new(&BreakerSettings::default()),
+            standing: Standing::new(&BreakerSettings::default(), Herald::new(&Bus::default())),
             catalogue: Catalogue::following(None, &settings, None),
             question: ModelQuestion::default(),
             settings,
@@ -152,7 +154,7 @@ impl Stand {
     ) -> Result<Bytes> {
         let key = SecretString::from(KEY);
         let limit = provider.settings.timeout;
-        let said = within(limit, provider.instance.ask(operation, body, "conformance", Some(&key))).await;
+        let said = within(limit, provider.instance.ask(operation, body, behalf(&key))).await;
         self.listen(&said);
         said
     }
@@ -163,7 +165,7 @@ impl Stand {
         match way {
             Way::Code => {
                 let key = SecretString::from(KEY);
-                let chunks = provider.instance.stream(body, "conformance", Some(&key)).await?;
+                let chunks = provider.instance.stream(body, behalf(&key)).await?;
                 Ok(Reading::Code(chunks, Arc::clone(provider)))
             }
             Way::Plan => {
@@ -218,15 +220,19 @@ impl Stand {
     }
 
     fn context(&self) -> CallContext {
-        CallContext { http: self.client.clone(), request_id: "conformance".into() }
+        CallContext { http: self.client.clone(), request_id: "conformance".into(), trace: None }
     }
+}
+
+fn behalf(key: &SecretString) -> OnBehalf<'_> {
+    OnBehalf { key: Some(key), .."conformance".into() }
 }
 
 fn admitted(provider: &Arc<Provider>, body: &Bytes) -> Result<(crate::providers::Admission, Members)> {
     let refused = |refusal: crate::providers::Refusal| {
         ProviderError::new(ErrorKind::Provider, format!("the host does not ask it: {refusal}"))
     };
-    let admission = provider.admit(Instant::now()).map_err(refused)?;
+    let admission = provider.admit(Instant::now(), Default::default).map_err(refused)?;
     let members = Members::parse(body).map_err(|error| ProviderError::invalid_input(error.to_string()))?;
     Ok((admission, members))
 }

@@ -6,8 +6,9 @@ mod libraries;
 mod publish;
 // Providers changed at run time.
 mod edit;
-// What is left for whoever asks.
+// What is left for whoever asks, and told to whoever listens.
 mod listing;
+mod tell;
 mod view;
 
 pub use edit::{EditAction, EditError, ProviderEdit};
@@ -37,6 +38,7 @@ use super::report::{ConfigFailure, PluginChanges, PluginState, ProviderChanges, 
 use super::resolve::Offer;
 use super::sources::Sources;
 use crate::config::{ChangeFile, ChangeFileError, Changes, Config, ConfigProblem, ConfigProblems};
+use crate::events::Bus;
 use crate::providers::{Registry, Shelf};
 use crate::services::http::HttpClient;
 
@@ -70,6 +72,8 @@ pub(super) struct Engine {
     pub(super) change_file: ChangeFile,
     /// Where the vendors' lists of models are kept.
     pub(super) shelf: Arc<Shelf>,
+    /// Where it is told what becomes of all this.
+    pub(super) events: Bus,
     /// What was changed, for whoever asks.
     pub(super) shown: Arc<ArcSwap<Shown>>,
 }
@@ -170,7 +174,12 @@ impl Engine {
         let first = self.first.get_or_insert_with(|| Arc::clone(config));
         // A secret prints the same whatever it is; but that one is not in the file.
         let server = format!("{:?}", first.server) != format!("{:?}", config.server);
-        let changed = [(server, "server"), (first.loader != config.loader, "loader")];
+        let changed = [
+            (server, "server"),
+            (first.loader != config.loader, "loader"),
+            (first.telemetry != config.telemetry, "telemetry"),
+            (first.usage != config.usage, "usage"),
+        ];
         changed.into_iter().filter_map(|(changed, section)| changed.then_some(section)).collect()
     }
 
@@ -197,6 +206,7 @@ impl Engine {
                 if report.changed_or_kept() { ReloadStatus::Partial } else { ReloadStatus::Failed };
         }
         tell(&report, options.reason);
+        self.tell_listeners(&report, options.reason);
         report
     }
 }

@@ -7,7 +7,7 @@ use super::view::Shown;
 use super::{Engine, Run};
 use crate::config::Config;
 use crate::plugins::generation::Generation;
-use crate::plugins::instances::{self, Asked, Outcome, Plugins, Wanted};
+use crate::plugins::instances::{self, Asked, Means, Outcome, Plugins, Wanted};
 use crate::plugins::manifest::PluginId;
 use crate::plugins::problem::Problem;
 use crate::plugins::report::{FailedPlugin, FailedProvider};
@@ -125,6 +125,7 @@ impl Engine {
         for (address, generation) in before {
             if !after.contains_key(&address) {
                 generation.record.replaced(self.loader.grace());
+                self.tell_end(&generation);
             }
         }
         self.plugins = plugins;
@@ -137,7 +138,13 @@ impl Engine {
         let mut made = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             let patience = self.loader.patience();
-            made.push(instances::make(wanted, plugins, current, &self.client, &self.shelf, patience).await);
+            let means = Means {
+                client: &self.client,
+                limiter: &self.registry.limiter,
+                shelf: &self.shelf,
+                events: &self.events,
+            };
+            made.push(instances::make(wanted, plugins, current, means, patience).await);
         }
         made
     }

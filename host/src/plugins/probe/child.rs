@@ -188,14 +188,14 @@ async fn try_out(question: &super::Question, lines: &mut Lines) -> Result<Findin
     };
     if let Some(instance) = instance {
         lines.stage(Stage::Call);
-        let asked = instance.ask(Operation::Complete, Bytes::from_static(REQUEST.as_bytes()), "probe", None);
+        let asked = instance.ask(Operation::Complete, Bytes::from_static(REQUEST.as_bytes()), "probe".into());
         let _ = tokio::time::timeout(HALF_WAY, asked).await;
         come_by(&generation).await;
         lines.stage(Stage::Cancel);
         let cancelled = async {
             // Dropped with the stream's first batch still unread behind it.
             let _ = instance
-                .stream(Bytes::from_static(STREAM_REQUEST.as_bytes()), "probe", None)
+                .stream(Bytes::from_static(STREAM_REQUEST.as_bytes()), "probe".into())
                 .await?
                 .next()
                 .await;

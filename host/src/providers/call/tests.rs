@@ -10,7 +10,7 @@ use crate::providers::Condition;
 use crate::testing::{self, Step, Upstream};
 
 fn context() -> CallContext {
-    CallContext { http: HttpClient::default(), request_id: "r-1".into() }
+    CallContext { http: HttpClient::default(), request_id: "r-1".into(), trace: None }
 }
 
 fn body(json: &'static str) -> Members {
@@ -24,7 +24,7 @@ fn asking(upstream: &Upstream, change: impl FnOnce(&mut ProviderSettings)) -> Ar
 }
 
 fn admitted(provider: &Arc<Provider>) -> Admission {
-    provider.admit(Instant::now()).unwrap()
+    provider.admit(Instant::now(), Default::default).unwrap()
 }
 
 async fn texts(provider: &Arc<Provider>) -> (Vec<Bytes>, Option<ProviderError>) {

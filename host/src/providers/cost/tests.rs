@@ -113,3 +113,17 @@ fn the_vendors_list_is_believed_where_nobody_else_says_anything() {
         assert_eq!(said, expected, "{names:?}");
     }
 }
+
+#[test]
+fn billionths_are_rounded_and_never_below_nothing() {
+    for (dollars, expected) in [
+        ("0", 0),
+        ("0.0000000004", 0),
+        ("0.0000000016", 2),
+        ("0.007157", 7_157_000),
+        ("12", 12_000_000_000),
+        ("-1", 0),
+    ] {
+        assert_eq!(Cost(dollars.parse().unwrap()).in_nanodollars(), expected, "{dollars}");
+    }
+}

@@ -21,6 +21,7 @@ use serde::de::{Error as _, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{CallContext, Members, Provider, Surface};
+use crate::accounts::TraceHeaders;
 use crate::config::ProviderSettings;
 use crate::services::http::{Prepared, Request, Response};
 
@@ -112,7 +113,8 @@ impl<'a> Planned<'a> {
         let prepared = self.prepared[self.place].get_or_init(|| self.prepare()).as_ref();
         let prepared = prepared.map_err(Clone::clone)?;
         let accept = (ACCEPT, HeaderValue::from_static(accept));
-        let response = call.http.send(prepared, [accept], body).await?;
+        let trace = call.trace.iter().flat_map(TraceHeaders::pairs);
+        let response = call.http.send(prepared, trace.chain([accept]), body).await?;
         if response.status.is_success() {
             return Ok(response);
         }

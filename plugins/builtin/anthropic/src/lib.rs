@@ -1,12 +1,12 @@
 //! Anthropic, whose Messages API is a dialect of its own: every request and every answer is translated.
 
+use std::num::NonZeroU64;
+
 use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
-use patchbay_plugin_api::dialect::Upstream;
-use patchbay_plugin_api::{
-    Answer, ChatRequest, Chunks, Event, Failure, Http, HttpProvider, HttpRequest, Model, ProviderError,
-    Result,
-};
+use patchbay_plugin_api::dialect::{Api, Dialect, Errors, Meaning, ModelList, Translator, Upstream};
+use patchbay_plugin_api::{ChatRequest, ErrorKind, Http, Result};
 use serde::Deserialize;
+use serde_json::Value;
 
 // 1. What is asked.
 mod messages;
@@ -15,8 +15,6 @@ mod thinking;
 
 // 2. What is answered.
 mod answer;
-mod failure;
-mod models;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +26,7 @@ const DEFAULTS: &str =
 const VERSION: &str = "2023-06-01";
 
 patchbay_plugin_api::export! {
-    Http<Anthropic>,
+    Http<Translator<Anthropic>>,
     name: "Anthropic",
     category: "official",
     documentation: "https://platform.claude.com/docs/en/api/messages",
@@ -41,58 +39,58 @@ patchbay_plugin_api::export! {
 }
 
 /// The vendor.
-pub struct Anthropic(Upstream<Own>);
+pub struct Anthropic;
 
 /// What an operator may configure beside what all upstreams have.
 #[derive(Deserialize)]
 pub struct Own {
     /// The most tokens of answers to requests that do not bound them: the API insists on a bound.
-    max_tokens: Option<u64>,
+    max_tokens: Option<NonZeroU64>,
 }
 
-impl HttpProvider for Anthropic {
-    type Config = Upstream<Own>;
-    type StreamState = answer::State;
+impl Dialect for Anthropic {
+    type Own = Own;
+    type Reader = answer::Reader;
 
-    fn create(upstream: Self::Config) -> Result<Self> {
-        let upstream = upstream.with_header("x-api-key", KEY_PLACEHOLDER);
-        Ok(Self(upstream.with_header("anthropic-version", VERSION)))
-    }
-
-    fn validate(upstream: &Self::Config) -> Result<()> {
-        if upstream.own.max_tokens == Some(0) {
-            return Err(ProviderError::invalid_input("`max_tokens` must be at least 1"));
-        }
-        upstream.check("https://api.anthropic.com/v1", &["/messages"])
-    }
-
-    fn request(&self, request: &ChatRequest) -> Result<HttpRequest> {
-        let model = self.0.model(request.model.as_deref())?;
-        self.0.post("messages").json(&request::body(request, model, self.0.own.max_tokens)?)
-    }
-
-    fn response(&self, body: &[u8]) -> Result<Answer> {
-        answer::read(body)
-    }
-
-    fn event(&self, state: &mut answer::State, event: &Event<'_>, out: &mut Chunks) -> Result<()> {
-        answer::event(state, &event.data, out)
-    }
-
-    fn error(&self, failure: &Failure<'_>) -> ProviderError {
-        failure::of_status(failure)
-    }
-
-    fn models_request(&self) -> Option<HttpRequest> {
+    const API: Api = Api {
+        goes_on: &["/messages"],
+        headers: &[("x-api-key", KEY_PLACEHOLDER), ("anthropic-version", VERSION)],
+        chat: "messages",
         // As many as a page may hold: unasked, it is twenty.
-        self.0.list("models?limit=1000")
-    }
+        models: Some("models?limit=1000"),
+        credentials: Some("models?limit=1"),
+        ..Api::at("https://api.anthropic.com/v1")
+    };
 
-    fn models_response(&self, body: Option<&[u8]>) -> Result<Vec<Model>> {
-        self.0.listed(body, models::read)
-    }
+    const ERRORS: Errors = Errors {
+        word: "/error/type",
+        statuses: &[("timeout_error", 504), ("overloaded_error", 529)],
+        meanings: &[
+            // Nothing is wrong with the request, and another provider may serve it.
+            ("credit balance", Meaning::Kind(ErrorKind::Provider)),
+            ("prompt is too long", Meaning::TooLong),
+            ("exceed context limit", Meaning::TooLong),
+        ],
+        ..Errors::PLAIN
+    };
 
-    fn credentials_request(&self) -> Option<HttpRequest> {
-        Some(self.0.get("models?limit=1"))
+    const MODELS: ModelList = ModelList {
+        name: "/display_name",
+        context_length: "/max_input_tokens",
+        created: "/created_at",
+        owner: Some("Anthropic"),
+        capabilities: &[
+            // All of them do these, so that the list does not say it.
+            ("/capabilities", "streaming"),
+            ("/capabilities", "function_calling"),
+            ("/capabilities/image_input/supported", "vision"),
+            ("/capabilities/structured_outputs/supported", "json_output"),
+            ("/capabilities/thinking/supported", "reasoning"),
+        ],
+        ..ModelList::PLAIN
+    };
+
+    fn request(upstream: &Upstream<Own>, request: &ChatRequest, model: &str) -> Result<Value> {
+        request::body(request, model, upstream.own.max_tokens.map(NonZeroU64::get))
     }
 }

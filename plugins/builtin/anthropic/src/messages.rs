@@ -1,55 +1,37 @@
 //! From canonical messages to turns: the system's apart from the rest, and user and assistant in alternation.
 
 use patchbay_plugin_api::chat::{Media, Piece, Said};
-use patchbay_plugin_api::dialect::{self, Turn, filled, object};
-use patchbay_plugin_api::{Message, ProviderError, Result, Role, ToolCall};
+use patchbay_plugin_api::dialect::{self, filled, object};
+use patchbay_plugin_api::{ChatRequest, Message, Result, Role, ToolCall};
 use serde_json::{Value, json};
 
-/// The system's blocks, and the turns of user and assistant.
-pub(crate) fn turns(messages: &[Message]) -> Result<(Vec<Value>, Vec<Value>)> {
-    let mut system = Vec::new();
-    for message in messages.iter().filter(|message| matches!(message.role, Role::System | Role::Developer)) {
-        system.extend(blocks(message)?);
-    }
-    let turns = dialect::turns(messages, ["user", "assistant"], |index, message| match message.role {
-        Role::Tool => Ok(vec![tool_result(message, index)?]),
-        _ => Ok(blocks(message)?.into_iter().chain(message.tool_calls.iter().map(tool_use)).collect()),
-    })?;
-    let turn = |turn: Turn| {
-        // Results come first in a turn, or they are refused.
-        let is_result = |block: &Value| block["type"] == "tool_result";
-        let (mut content, rest): (Vec<_>, Vec<_>) = turn.parts.into_iter().partition(is_result);
-        content.extend(rest);
-        object([("role", turn.role.into()), ("content", content.into())])
-    };
-    Ok((system, turns.into_iter().map(turn).collect()))
+/// The turns of user and assistant.
+pub(crate) fn turns(request: &ChatRequest) -> Result<Vec<Value>> {
+    dialect::turns(&request.messages, ["user", "assistant"], "content", |_, message| {
+        let mut blocks = message.said().map(block).collect::<Result<Vec<_>>>()?;
+        if message.role == Role::Tool {
+            blocks = vec![tool_result(message, blocks)?];
+        }
+        blocks.extend(message.tool_calls.iter().map(tool_use));
+        Ok(blocks)
+    })
 }
 
-fn blocks(message: &Message) -> Result<Vec<Value>> {
-    message.pieces().filter_map(|piece| block(&piece).transpose()).collect()
-}
-
-fn block(piece: &Piece<'_>) -> Result<Option<Value>> {
+/// A block, of the system's or of a turn.
+pub(crate) fn block(piece: Piece<'_>) -> Result<Value> {
     let mut block = match piece.said {
-        // Blank texts are refused.
-        Said::Text(text) if text.trim().is_empty() => return Ok(None),
         Said::Text(text) => json!({"type": "text", "text": text}),
         Said::Image(url) => json!({"type": "image", "source": source(url)?}),
         Said::File(url) => json!({"type": "document", "source": source(url)?}),
-        Said::Other("file", _) => {
-            return Err(ProviderError::unsupported("files that were uploaded elsewhere"));
-        }
         // In Anthropic's own words, and with what only Anthropic could have signed.
-        Said::Other("document" | "search_result" | "thinking" | "redacted_thinking", own) => {
-            own.clone().into()
-        }
+        Said::Other("document" | "search_result" | "thinking" | "redacted_thinking", own) => json!(own),
         _ => return Err(piece.unsupported()),
     };
     // The one further member that means the same here: where a cached prompt ends.
     if let Some(mark) = piece.member("cache_control") {
         block["cache_control"] = mark.clone();
     }
-    Ok(Some(block))
+    Ok(block)
 }
 
 fn source(url: &str) -> Result<Value> {
@@ -68,17 +50,9 @@ fn tool_use(call: &ToolCall) -> Value {
     json!({"type": "tool_use", "id": id(&call.id), "name": call.function.name, "input": input})
 }
 
-fn tool_result(message: &Message, index: usize) -> Result<Value> {
-    let call = message.tool_call_id.as_deref().ok_or_else(|| {
-        let error = ProviderError::invalid_input("a tool's message needs `tool_call_id`");
-        error.with_param(&format!("messages[{index}].tool_call_id"))
-    })?;
-    let content = filled(blocks(message)?);
-    Ok(object([
-        ("type", "tool_result".into()),
-        ("tool_use_id", id(call).into()),
-        ("content", content.into()),
-    ]))
+fn tool_result(message: &Message, blocks: Vec<Value>) -> Result<Value> {
+    let (call, content) = (id(message.call()?), filled(blocks));
+    Ok(object([("type", "tool_result".into()), ("tool_use_id", call.into()), ("content", content.into())]))
 }
 
 /// Ids that other providers made may hold what is refused here.

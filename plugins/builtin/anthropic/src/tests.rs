@@ -6,20 +6,21 @@ use std::time::Duration;
 use patchbay_plugin_api::testing::conformance::{self, Operation, Subject};
 use patchbay_plugin_api::testing::{Native, Reply, TestHost, block_on, call, drain, every_cut};
 use patchbay_plugin_api::{
-    Chunk, ChunkMeta, Credentials, ErrorKind, FinishReason, Health, Provider as _, ToolCall, Usage,
+    Answer, Chunk, ChunkMeta, Credentials, FinishReason, Health, HttpProvider as _, Model, Provider as _,
+    ToolCall, Usage,
 };
 use serde_json::{Value, json};
 
 use super::*;
 
-fn made(config: &Value) -> Result<(TestHost, Http<Anthropic>)> {
+fn made(config: &Value) -> Result<(TestHost, Http<Translator<Anthropic>>)> {
     let mut merged: Value = serde_json::from_str(DEFAULTS).unwrap();
     merged.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
     let host = TestHost::new();
     Ok((host, host.provider(&merged.to_string())?))
 }
 
-fn plain() -> (TestHost, Http<Anthropic>) {
+fn plain() -> (TestHost, Http<Translator<Anthropic>>) {
     made(&json!({})).unwrap()
 }
 
@@ -70,15 +71,28 @@ fn gathered(chunks: Vec<Chunk>) -> Answer {
     answer.with_finish_reason(reason.unwrap())
 }
 
+/// What Anthropic is sent.
+fn sent(request: &ChatRequest) -> Result<Value> {
+    let upstream: Upstream<Own> = serde_json::from_str(DEFAULTS).unwrap();
+    let sent = Translator::<Anthropic>::create(upstream)?.request(request)?;
+    Ok(serde_json::from_slice(&sent.body).unwrap())
+}
+
+/// What becomes of a whole answer.
+fn read(replied: &str) -> Result<Answer> {
+    let (host, provider) = plain();
+    host.reply(Reply::json(replied));
+    block_on(provider.complete(ChatRequest::ask("hi"), call()))
+}
+
 fn check(name: &str, case: &Value) {
     if let Some(asked) = case.get("asked") {
         let mut asked = asked.clone();
         asked["stream"] = case["sent"]["stream"].clone();
-        let asked = ChatRequest::parse(asked.to_string().as_bytes()).unwrap();
-        let body = request::body(&asked, asked.model.as_deref().unwrap_or("claude-sonnet-5-5"), None);
+        let sent = sent(&ChatRequest::parse(asked.to_string().as_bytes()).unwrap());
         match case.get("refused") {
-            Some(refused) => assert_eq!(body.unwrap_err().message, refused.as_str().unwrap(), "{name}"),
-            None => assert_eq!(body.unwrap(), case["sent"], "{name}: what is sent"),
+            Some(refused) => assert_eq!(sent.unwrap_err().message, refused.as_str().unwrap(), "{name}"),
+            None => assert_eq!(sent.unwrap(), case["sent"], "{name}: what is sent"),
         }
     }
     if let Some(failed) = case.get("failed") {
@@ -92,7 +106,7 @@ fn check(name: &str, case: &Value) {
             "wait": error.retry_after.as_ref().map(Duration::as_secs)});
         assert_eq!(&told, failed, "{name}: what is told");
     } else if let Some(replied) = case.get("replied") {
-        let answer = answer::read(replied.to_string().as_bytes()).unwrap();
+        let answer = read(&replied.to_string()).unwrap();
         assert_eq!(answered(answer), case["answered"], "{name}: what is answered");
     }
     if let Some(events) = case.get("events") {
@@ -140,7 +154,7 @@ fn it_conforms() {
         fn with(&self, reply: Reply) -> Native {
             let host = TestHost::new();
             host.reply(reply);
-            Native::create::<Http<Anthropic>>(host, DEFAULTS).unwrap()
+            Native::create::<Http<Translator<Anthropic>>>(host, DEFAULTS).unwrap()
         }
     }
     impl Subject for Scripted {
@@ -212,9 +226,11 @@ fn an_error_within_a_stream_ends_it() {
         assert_eq!((error.kind, error.status, error.code.as_deref().unwrap()), expected);
         assert_eq!(error.message, format!("the provider failed: {message}"));
         let whole = json!({"type": "error", "error": {"type": kind, "message": message}});
-        assert_eq!(answer::read(whole.to_string().as_bytes()).unwrap_err(), error);
+        assert_eq!(read(&whole.to_string()).unwrap_err(), error);
     }
-    assert_eq!(answer::read(b"<html>").unwrap_err().kind, ErrorKind::UnreadableAnswer);
+    for body in ["<html>", "{}", "[]"] {
+        assert_eq!(read(body).unwrap_err().kind, ErrorKind::UnreadableAnswer, "{body}");
+    }
 }
 
 #[test]
@@ -250,7 +266,7 @@ fn a_wrong_configuration_is_refused_in_a_sentence() {
         (json!({"base_url": "https://x.test/v1/messages"}), "where the API begins"),
         (json!({"base_url": "https:///v1"}), "names no host"),
         (json!({"models": ["b"]}), "`model` is `claude-sonnet-5-5`, which is not among"),
-        (json!({"max_tokens": 0}), "at least 1"),
+        (json!({"max_tokens": 0}), "`max_tokens` is not usable"),
         (json!({"extra_headers": {"a b": "c"}}), "not the name of a header"),
     ] {
         let error = made(&config).err().unwrap();

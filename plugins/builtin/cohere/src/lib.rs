@@ -4,12 +4,11 @@
 //! neither `tool_choice` nor `parallel_tool_calls`, of efforts to think only the least and the most, and for vectors
 //! neither a length nor a purpose. So requests and answers are translated.
 
-use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
-use patchbay_plugin_api::dialect::Upstream;
-use patchbay_plugin_api::{
-    Answer, ChatRequest, Chunks, EmbedRequest, Embeddings, Event, Failure, Http, HttpProvider, HttpRequest,
-    Model, ProviderError, Result,
+use patchbay_plugin_api::dialect::{
+    Api, BEARER_KEY, Dialect, Errors, Json, Meaning, ModelList, Translator, Upstream, object,
 };
+use patchbay_plugin_api::{ChatRequest, EmbedRequest, Embeddings, ErrorKind, Http, Model, Result};
+use serde_json::Value;
 
 // 1. What is asked.
 mod messages;
@@ -17,11 +16,6 @@ mod request;
 
 // 2. What comes back.
 mod answer;
-mod failure;
-
-// 3. What is beside chat.
-mod embeddings;
-mod models;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +24,7 @@ const DEFAULTS: &str =
     r#"{"base_url": "https://api.cohere.com", "model": "command-a-plus-05-2026", "priority": 50}"#;
 
 patchbay_plugin_api::export! {
-    Http<Cohere>,
+    Http<Translator<Cohere>>,
     name: "Cohere",
     category: "official",
     documentation: "https://docs.cohere.com/reference/chat",
@@ -42,58 +36,80 @@ patchbay_plugin_api::export! {
     config_defaults: DEFAULTS,
 }
 
-/// The provider.
-struct Cohere(Upstream);
+/// The vendor.
+struct Cohere;
 
-impl HttpProvider for Cohere {
-    type Config = Upstream;
-    type StreamState = ();
+impl Dialect for Cohere {
+    type Own = ();
+    type Reader = answer::Reader;
 
-    fn create(upstream: Upstream) -> Result<Self> {
-        Ok(Self(upstream.with_header("authorization", &format!("Bearer {KEY_PLACEHOLDER}"))))
-    }
-
-    fn validate(upstream: &Upstream) -> Result<()> {
+    const API: Api = Api {
         // Without its version, for the parts of the API are of different ones.
-        upstream.check("https://api.cohere.com", &["/v1", "/v2"])
-    }
-
-    fn request(&self, request: &ChatRequest) -> Result<HttpRequest> {
-        let model = self.0.model(request.model.as_deref())?;
-        self.0.post("v2/chat").json(&request::body(request, model)?)
-    }
-
-    fn response(&self, body: &[u8]) -> Result<Answer> {
-        answer::whole(body)
-    }
-
-    fn event(&self, _state: &mut (), event: &Event<'_>, out: &mut Chunks) -> Result<()> {
-        answer::event(event.data.as_bytes(), out)
-    }
-
-    fn error(&self, failure: &Failure<'_>) -> ProviderError {
-        failure::of_status(failure)
-    }
-
-    fn embed_request(&self, request: &EmbedRequest) -> Result<HttpRequest> {
-        let model = self.0.model(request.model.as_deref())?;
-        self.0.post("v2/embed").json(&embeddings::body(request, model)?)
-    }
-
-    fn embed_response(&self, body: &[u8]) -> Result<Embeddings> {
-        embeddings::read(body)
-    }
-
-    fn models_request(&self) -> Option<HttpRequest> {
+        goes_on: &["/v1", "/v2"],
+        headers: &[BEARER_KEY],
+        chat: "v2/chat",
+        embed: Some("v2/embed"),
         // As many as a page may hold: unasked, it is twenty.
-        self.0.list("v1/models?page_size=1000")
+        models: Some("v1/models?page_size=1000"),
+        credentials: Some("v1/models?page_size=1"),
+        ..Api::at("https://api.cohere.com")
+    };
+
+    const ERRORS: Errors = Errors {
+        meanings: &[
+            // The limit of the answer is too high, and a shorter conversation would not help.
+            ("max tokens must be", Meaning::Kind(ErrorKind::InvalidInput)),
+            ("too many tokens", Meaning::TooLong),
+            // Of a model without tools, images or thoughts: the request is fine for another one.
+            ("not supported", Meaning::Kind(ErrorKind::Unsupported)),
+        ],
+        ..Errors::PLAIN
+    };
+
+    const MODELS: ModelList = ModelList {
+        list: "/models",
+        id: "/name",
+        context_length: "/context_length",
+        owner: Some("Cohere"),
+        kinds: &[
+            ("/endpoints/chat", "chat"),
+            ("/endpoints/embed", "embedding"),
+            ("/endpoints/rerank", "rerank"),
+            ("", "other"),
+        ],
+        capabilities: &[
+            ("/features", "streaming"),
+            ("/features/tools", "function_calling"),
+            ("/features/vision", "vision"),
+            ("/features/json_mode", "json_output"),
+            ("/features/reasoning", "reasoning"),
+        ],
+        ..ModelList::PLAIN
+    };
+
+    fn request(_: &Upstream, request: &ChatRequest, model: &str) -> Result<Value> {
+        request::body(request, model)
     }
 
-    fn models_response(&self, body: Option<&[u8]>) -> Result<Vec<Model>> {
-        self.0.listed(body, models::read)
+    /// Cohere wants to know what vectors are for; where it is not told in its own words, they are to be found again.
+    fn embed_request(_: &Upstream, request: &EmbedRequest, model: &str) -> Result<Value> {
+        let own = |name| request.extra.get(name).cloned();
+        Ok(object([
+            ("model", model.into()),
+            ("texts", request.texts()?.into()),
+            ("embedding_types", ["float"].as_slice().into()),
+            ("input_type", own("input_type").unwrap_or_else(|| "search_document".into())),
+            ("output_dimension", request.dimensions.into()),
+            ("truncate", own("truncate").into()),
+        ]))
     }
 
-    fn credentials_request(&self) -> Option<HttpRequest> {
-        Some(self.0.get("v1/models?page_size=1"))
+    fn embeddings(said: Json<'_>) -> Result<Embeddings> {
+        let vectors = Embeddings::new(said.at("/embeddings/float").to("the provider's embeddings")?);
+        Ok(vectors.with_usage(answer::usage(said.at("/meta")).unwrap_or_default()))
+    }
+
+    fn model(model: Model, listed: &Value) -> Option<Model> {
+        (listed["is_deprecated"] != true).then_some(model)
     }
 }

@@ -1,36 +1,29 @@
 //! The conversation, message by message.
 
-use patchbay_plugin_api::chat::Said;
 use patchbay_plugin_api::dialect::{filled, object};
-use patchbay_plugin_api::{ChatRequest, Content, Message, Part, ProviderError, Result, Role, ToolCall};
+use patchbay_plugin_api::{ChatRequest, Content, Message, Part, Result, Role, ToolCall};
 use serde_json::{Value, json};
 
 /// All that was said: first the instructions, which Cohere takes nowhere else.
 pub(crate) fn all(request: &ChatRequest) -> Result<Vec<Value>> {
-    let system = request.system_text().filter(|text| !text.is_empty());
+    let system = request.system_text().and_then(filled);
     let mut all: Vec<Value> =
         system.into_iter().map(|text| json!({"role": "system", "content": text})).collect();
     for (index, message) in request.messages.iter().enumerate() {
         match &message.role {
             Role::System | Role::Developer => {}
             // Turns in which nothing is said are refused.
-            Role::User | Role::Assistant if says_nothing(message) => {}
+            Role::User | Role::Assistant
+                if message.tool_calls.is_empty() && message.said().next().is_none() => {}
             Role::User => all.push(json!({"role": "user", "content": content(message, index)?})),
             Role::Assistant => all.push(assistant(message)),
             Role::Tool => all.push(json!({
-                "role": "tool", "tool_call_id": message.tool_call_id, "content": message.text(),
+                "role": "tool", "tool_call_id": message.call()?, "content": message.text(),
             })),
-            Role::Other(word) => {
-                let error = ProviderError::invalid_input(format!("a message has the unknown role `{word}`"));
-                return Err(error.with_param(&format!("messages[{index}].role")));
-            }
+            other => return Err(other.unknown(index)),
         }
     }
     Ok(all)
-}
-
-fn says_nothing(message: &Message) -> bool {
-    message.tool_calls.is_empty() && message.pieces().all(|piece| piece.said == Said::Text(""))
 }
 
 /// Texts and images, which Cohere writes as OpenAI does.

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::messages;
 
 pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
-    request.single_answer()?;
     let (tools, choice) = tools(request)?;
     // Most models refuse both at one time.
     let frequency = penalty(request, "frequency_penalty");
@@ -46,36 +45,22 @@ fn penalty(request: &ChatRequest, name: &str) -> Option<f64> {
 
 /// The tools to choose from, and whether one must be called. Which one cannot be said: it is shown no other.
 fn tools(request: &ChatRequest) -> Result<(Vec<&ToolFunction>, Option<&'static str>)> {
-    let (choice, only) = match request.choice() {
-        None | Some(ToolChoice::Auto) => (None, None),
-        Some(ToolChoice::Never) => (Some("NONE"), None),
-        Some(ToolChoice::Required) => (Some("REQUIRED"), None),
-        Some(ToolChoice::Function(name)) => (Some("REQUIRED"), Some(vec![name])),
-        Some(ToolChoice::Allowed { names, required }) => (required.then_some("REQUIRED"), Some(names)),
+    let choice = match request.choice() {
         Some(ToolChoice::Other(_)) => {
             return Err(ProviderError::unsupported("this `tool_choice`").with_param("tool_choice"));
         }
+        choice => choice.and_then(|choice| filled(choice.word(["", "NONE", "REQUIRED"]))),
     };
-    let mut tools = request.functions()?;
-    tools.retain(|tool| only.as_ref().is_none_or(|only| only.contains(&&*tool.name)));
-    Ok((tools, choice))
+    Ok((request.offered_functions()?, choice))
 }
 
 fn tool(function: &ToolFunction) -> Value {
-    let none = || json!({"type": "object", "properties": {}});
-    let function = object([
-        ("name", function.name.as_str().into()),
-        ("description", function.description.as_deref().into()),
-        ("parameters", function.parameters.clone().unwrap_or_else(none)),
-    ]);
-    object([("type", "function".into()), ("function", function)])
+    json!({"type": "function", "function": function.declared("parameters", Some(function.schema()))})
 }
 
 /// Cohere is strict with all tools or with none, and refuses to be with those that need no parameter.
 fn are_strict(tools: &[&ToolFunction]) -> bool {
-    let needs_one =
-        |tool: &ToolFunction| tool.parameters.as_ref().is_some_and(|it| it["required"][0].is_string());
-    let strict = |tool: &&ToolFunction| tool.extra.get("strict") == Some(&true.into()) && needs_one(tool);
+    let strict = |tool: &&ToolFunction| tool.is_strict() && tool.schema()["required"][0].is_string();
     !tools.is_empty() && tools.iter().all(strict)
 }
 

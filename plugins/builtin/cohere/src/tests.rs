@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use patchbay_plugin_api::testing::conformance::{self, Operation, Subject};
 use patchbay_plugin_api::testing::{Native, Reply, TestHost, block_on, call, drain, every_cut};
-use patchbay_plugin_api::{Chunk, ChunkMeta, Credentials, ErrorKind, Health, Provider as _, Usage};
-use serde_json::{Value, json};
+use patchbay_plugin_api::{
+    Answer, Chunk, ChunkMeta, Chunks, Credentials, Health, Provider as _, ProviderError, Usage,
+};
+use serde_json::json;
 
 use super::*;
 
-fn made(config: &Value) -> Result<(TestHost, Http<Cohere>)> {
+fn made(config: &Value) -> Result<(TestHost, Http<Translator<Cohere>>)> {
     let mut merged: Value = serde_json::from_str(DEFAULTS).unwrap();
     merged.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
     let host = TestHost::new();
     Ok((host, host.provider(&merged.to_string())?))
 }
 
-fn plain() -> (TestHost, Http<Cohere>) {
+fn plain() -> (TestHost, Http<Translator<Cohere>>) {
     made(&json!({})).unwrap()
 }
 
@@ -132,7 +134,10 @@ fn a_stream_that_is_cut_before_its_end_is_broken() {
 #[test]
 fn what_is_no_answer_is_unreadable() {
     for body in ["<html>", "{}", r#"{"message": 1}"#] {
-        assert_eq!(answer::whole(body.as_bytes()).unwrap_err().kind, ErrorKind::UnreadableAnswer, "{body}");
+        let (host, provider) = plain();
+        host.reply(Reply::json(body));
+        let error = block_on(provider.complete(ChatRequest::ask("hi"), call())).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::UnreadableAnswer, "{body}");
         let (_, error) = stream(Reply::sse(format!("data: {body}\n\n")));
         assert_eq!(error.unwrap().kind, ErrorKind::UnreadableAnswer, "{body}");
     }
@@ -221,7 +226,7 @@ fn it_does_what_every_provider_must_do() {
         fn with(reply: Reply) -> Native {
             let host = TestHost::new();
             host.reply(reply);
-            Native::create::<Http<Cohere>>(host, DEFAULTS).unwrap()
+            Native::create::<Http<Translator<Cohere>>>(host, DEFAULTS).unwrap()
         }
     }
     impl Subject for Scripted {

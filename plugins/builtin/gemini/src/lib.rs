@@ -1,13 +1,13 @@
 //! Google Gemini, in Google's own dialect: its `generateContent`, where thoughts, signatures and caches are whole.
 //!
-//! Nothing here has a state. Requests are translated in `request` and `contents`, answers in `answer`.
+//! Requests are translated in `request` and `contents`, answers in `answer`.
 
 use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
-use patchbay_plugin_api::dialect::Upstream;
-use patchbay_plugin_api::{
-    Answer, ChatRequest, Chunks, EmbedRequest, Embeddings, ErrorKind, Event, Failure, Http, HttpProvider,
-    HttpRequest, Model, ProviderError, Result, Usage,
+use patchbay_plugin_api::dialect::{
+    Api, Dialect, Errors, Json, Meaning, ModelList, Translator, Upstream, object,
 };
+use patchbay_plugin_api::{ChatRequest, EmbedRequest, Embeddings, ErrorKind, Http, Model, Result, Usage};
+use serde_json::{Value, json};
 
 // 1. What is asked.
 mod contents;
@@ -15,11 +15,6 @@ mod request;
 
 // 2. What comes back.
 mod answer;
-mod failure;
-
-// 3. What is beside chat.
-mod embeddings;
-mod models;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +23,7 @@ const DEFAULTS: &str = r#"{"base_url": "https://generativelanguage.googleapis.co
     "model": "gemini-3.5-flash", "priority": 50}"#;
 
 patchbay_plugin_api::export! {
-    Http<Gemini>,
+    Http<Translator<Gemini>>,
     name: "Google Gemini",
     category: "official",
     documentation: "https://ai.google.dev/api/generate-content",
@@ -40,82 +35,103 @@ patchbay_plugin_api::export! {
     config_defaults: DEFAULTS,
 }
 
-/// The provider.
-struct Gemini(Upstream);
+/// The vendor.
+struct Gemini;
 
-impl Gemini {
-    /// A request of one of a model's methods.
-    fn post(&self, model: &str, method: &str) -> HttpRequest {
-        let path = if model.contains('/') { model.to_owned() } else { format!("models/{model}") };
-        self.0.post(&format!("{path}:{method}"))
+impl Dialect for Gemini {
+    type Own = ();
+    type Reader = answer::Reader;
+
+    const API: Api = Api {
+        goes_on: &["/models"],
+        // Never in the address, as Google's older examples have it: addresses are logged.
+        headers: &[("x-goog-api-key", KEY_PLACEHOLDER)],
+        before_model: "models/",
+        chat: "{model}:generateContent",
+        // Without `alt=sse` a stream is one JSON array, whose elements no framing cuts.
+        stream: Some("{model}:streamGenerateContent?alt=sse"),
+        embed: Some("{model}:batchEmbedContents"),
+        // As many as a page can hold, for nobody asks for a second one.
+        models: Some("models?pageSize=1000"),
+        // The shortest answer that needs a good key.
+        credentials: Some("models?pageSize=1"),
+        ..Api::at("https://generativelanguage.googleapis.com/v1beta")
+    };
+
+    const ERRORS: Errors = Errors {
+        word: "/error/status",
+        meanings: &[
+            ("API_KEY_INVALID", Meaning::Kind(ErrorKind::Authentication)),
+            // The key's account may not ask from here, or not without paying: no fault of the request.
+            ("FAILED_PRECONDITION", Meaning::Kind(ErrorKind::Provider)),
+            ("exceeds the maximum number of tokens", Meaning::TooLong),
+        ],
+        wait: "retryDelay",
+        ..Errors::PLAIN
+    };
+
+    const MODELS: ModelList = ModelList {
+        list: "/models",
+        id: "/name",
+        name: "/displayName",
+        context_length: "/inputTokenLimit",
+        owner: Some("google"),
+        kinds: &[
+            ("/supportedGenerationMethods/generateContent", "chat"),
+            ("/supportedGenerationMethods/embedContent", "embedding"),
+        ],
+        ..ModelList::PLAIN
+    };
+
+    fn request(_: &Upstream, request: &ChatRequest, model: &str) -> Result<Value> {
+        request::body(request, model)
     }
 
-    /// The model to ask, without the `models/` that the list has before its names.
-    fn model<'a>(&'a self, asked: Option<&'a str>) -> Result<&'a str> {
-        let model = self.0.model(asked)?;
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
-        // It becomes part of the address. No model has such a name, and that is what Google would say.
-        if model.is_empty() || model.contains("..") || !model.bytes().all(fits) {
-            let message = "the provider has no model of this name";
-            return Err(ProviderError::new(ErrorKind::Provider, message).with_status(404));
+    /// Google asks for the model of each text again.
+    fn embed_request(_: &Upstream, request: &EmbedRequest, model: &str) -> Result<Value> {
+        let asked = |text: &str| {
+            object([
+                ("model", format!("models/{model}").into()),
+                ("content", json!({"parts": [{"text": text}]})),
+                ("outputDimensionality", request.dimensions.into()),
+            ])
+        };
+        Ok(json!({"requests": request.texts()?.into_iter().map(asked).collect::<Vec<_>>()}))
+    }
+
+    fn embeddings(said: Json<'_>) -> Result<Embeddings> {
+        let vectors = said.items("/embeddings").map(of_length_one).collect::<Result<_>>()?;
+        // Older models do not count.
+        let read = said.number("/usageMetadata/promptTokenCount").unwrap_or_default();
+        Ok(Embeddings::new(vectors).with_usage(Usage::new(read, 0)))
+    }
+
+    fn model(mut model: Model, listed: &Value) -> Option<Model> {
+        // Those that speak and draw are asked as those that write, and only their names tell.
+        let others = [("-tts", "audio"), ("-audio", "audio"), ("-image", "image")];
+        if let Some((_, kind)) =
+            others.iter().find(|(word, _)| model.kind == "chat" && model.id.contains(word))
+        {
+            model.kind = (*kind).to_owned();
         }
-        Ok(model.strip_prefix("models/").unwrap_or(model))
+        if model.kind != "chat" {
+            return Some(model);
+        }
+        // The list does not say more of what a model takes; Google's open models take less than its own.
+        let google: &[&str] = &["function_calling", "vision", "json_output"];
+        let own = if model.id.starts_with("gemini-") { google } else { &[] };
+        let thinks = (listed["thinking"] == true).then_some("reasoning");
+        Some(model.with_capabilities(["streaming"].into_iter().chain(own.iter().copied()).chain(thinks)))
     }
 }
 
-impl HttpProvider for Gemini {
-    type Config = Upstream;
-    /// Counts come with every event, and the last ones hold.
-    type StreamState = Option<Usage>;
-
-    fn create(upstream: Upstream) -> Result<Self> {
-        // Never in the address, as Google's older examples have it: addresses are logged.
-        Ok(Self(upstream.with_header("x-goog-api-key", KEY_PLACEHOLDER)))
+/// As OpenAI's vectors are, for whose clients a product is a likeness. Google cuts vectors to the dimensions that are
+/// asked for, and what is left is shorter.
+fn of_length_one(embedding: Json<'_>) -> Result<Vec<f32>> {
+    let mut vector: Vec<f32> = embedding.at("/values").to("the provider's embeddings")?;
+    let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|number| *number /= length);
     }
-
-    fn validate(upstream: &Upstream) -> Result<()> {
-        upstream.check("https://generativelanguage.googleapis.com/v1beta", &["/models"])
-    }
-
-    fn request(&self, request: &ChatRequest) -> Result<HttpRequest> {
-        let model = self.model(request.model.as_deref())?;
-        // Without `alt=sse` a stream is one JSON array, whose elements no framing cuts.
-        let method = if request.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
-        self.post(model, method).json(&request::body(request, model)?)
-    }
-
-    fn response(&self, body: &[u8]) -> Result<Answer> {
-        Chunks::gather(|out| answer::read("the provider's answer", body, &mut None, out))
-    }
-
-    fn event(&self, usage: &mut Option<Usage>, event: &Event<'_>, out: &mut Chunks) -> Result<()> {
-        answer::read("an event of the provider's stream", event.data.as_bytes(), usage, out)
-    }
-
-    fn error(&self, failure: &Failure<'_>) -> ProviderError {
-        failure::error(failure)
-    }
-
-    fn embed_request(&self, request: &EmbedRequest) -> Result<HttpRequest> {
-        let model = self.model(request.model.as_deref())?;
-        self.post(model, "batchEmbedContents").json(&embeddings::body(request, model)?)
-    }
-
-    fn embed_response(&self, body: &[u8]) -> Result<Embeddings> {
-        embeddings::read(body)
-    }
-
-    fn models_request(&self) -> Option<HttpRequest> {
-        // As many as a page can hold, for nobody asks for a second one.
-        self.0.list("models?pageSize=1000")
-    }
-
-    fn models_response(&self, body: Option<&[u8]>) -> Result<Vec<Model>> {
-        self.0.listed(body, models::read)
-    }
-
-    fn credentials_request(&self) -> Option<HttpRequest> {
-        // The shortest answer that needs a good key.
-        Some(self.0.get("models?pageSize=1"))
-    }
+    Ok(vector)
 }

@@ -1,6 +1,6 @@
 //! A request in Gemini's terms: what is said is in `contents`, everything about how is here.
 
-use patchbay_plugin_api::chat::{AnswerForm, ToolChoice};
+use patchbay_plugin_api::chat::{AnswerForm, ToolChoice, ToolFunction};
 use patchbay_plugin_api::dialect::{filled, object, unless_empty, version};
 use patchbay_plugin_api::{ChatRequest, ProviderError, Result};
 use serde_json::{Value, json};
@@ -8,24 +8,25 @@ use serde_json::{Value, json};
 use crate::contents;
 
 pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
-    // Since Gemini 3 there is one answer to a request.
-    request.single_answer()?;
     // A model that is no Gemini is of none of its generations.
     let new = model.starts_with("gemini-") && version(model) >= (3, 0);
     let mut turns = contents::turns(request, new)?;
-    let mut system = request.system_text().filter(|text| !text.is_empty());
+    let mut system = request.system_text().and_then(filled);
     if turns.is_empty() {
         // Gemini answers somebody. Where there are only instructions, they are the question.
         turns.extend(system.take().map(|text| json!({"role": "user", "parts": [{"text": text}]})));
     }
-    let tools: Option<Vec<Value>> = (!request.tools.is_empty()).then(|| functions(request)).transpose()?;
-    let choice = request.choice().filter(|_| tools.is_some()).map(choice).transpose()?;
+    // Unlike `parameters`, this is JSON Schema as it is, and nothing has to be cut from it.
+    let declared = |it: &ToolFunction| it.declared("parametersJsonSchema", it.parameters.clone());
+    let functions = filled(request.functions()?.into_iter().map(declared).collect::<Vec<_>>());
+    let choice = request.choice().filter(|_| functions.is_some());
+    let choice = choice.map(|choice| allowed(&choice)).transpose()?;
     // As Google's own endpoint for OpenAI's clients takes them.
     let google = request.member("extra_body").map_or(&Value::Null, |body| &body["google"]);
     Ok(object([
         ("systemInstruction", system.map(|text| json!({"parts": [{"text": text}]})).into()),
         ("contents", turns.into()),
-        ("tools", tools.map(|tools| json!([object([("functionDeclarations", tools.into())])])).into()),
+        ("tools", functions.map(|functions| json!([{"functionDeclarations": functions}])).into()),
         ("toolConfig", choice.map(|choice| json!({"functionCallingConfig": choice})).into()),
         ("generationConfig", unless_empty(config(request, &google["thinking_config"], model, new)?).into()),
         ("cachedContent", google["cached_content"].clone()),
@@ -33,39 +34,19 @@ pub(crate) fn body(request: &ChatRequest, model: &str) -> Result<Value> {
     ]))
 }
 
-fn functions(request: &ChatRequest) -> Result<Vec<Value>> {
-    let declared = request.functions()?.into_iter().map(|function| {
-        object([
-            ("name", function.name.as_str().into()),
-            ("description", function.description.as_deref().into()),
-            // Unlike `parameters`, this is JSON Schema as it is, and nothing has to be cut from it.
-            ("parametersJsonSchema", function.parameters.clone().into()),
-        ])
-    });
-    Ok(declared.collect())
-}
-
 /// Which functions may or must be called. That no two be called at one time cannot be said.
-fn choice(choice: ToolChoice<'_>) -> Result<Value> {
-    let (mode, names) = match choice {
-        ToolChoice::Auto => ("AUTO", None),
-        ToolChoice::Never => ("NONE", None),
-        ToolChoice::Required => ("ANY", None),
-        ToolChoice::Function(name) => ("ANY", Some(vec![name])),
-        ToolChoice::Allowed { names, required: true } => ("ANY", Some(names)),
+fn allowed(choice: &ToolChoice<'_>) -> Result<Value> {
+    let mode = match choice {
+        ToolChoice::Other(_) => return Err(ProviderError::unusable("tool_choice")),
         // `AUTO` takes no names; this is the mode in which the model may call one of them or none.
-        ToolChoice::Allowed { names, .. } => ("VALIDATED", Some(names)),
-        ToolChoice::Other(_) => return Err(unusable("tool_choice")),
+        ToolChoice::Allowed { required: false, .. } => "VALIDATED",
+        other => other.word(["AUTO", "NONE", "ANY"]),
     };
-    Ok(object([("mode", mode.into()), ("allowedFunctionNames", names.into())]))
+    Ok(object([("mode", mode.into()), ("allowedFunctionNames", choice.names().into())]))
 }
 
 fn config(request: &ChatRequest, own_thinking: &Value, model: &str, new: bool) -> Result<Value> {
-    let (form, schema) = match request.form()? {
-        AnswerForm::Text => (None, None),
-        AnswerForm::Json => (Some("application/json"), None),
-        AnswerForm::Schema(schema) => (Some("application/json"), Some(schema)),
-    };
+    let form = request.form()?;
     let thinking = match request.member("reasoning_effort") {
         Some(effort) if own_thinking.is_null() => thinking(effort, model, new)?,
         _ => own_thinking.clone(),
@@ -82,9 +63,9 @@ fn config(request: &ChatRequest, own_thinking: &Value, model: &str, new: bool) -
         ("seed", request.member("seed").and_then(Value::as_i64).map(|seed| seed as i32).into()),
         ("presencePenalty", penalty("presence_penalty").cloned().into()),
         ("frequencyPenalty", penalty("frequency_penalty").cloned().into()),
-        ("responseMimeType", form.into()),
+        ("responseMimeType", (form != AnswerForm::Text).then_some("application/json").into()),
         // As it is: unlike `responseSchema`, this is JSON Schema.
-        ("responseJsonSchema", schema.cloned().into()),
+        ("responseJsonSchema", form.schema().cloned().into()),
         ("thinkingConfig", thinking),
     ]))
 }
@@ -101,15 +82,11 @@ fn thinking(effort: &Value, model: &str, new: bool) -> Result<Value> {
         "low" => ("low", 1024),
         "medium" => ("medium", 8192),
         "high" | "xhigh" | "max" => ("high", 24576),
-        _ => return Err(unusable("reasoning_effort")),
+        _ => return Err(ProviderError::unusable("reasoning_effort")),
     };
     let mut thinking = if new { json!({"thinkingLevel": level}) } else { json!({"thinkingBudget": budget}) };
     if effort != "none" {
         thinking["includeThoughts"] = true.into();
     }
     Ok(thinking)
-}
-
-fn unusable(member: &str) -> ProviderError {
-    ProviderError::invalid_input(format!("the request has an unusable `{member}`")).with_param(member)
 }

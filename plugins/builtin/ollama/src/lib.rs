@@ -1,10 +1,10 @@
 //! Ollama, in its own dialect: what its OpenAI-compatible one lacks (`think`, `num_ctx`, `keep_alive`) is there, too.
 
-use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
-use patchbay_plugin_api::dialect::Upstream;
+use patchbay_plugin_api::dialect::{
+    Api, BEARER_KEY, Dialect, Errors, Json, Meaning, ModelList, Translator, Upstream,
+};
 use patchbay_plugin_api::{
-    Answer, ChatRequest, Chunks, EmbedRequest, Embeddings, ErrorKind, Event, Failure, Framing, Http,
-    HttpProvider, HttpRequest, Model, ProviderError, Result,
+    ChatRequest, EmbedRequest, Embeddings, ErrorKind, Framing, Http, ProviderError, Result, Usage,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -15,7 +15,6 @@ mod request;
 
 // What is answered.
 mod answer;
-mod models;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +25,7 @@ const DEFAULTS: &str = r#"{"base_url": "http://127.0.0.1:11434", "priority": 60,
 
 // Nothing asks for the credentials: without a key there are none, and hosted lists of models are open to everybody.
 patchbay_plugin_api::export! {
-    Http<Ollama>,
+    Http<Translator<Ollama>>,
     name: "Ollama",
     category: "official",
     documentation: "https://docs.ollama.com/api",
@@ -38,8 +37,8 @@ patchbay_plugin_api::export! {
     config_defaults: DEFAULTS,
 }
 
-/// The provider.
-struct Ollama(Upstream<Own>);
+/// The vendor.
+struct Ollama;
 
 /// What an operator may configure beside what all upstreams have.
 #[derive(Debug, Deserialize)]
@@ -51,27 +50,51 @@ struct Own {
     keep_alive: Option<Value>,
 }
 
-/// The address without `/api`, which Ollama's documentation counts to it at times.
-fn root(base_url: &str) -> &str {
-    let base = base_url.trim_end_matches('/');
-    // A host may be called `api`, too.
-    base.strip_suffix("/api").filter(|rest| !rest.ends_with('/')).unwrap_or(base)
-}
+impl Dialect for Ollama {
+    type Own = Own;
+    type Reader = answer::Reader;
 
-impl HttpProvider for Ollama {
-    type Config = Upstream<Own>;
-    type StreamState = ();
-
-    fn create(upstream: Self::Config) -> Result<Self> {
-        let base_url = root(&upstream.base_url).to_owned();
-        let bearer = format!("Bearer {KEY_PLACEHOLDER}");
+    const API: Api = Api {
         // Only hosted Ollama wants a key; without one no header that needs it is sent.
-        Ok(Self(Upstream { base_url, ..upstream }.with_header("authorization", &bearer)))
-    }
+        headers: &[BEARER_KEY],
+        chat: "api/chat",
+        embed: Some("api/embed"),
+        models: Some("api/tags"),
+        health: Some("api/version"),
+        framing: Framing::Ndjson,
+        ..Api::at("http://127.0.0.1:11434")
+    };
 
-    fn validate(upstream: &Self::Config) -> Result<()> {
-        upstream.check("http://127.0.0.1:11434", &[])?;
-        if root(&upstream.base_url).ends_with("/v1") {
+    const ERRORS: Errors = Errors {
+        // Of a model that has no tools, images or thinking: the request is fine for another.
+        meanings: &[("does not support", Meaning::Kind(ErrorKind::Unsupported))],
+        ..Errors::PLAIN
+    };
+
+    const MODELS: ModelList = ModelList {
+        list: "/models",
+        id: "/name",
+        context_length: "/details/context_length",
+        // Only newer versions say what a model does. Where nothing is said, the family tells: the relatives of BERT
+        // turn texts into vectors and nothing else.
+        kinds: &[
+            ("/capabilities/completion", "chat"),
+            ("/capabilities/embedding", "embedding"),
+            ("/details/family/bert", "embedding"),
+            ("", "chat"),
+        ],
+        capabilities: &[
+            ("/capabilities/completion", "chat_completion"),
+            ("/capabilities/tools", "function_calling"),
+            ("/capabilities/vision", "vision"),
+            ("/capabilities/thinking", "reasoning"),
+            ("/capabilities/embedding", "embeddings"),
+        ],
+        ..ModelList::PLAIN
+    };
+
+    fn check(upstream: &Upstream<Own>) -> Result<()> {
+        if Self::base_url(&upstream.base_url).ends_with("/v1") {
             let message = "`base_url` is where Ollama is, such as http://127.0.0.1:11434; its OpenAI dialect below \
                            /v1 is for the plugin `openai-compatible`";
             return Err(ProviderError::invalid_input(message));
@@ -79,54 +102,24 @@ impl HttpProvider for Ollama {
         Ok(())
     }
 
-    fn request(&self, request: &ChatRequest) -> Result<HttpRequest> {
-        let model = self.0.model(request.model.as_deref())?;
-        self.0.post("api/chat").json(&request::chat(request, model, &self.0.own)?)
+    /// The address without `/api`, which Ollama's documentation counts to it at times.
+    fn base_url(configured: &str) -> &str {
+        let base = configured.trim_end_matches('/');
+        // A host may be called `api`, too.
+        base.strip_suffix("/api").filter(|rest| !rest.ends_with('/')).unwrap_or(base)
     }
 
-    fn response(&self, body: &[u8]) -> Result<Answer> {
-        Chunks::gather(|out| answer::line(body, out))
+    fn request(upstream: &Upstream<Own>, request: &ChatRequest, model: &str) -> Result<Value> {
+        request::chat(request, model, &upstream.own)
     }
 
-    fn event(&self, _state: &mut (), event: &Event<'_>, out: &mut Chunks) -> Result<()> {
-        answer::line(event.data.as_bytes(), out)
+    fn embed_request(upstream: &Upstream<Own>, request: &EmbedRequest, model: &str) -> Result<Value> {
+        request::embed(request, model, &upstream.own)
     }
 
-    fn framing(&self) -> Framing {
-        Framing::Ndjson
-    }
-
-    fn error(&self, failure: &Failure<'_>) -> ProviderError {
-        let mut error = failure.to_error();
-        // Said with 400 of a model that has no tools, images or thinking: the request is fine for another.
-        if failure.status == 400 && error.message.contains("does not support") {
-            error.kind = ErrorKind::Unsupported;
-        }
-        error
-    }
-
-    fn embed_request(&self, request: &EmbedRequest) -> Result<HttpRequest> {
-        let model = self.0.model(request.model.as_deref())?;
-        self.0.post("api/embed").json(&request::embed(request, model, &self.0.own)?)
-    }
-
-    fn embed_response(&self, body: &[u8]) -> Result<Embeddings> {
-        answer::embeddings(body)
-    }
-
-    fn models_request(&self) -> Option<HttpRequest> {
-        self.0.list("api/tags")
-    }
-
-    fn models_response(&self, body: Option<&[u8]>) -> Result<Vec<Model>> {
-        self.0.listed(body, models::read)
-    }
-
-    fn health_request(&self) -> Option<HttpRequest> {
-        Some(self.0.get("api/version"))
-    }
-
-    fn credentials_request(&self) -> Option<HttpRequest> {
-        None
+    fn embeddings(said: Json<'_>) -> Result<Embeddings> {
+        let usage = Usage::new(said.number("/prompt_eval_count").unwrap_or_default(), 0);
+        let vectors = Embeddings::new(said.at("/embeddings").to("the provider's answer")?).with_usage(usage);
+        Ok(said.string("/model").into_iter().fold(vectors, Embeddings::with_model))
     }
 }

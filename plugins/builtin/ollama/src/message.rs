@@ -51,11 +51,8 @@ fn images(at: usize, message: &Message) -> Result<Vec<&str>> {
 
 /// A call of the past: its arguments are an object to Ollama, and to everybody else a string, which may hold anything.
 fn called(call: &ToolCall, at: &str) -> Result<Value> {
-    let arguments = call.function.object().ok_or_else(|| {
-        let error = ProviderError::unsupported("a tool call's arguments that are not a JSON object");
-        error.with_param(&format!("{at}.function.arguments"))
-    })?;
-    let id = Some(call.id.as_str()).filter(|id| !id.is_empty());
+    let refused = |error: ProviderError| error.with_param(&format!("{at}.function.arguments"));
+    let arguments = call.function.only_object().map_err(refused)?;
     let function = [("name", call.function.name.as_str().into()), ("arguments", arguments.into())];
-    Ok(object([("id", id.into()), ("function", object(function))]))
+    Ok(object([("id", filled(&*call.id).into()), ("function", object(function))]))
 }

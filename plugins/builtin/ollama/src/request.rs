@@ -22,12 +22,10 @@ const OPTIONS: [(&str, &str); 8] = [
 
 /// The body of `/api/chat`.
 pub(crate) fn chat(request: &ChatRequest, model: &str, own: &Own) -> Result<Value> {
-    request.single_answer()?;
     let format = match request.form()? {
-        AnswerForm::Text => None,
         AnswerForm::Json => Some("json".into()),
         // The schema alone.
-        AnswerForm::Schema(schema) => Some(schema.clone()),
+        form => form.schema().cloned(),
     };
     Ok(object([
         ("model", model.into()),
@@ -44,15 +42,9 @@ pub(crate) fn chat(request: &ChatRequest, model: &str, own: &Own) -> Result<Valu
 
 /// The tools the model may choose from. Ollama cannot be told that one must be called; it can be shown fewer.
 fn tools(request: &ChatRequest) -> Result<Vec<Value>> {
-    let choice = request.choice();
-    let shown = |name: &str| match &choice {
-        Some(ToolChoice::Never) => false,
-        Some(ToolChoice::Function(only)) => *only == name,
-        Some(ToolChoice::Allowed { names, .. }) => names.contains(&name),
-        _ => true,
-    };
-    let functions = request.functions()?.into_iter().filter(|function| shown(&function.name));
-    Ok(functions.map(|function| json!({"type": "function", "function": function})).collect())
+    let functions = request.offered_functions()?.into_iter();
+    let shown = functions.filter(|_| request.choice() != Some(ToolChoice::Never));
+    Ok(shown.map(|function| json!({"type": "function", "function": function})).collect())
 }
 
 /// Ollama's own word as it is, or OpenAI's in the three that Ollama has.

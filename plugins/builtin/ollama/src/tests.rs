@@ -3,21 +3,19 @@
 use std::collections::BTreeSet;
 
 use patchbay_plugin_api::testing::{Native, Reply, TestHost, block_on, call, conformance, drain, every_cut};
-use patchbay_plugin_api::{
-    Chunk, ChunkMeta, EmbedRequest, ErrorKind, Health, Http, Provider as _, ProviderError, Result,
-};
-use serde_json::{Value, json};
+use patchbay_plugin_api::{Answer, Chunk, ChunkMeta, Health, Provider as _};
+use serde_json::json;
 
 use super::*;
 
-fn make(config: &Value) -> Result<(TestHost, Http<Ollama>)> {
+fn make(config: &Value) -> Result<(TestHost, Http<Translator<Ollama>>)> {
     let mut merged: Value = serde_json::from_str(DEFAULTS).unwrap();
     merged.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
     let host = TestHost::new();
     Ok((host, host.provider(&merged.to_string())?))
 }
 
-fn tiny() -> (TestHost, Http<Ollama>) {
+fn tiny() -> (TestHost, Http<Translator<Ollama>>) {
     make(&json!({"model": "tiny"})).unwrap()
 }
 
@@ -178,7 +176,7 @@ fn texts_become_vectors() {
     let asked = br#"{"model": "e", "input": ["a", "b"], "dimensions": 2, "truncate": false, "user": "u"}"#;
     let vectors = block_on(provider.embed(EmbedRequest::parse(asked).unwrap(), call())).unwrap();
     let expected = Embeddings::new(vec![vec![1.0, 0.5], vec![0.0, 2.0]]).with_model("e");
-    assert_eq!(vectors, expected.with_usage(patchbay_plugin_api::Usage::new(4, 0)));
+    assert_eq!(vectors, expected.with_usage(Usage::new(4, 0)));
     assert_eq!(&*host.requests()[0].url, "http://127.0.0.1:11434/api/embed");
     let sent = json!({"model": "e", "input": ["a", "b"], "dimensions": 2, "truncate": false});
     assert_eq!(host.requests()[0].json(), sent);
@@ -219,7 +217,8 @@ fn it_does_what_every_provider_must_do() {
     for _ in 0..20 {
         host.reply(reply.clone());
     }
-    let native = Native::create::<Http<Ollama>>(host, r#"{"base_url": "http://x.test"}"#).unwrap();
+    let native =
+        Native::create::<Http<Translator<Ollama>>>(host, r#"{"base_url": "http://x.test"}"#).unwrap();
     conformance::check(&native);
 }
 

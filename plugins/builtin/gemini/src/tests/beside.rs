@@ -50,7 +50,7 @@ fn the_list_of_models_is_read() {
     assert_eq!(host.requests()[0].url, format!("{BASE}/models?pageSize=1000"));
 
     let host = TestHost::new();
-    let provider: Http<Gemini> =
+    let provider: Http<Translator<Gemini>> =
         host.provider(r#"{"base_url": "https://x.test", "models": ["only"]}"#).unwrap();
     assert_eq!(block_on(provider.models(call())).unwrap()[0].id, "only");
     assert!(host.requests().is_empty());
@@ -82,11 +82,12 @@ fn a_wrong_configuration_is_refused_in_a_sentence() {
         (r#"{"base_url": "https://x.test/v1beta/models"}"#, "where the API begins"),
         (r#"{"base_url": "https://x", "model": "a", "models": ["b"]}"#, "`model` is `a`, which is not among"),
     ] {
-        let error = TestHost::new().provider::<Http<Gemini>>(config).err().unwrap();
+        let error = TestHost::new().provider::<Http<Translator<Gemini>>>(config).err().unwrap();
         assert_eq!(error.kind, ErrorKind::InvalidInput);
         assert!(error.message.contains(says), "{config}: {error}");
     }
-    let provider: Http<Gemini> = TestHost::new().provider(r#"{"base_url": "https://x.test/"}"#).unwrap();
+    let provider: Http<Translator<Gemini>> =
+        TestHost::new().provider(r#"{"base_url": "https://x.test/"}"#).unwrap();
     let error = block_on(provider.complete(ChatRequest::ask("Hi"), call())).unwrap_err();
     assert_eq!(error.message, "the request names no `model`");
 }
@@ -101,7 +102,7 @@ fn it_does_what_every_provider_must() {
     let (whole, streamed) = (Reply::json(last.to_string()), Reply::sse(streamed));
 
     let host = TestHost::new();
-    let native = Native::create::<Http<Gemini>>(host, DEFAULTS).unwrap();
+    let native = Native::create::<Http<Translator<Gemini>>>(host, DEFAULTS).unwrap();
     host.reply(streamed.clone());
     let asked = br#"{"messages": [], "stream": true}"#;
     let batches = native.stream(asked, usize::MAX).unwrap().batches;

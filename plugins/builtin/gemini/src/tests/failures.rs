@@ -111,7 +111,7 @@ fn what_cannot_be_translated_is_refused() {
             ErrorKind::InvalidInput,
             "`response_format`",
         ),
-        (json!({"messages": [user, calls]}), ErrorKind::InvalidInput, "`f` are not a JSON object"),
+        (json!({"messages": [user, calls]}), ErrorKind::Unsupported, "arguments that are not a JSON object"),
         (json!({"messages": [{"role": "critic", "content": ""}]}), ErrorKind::InvalidInput, "role `critic`"),
         (
             json!({"messages": [{"role": "tool", "tool_call_id": "y", "content": ""}]}),
@@ -119,7 +119,7 @@ fn what_cannot_be_translated_is_refused() {
             "the id `y`",
         ),
         (content(json!({"type": "scent"})), ErrorKind::Unsupported, "parts of type `scent`"),
-        (content(json!({"type": "file", "file": {"file_id": "1"}})), ErrorKind::InvalidInput, "`file_data`"),
+        (content(json!({"type": "file", "file": {"file_id": "1"}})), ErrorKind::Unsupported, "`file_data`"),
         (image("data:image/png"), ErrorKind::InvalidInput, "no data"),
         (image("data:image/png,x"), ErrorKind::InvalidInput, "base64"),
         (image("data:;base64,x"), ErrorKind::InvalidInput, "its type"),

@@ -4,13 +4,13 @@ use patchbay_plugin_api::testing::{Reply, TestHost, block_on, call, drain, every
 use patchbay_plugin_api::{ChatRequest, Chunk, ChunkMeta, ErrorKind, Http, Provider as _, Result};
 use serde_json::{Value, json};
 
-use crate::{DEFAULTS, Gemini};
+use crate::{DEFAULTS, Gemini, Translator};
 
 mod beside;
 mod failures;
 mod translation;
 
-fn provider() -> (TestHost, Http<Gemini>) {
+fn provider() -> (TestHost, Http<Translator<Gemini>>) {
     let host = TestHost::new();
     (host, host.provider(DEFAULTS).unwrap())
 }

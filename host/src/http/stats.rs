@@ -1,0 +1,55 @@
+//! The figures that move all the time, as an event for whoever looks at them.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::error::timestamp;
+use super::providers::Moment;
+use super::state::AppState;
+use crate::plugins::{Draining, PluginView};
+
+#[derive(Serialize)]
+struct Stats<'a> {
+    r#type: &'static str,
+    at: String,
+    version: &'static str,
+    uptime_seconds: u64,
+    providers: Vec<Moment<'a>>,
+    plugins: Vec<InUse>,
+}
+
+/// A library with requests under way, or with generations that finish theirs.
+#[derive(Serialize)]
+struct InUse {
+    id: Option<String>,
+    /// As it is in the list of plugins, where two may have one id.
+    file: String,
+    in_flight: usize,
+    draining: Vec<Draining>,
+}
+
+impl InUse {
+    fn of(plugin: PluginView) -> Option<Self> {
+        let PluginView { id, file, in_flight, draining, .. } = plugin;
+        let is_in_use = in_flight > 0 || !draining.is_empty();
+        is_in_use.then(|| Self { id, file: file.display().to_string(), in_flight, draining })
+    }
+}
+
+/// How everything is now. Without an id: who comes back wants those of then.
+pub(super) fn event(state: &AppState) -> Bytes {
+    let snapshot = state.registry.snapshot();
+    let stats = Stats {
+        r#type: "stats",
+        at: timestamp(SystemTime::now()),
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: state.started.elapsed().as_secs(),
+        providers: snapshot.by_priority().iter().map(|provider| Moment::of(provider)).collect(),
+        plugins: state.manager.list().plugins.into_iter().filter_map(InUse::of).collect(),
+    };
+    // Texts and numbers can always be written.
+    let json = serde_json::to_string(&stats).unwrap_or_default();
+    format!("event: stats\ndata: {json}\n\n").into()
+}

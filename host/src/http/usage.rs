@@ -1,0 +1,266 @@
+//! `/api/usage`: who used how much, of what, and when.
+
+// What is asked for.
+mod wish;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use serde::Serialize;
+
+use self::wish::{RecentWish, UsageWish};
+use super::error::{ApiError, timestamp};
+use super::state::AppState;
+use crate::accounts::Usage;
+use crate::plugins::problem::chain;
+use crate::providers::Cost;
+use crate::store::StoreError;
+use crate::usage::{Dimension, Names, Spread, Sums, UsageRecord};
+
+/// Sums, by what was asked for.
+pub(super) async fn sums(
+    State(state): State<AppState>,
+    wish: Result<Query<UsageWish>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(wish) = wish.map_err(|error| refused(error.body_text()))?;
+    let query = wish.query(SystemTime::now(), state.usage.minutes_since()).map_err(refused)?;
+    let answer = state.usage.sums(&query).await?;
+    let keys = KeyNames::of(&state);
+    let groups = answer.groups.iter();
+    let groups =
+        groups.map(|(names, sums)| Line { names: keys.view(names, &query.by), sums: View::of(sums) });
+    let series = answer.series.iter().map(|point| PointView {
+        at: second(point.at),
+        names: keys.view(&point.names, &query.by),
+        sums: View::of(&point.sums),
+    });
+    let page = Page {
+        from: second(query.span.from),
+        to: second(query.span.to),
+        by: query.by.iter().map(|dimension| dimension.word()).collect(),
+        step: query.step.map(crate::usage::Step::word),
+        totals: View::of(&answer.totals),
+        groups: groups.collect(),
+        groups_left_out: answer.left_out,
+        series: query.step.map(|_| series.collect()),
+    };
+    Ok(Json(page).into_response())
+}
+
+/// Single requests, the last that arrived first.
+pub(super) async fn requests(
+    State(state): State<AppState>,
+    wish: Result<Query<RecentWish>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(wish) = wish.map_err(|error| refused(error.body_text()))?;
+    let (before, limit) = wish.place().map_err(refused)?;
+    let records = state.usage.recent(before, limit).await?;
+    let keys = KeyNames::of(&state);
+    let last = records.last().filter(|_| records.len() == limit);
+    let page = RequestPage {
+        next: last.map(|record| format!("{}-{}", record.millis(), record.id)),
+        requests: records.iter().map(|record| RequestView::of(record, &keys)).collect(),
+    };
+    Ok(Json(page).into_response())
+}
+
+fn refused(details: String) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let details = match error {
+            StoreError::TooMuch => {
+                "There is too much in what was asked for: ask for a shorter time, or a longer step"
+            }
+            _ => "The usage could not be read: look at the data directory's disk, and at the log",
+        };
+        tracing::warn!(problem = chain(&error), "usage not read");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Store not available", details)
+    }
+}
+
+fn second(second: i64) -> String {
+    timestamp(UNIX_EPOCH + Duration::from_secs(second.max(0).cast_unsigned()))
+}
+
+/// What keys are called. Of one that was revoked nobody knows any more.
+struct KeyNames(HashMap<String, String>);
+
+#[derive(Serialize)]
+struct KeyView<'a> {
+    id: &'a str,
+    name: Option<&'a str>,
+}
+
+impl KeyNames {
+    fn of(state: &AppState) -> Self {
+        Self(state.keys.list().iter().map(|key| (key.id.clone(), key.name.clone())).collect())
+    }
+
+    fn key<'a>(&'a self, id: Option<&'a Arc<str>>) -> Option<KeyView<'a>> {
+        id.map(|id| KeyView { id, name: self.0.get(&**id).map(String::as_str) })
+    }
+
+    /// Those that were asked for, with nothing where a request had none.
+    fn view<'a>(&'a self, names: &'a Names, by: &[Dimension]) -> NamesView<'a> {
+        let name = |dimension| by.contains(&dimension).then(|| names.get(dimension).map(|name| &**name));
+        NamesView {
+            provider: name(Dimension::Provider),
+            model: name(Dimension::Model),
+            key: by.contains(&Dimension::Key).then(|| self.key(names.key.as_ref())),
+            route: name(Dimension::Route),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Page<'a> {
+    /// What was really counted: from the beginning to the end of minutes, hours or days.
+    from: String,
+    to: String,
+    by: Vec<&'static str>,
+    step: Option<&'static str>,
+    totals: View,
+    groups: Vec<Line<'a>>,
+    groups_left_out: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<Vec<PointView<'a>>>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    names: NamesView<'a>,
+    #[serde(flatten)]
+    sums: View,
+}
+
+#[derive(Serialize)]
+struct PointView<'a> {
+    at: String,
+    #[serde(flatten)]
+    names: NamesView<'a>,
+    #[serde(flatten)]
+    sums: View,
+}
+
+#[derive(Serialize)]
+struct NamesView<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<Option<KeyView<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<Option<&'a str>>,
+}
+
+/// What requests took.
+#[derive(Serialize)]
+struct View {
+    requests: u64,
+    errors: u64,
+    abandoned: u64,
+    usage: Usage,
+    cost_usd: Cost,
+    /// Those whose cost is not in there, because nobody knows it.
+    unpriced_requests: u64,
+    latency_ms: Times,
+    first_token_ms: Times,
+}
+
+impl View {
+    fn of(sums: &Sums) -> Self {
+        Self {
+            requests: sums.requests,
+            errors: sums.errors,
+            abandoned: sums.abandoned,
+            usage: Usage {
+                prompt_tokens: sums.prompt,
+                completion_tokens: sums.completion,
+                total_tokens: sums.total,
+                cached_tokens: sums.cached,
+                cache_write_tokens: sums.cache_write,
+                reasoning_tokens: sums.reasoning,
+            },
+            cost_usd: Cost::of_units(sums.cost),
+            unpriced_requests: sums.unpriced,
+            latency_ms: Times::of(&sums.latency),
+            first_token_ms: Times::of(&sums.first_token),
+        }
+    }
+}
+
+/// Nothing where there was nothing to measure; the mean alone in the series of groups.
+#[derive(Serialize)]
+struct Times {
+    mean: Option<f64>,
+    p50: Option<f64>,
+    p95: Option<f64>,
+    p99: Option<f64>,
+}
+
+impl Times {
+    fn of(spread: &Spread) -> Self {
+        // A thousandth of a millisecond is more than anybody can tell.
+        let round = |time: f64| (time * 1000.0).round() / 1000.0;
+        let quantile = |share| spread.quantile(share).map(round);
+        Self { mean: spread.mean().map(round), p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99) }
+    }
+}
+
+#[derive(Serialize)]
+struct RequestPage<'a> {
+    requests: Vec<RequestView<'a>>,
+    /// What `before` has to be for those that arrived earlier.
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct RequestView<'a> {
+    at: String,
+    request_id: &'a str,
+    key: Option<KeyView<'a>>,
+    route: &'a str,
+    provider: Option<&'a str>,
+    model: Option<&'a str>,
+    streamed: bool,
+    status: Option<u16>,
+    error: Option<&'a str>,
+    attempts: u32,
+    latency_ms: f64,
+    first_token_ms: Option<f64>,
+    usage: Option<Usage>,
+    cost_usd: Option<Cost>,
+}
+
+impl<'a> RequestView<'a> {
+    fn of(record: &'a UsageRecord, keys: &'a KeyNames) -> Self {
+        let millis = |time: Duration| time.as_micros() as f64 / 1000.0;
+        Self {
+            at: timestamp(record.at),
+            request_id: &record.request_id,
+            key: keys.key(record.key.as_ref()),
+            route: &record.route,
+            provider: record.provider.as_deref(),
+            model: record.model.as_deref(),
+            streamed: record.streamed,
+            status: record.status,
+            error: record.error.as_deref(),
+            attempts: record.attempts,
+            latency_ms: millis(record.latency),
+            first_token_ms: record.first_token.map(millis),
+            usage: record.usage,
+            cost_usd: record.cost,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Who answers for what a request takes, and what it has taken until that is known.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::limiter::Exceeded;
+use super::meter::{Claim, Meter, Rates, Wish};
+use super::spending::Budget;
+use super::window::Standing;
+use crate::providers::Cost;
+
+/// A key or a client, and with them the host.
+#[derive(Clone, Debug)]
+pub struct Payer {
+    own: Arc<Meter>,
+    rates: Rates,
+    host: Arc<Meter>,
+    host_budget: Budget,
+}
+
+impl Payer {
+    /// None where nothing is limited that is only known later.
+    pub(super) fn of(
+        own: Arc<Meter>,
+        rates: &Rates,
+        host: &Arc<Meter>,
+        host_budget: &Budget,
+    ) -> Option<Self> {
+        // Requests were counted.
+        let rates = Rates { requests_per_minute: None, ..*rates };
+        let limited = !rates.is_unlimited() || !host_budget.is_unlimited();
+        limited.then(|| Self { own, rates, host: Arc::clone(host), host_budget: *host_budget })
+    }
+
+    /// Whether money is limited.
+    pub fn has_budget(&self) -> bool {
+        !self.rates.budget.is_unlimited() || !self.host_budget.is_unlimited()
+    }
+
+    /// Takes about so many tokens, and makes sure that there is money left.
+    pub fn claim(&self, tokens: u64, now: Instant) -> Result<Claims, Exceeded> {
+        let wish = Wish { tokens, ..Wish::default() };
+        let host_rates = Rates { budget: self.host_budget, ..Rates::default() };
+        let own = (!self.rates.is_unlimited()).then(|| self.own.claim(&self.rates, wish, now));
+        let own = own.transpose().map_err(Exceeded::Own)?;
+        let host = (!host_rates.is_unlimited()).then(|| self.host.claim(&host_rates, wish, now));
+        let host = host.transpose().map_err(Exceeded::Everybodys)?;
+        Ok(Claims { own, host, provider: None, asked: false })
+    }
+
+    /// Sets aside what a request may cost at the provider that is about to be asked.
+    pub fn reserve(&self, claims: &mut Claims, cost: Cost) -> Result<(), Exceeded> {
+        if let Some(own) = &mut claims.own {
+            own.reserve(&self.rates.budget, cost).map_err(Exceeded::Own)?;
+        }
+        if let Some(host) = &mut claims.host {
+            host.reserve(&self.host_budget, cost).map_err(Exceeded::Everybodys)?;
+        }
+        Ok(())
+    }
+
+    /// How its own tokens and money stand, where they are limited.
+    pub fn standing(&self, now: Instant) -> (Option<Standing>, Option<Cost>) {
+        self.own.standing(&self.rates, now)
+    }
+}
+
+/// All that one request has taken.
+#[derive(Debug, Default)]
+pub struct Claims {
+    own: Option<Claim>,
+    host: Option<Claim>,
+    provider: Option<Claim>,
+    /// Whether a provider is at it.
+    asked: bool,
+}
+
+impl Claims {
+    /// A provider is asked, which has limits of its own or has not.
+    pub fn asks_provider(&mut self, claim: Option<Claim>) {
+        (self.provider, self.asked) = (claim, true);
+    }
+
+    /// The provider that was asked has failed.
+    pub fn provider_failed(&mut self) {
+        self.asked = false;
+        if let Some(claim) = self.provider.take() {
+            claim.settle(Some(0), Some(Cost::ZERO));
+        }
+    }
+
+    /// What it took in truth. What is none nobody said: then it is taken for what was expected.
+    pub fn settle(&mut self, tokens: Option<u64>, cost: Option<Cost>) {
+        for claim in [self.own.take(), self.host.take(), self.provider.take()].into_iter().flatten() {
+            claim.settle(tokens, cost);
+        }
+    }
+
+    /// Nobody has served it: everything goes back.
+    pub fn give_back(&mut self) {
+        self.provider_failed();
+        (self.own, self.host) = (None, None);
+    }
+}
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        // Nobody heard how it ended: a provider that was at it may have gone on to the end.
+        if self.asked {
+            self.settle(None, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! Tells whoever listens how one provider does, when that changes.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use patchbay_plugin_api::ProviderError;
+use tokio::time::Instant;
+
+use super::condition::Condition;
+use super::keys::Rest;
+use super::provider::Provider;
+use crate::events::{Bus, News, ProviderNews, shortened};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Herald {
+    bus: Bus,
+    /// The condition that was told last, as its number.
+    told: AtomicU8,
+}
+
+impl Herald {
+    /// Nothing was told yet.
+    pub(crate) fn new(bus: &Bus) -> Self {
+        Self { bus: bus.clone(), told: AtomicU8::new(Condition::Unknown as u8) }
+    }
+}
+
+impl Provider {
+    /// A request went well. Where that was told before, this is all that it costs.
+    pub(super) fn tell_success(&self) {
+        if self.standing.herald.told.load(Ordering::Relaxed) != Condition::Available as u8 {
+            self.tell_condition(None);
+        }
+    }
+
+    /// Tells how it is, where that was told otherwise before.
+    pub(super) fn tell_condition(&self, reason: Option<&str>) {
+        let now = self.condition();
+        let before = self.standing.herald.told.swap(now as u8, Ordering::Relaxed);
+        if before != now as u8 {
+            let from = Condition::ALL.into_iter().find(|condition| *condition as u8 == before);
+            let (from, to) = (from.unwrap_or_default().to_string(), now.to_string());
+            self.tell(ProviderNews::Condition { from, to, reason: reason.map(shortened) });
+        }
+    }
+
+    pub(super) fn tell_breaker_opened(&self, reason: &str) {
+        self.tell(ProviderNews::BreakerOpened { reason: reason.to_owned() });
+    }
+
+    pub(super) fn tell_breaker_closed(&self) {
+        self.tell(ProviderNews::BreakerClosed);
+    }
+
+    pub(super) fn tell_rest(&self, key: usize, rest: Rest, now: Instant) {
+        // Rounded up: who looks again then finds it over.
+        let wait = rest.until.saturating_duration_since(now);
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.tell(ProviderNews::KeyResting { key, seconds, refused: rest.refused });
+    }
+
+    fn tell(&self, news: ProviderNews) {
+        self.standing.herald.bus.tell(News::Provider { provider: self.name().to_owned(), news });
+    }
+}
+
+/// What failed, without a word of upstream's: there may be anything in those.
+pub(super) fn in_short(error: &ProviderError) -> String {
+    match error.status {
+        Some(status) => format!("{}, status {status}", error.kind),
+        None => error.kind.to_string(),
+    }
+}

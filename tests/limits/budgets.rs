@@ -1,0 +1,171 @@
+//! Budgets: never overspent by more than what is under way, and remembered.
+
+use std::path::Path;
+
+use super::*;
+
+/// Two dollars for each request as far as anybody can tell before, and four in truth.
+fn dear() -> Value {
+    json!({ "model": "m", "prompt": "x", "max_tokens": 1 })
+}
+
+async fn start_in(dir: &Path, upstream: &Upstream, limits: Value) -> Host {
+    let config = json!({
+        "base_url": upstream.base_url(), "models": ["m", "gated"],
+        "pricing": { "m": { "prompt": "1", "completion": "1.00", "per": 1 } },
+    });
+    let options = HostOptions::default().builtin(&libraries::openai_compatible());
+    let options = options.section("health", json!({ "enabled": false })).section("limits", limits);
+    let entry = json!({ "plugin": "openai-compatible", "config": config });
+    let options = options.entry("up", entry).argument("--data-dir").argument(dir.to_str().unwrap());
+    Host::start(options).await
+}
+
+async fn ask(host: &Host, key: Option<&str>, body: &Value) -> Answer {
+    let mut request = host.request(reqwest::Method::POST, "/v1/completions").body(body.to_string());
+    request = request.header("content-type", "application/json");
+    if let Some(key) = key {
+        request = request.header("authorization", format!("Bearer {key}"));
+    }
+    host.answer("/v1/completions", request).await
+}
+
+async fn made(host: &Host, limits: Value) -> String {
+    let made = host.post_json("/api/keys", &json!({ "name": "k", "limits": limits })).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    made.json()["key"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn of_forty_at_once_none_overspends_by_more_than_is_under_way() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start_in(dir.path(), &upstream, json!({})).await;
+    let key = made(&host, json!({ "budget_usd_per_month": 100 })).await;
+    let asking = (0..40).map(|_| async {
+        let mut answers = Vec::new();
+        for _ in 0..10 {
+            answers.push(ask(&host, Some(&key), &dear()).await);
+        }
+        answers
+    });
+    let answers: Vec<Answer> = join_all(asking).await.into_iter().flatten().collect();
+    let (served, refused): (Vec<&Answer>, Vec<&Answer>) = answers.iter().partition(|it| it.status == 200);
+    // When the last one was let in, less than a hundred were spent or set aside: two of four for each of the others.
+    let spent = 4 * served.len();
+    assert!((100..=100 + 39 * 2 + 4).contains(&spent), "{spent}");
+    assert_eq!(upstream.requests().len(), served.len());
+    for answer in &refused {
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (429, &json!("budget_exceeded")));
+    }
+    let last = ask(&host, Some(&key), &dear()).await;
+    assert_eq!((last.status, last.header("x-patchbay-budget-remaining-usd")), (429, Some("0")));
+    let keys = host.get("/api/keys").await.json();
+    let spent = json!({ "today_usd": spent, "this_month_usd": spent });
+    assert_eq!(
+        (&keys["keys"][0]["spent"], &keys["keys"][0]["limits"]["budget_usd_per_month"]),
+        (&spent, &json!(100))
+    );
+    // Another key has spent nothing.
+    let other = made(&host, json!({ "budget_usd_per_day": "4.50" })).await;
+    let answer = ask(&host, Some(&other), &dear()).await;
+    assert_eq!((answer.status, answer.header("x-patchbay-budget-remaining-usd")), (200, Some("0.5")));
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_over_is_told_when_it_begins_anew() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let limits = json!({ "budget_usd_per_day": 4, "host_budget_usd_per_month": 1000 });
+    let host = start_in(dir.path(), &upstream, limits).await;
+    assert_eq!(ask(&host, None, &dear()).await.status, 200);
+    let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "hi" }] });
+    let refused = host.post_json("/api/chat/complete", &body).await;
+    let (status, code, details) = refused.error();
+    assert_eq!((status, code.as_str()), (429, "budget_exceeded"));
+    let expected = "The budget of 4 USD for the day is spent (4); it begins anew at midnight, UTC";
+    assert_eq!(details, expected);
+    let json = refused.json();
+    let reset_at = json["reset_at"].as_str().unwrap();
+    // To the millisecond that passes between one look at the clock and the next.
+    let time = humantime::parse_rfc3339(reset_at).unwrap();
+    let past = (time + Duration::from_secs(1)).duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()
+        % 86_400_000;
+    assert!((900..=1100).contains(&past), "{reset_at}");
+    let now = humantime::parse_rfc3339(json["timestamp"].as_str().unwrap()).unwrap();
+    let wait = time.duration_since(now).unwrap();
+    assert!(number(&refused, "retry-after").abs_diff(wait.as_secs() + 1) <= 1);
+
+    // All clients and keys together have one, too; and it is new here: what was spent before counts.
+    let entry = json!({ "plugin": "openai-compatible", "config": {
+        "base_url": upstream.base_url(), "models": ["m"],
+        "pricing": { "m": { "prompt": 1, "completion": 1, "per": 1 } },
+    } });
+    host.configure(json!({
+        "plugins": { "up": entry }, "health": { "enabled": false }, "limits": { "host_budget_usd_per_day": 6 },
+    }));
+    host.reload().await;
+    let answer = ask(&host, None, &dear()).await;
+    assert_eq!(
+        (answer.status, answer.header("x-patchbay-budget-remaining-usd")),
+        (200, None),
+        "{}",
+        answer.body
+    );
+    let refused = host.post_json("/api/chat/complete", &body).await;
+    assert!(
+        refused.error().2.starts_with("The host's budget of 6 USD for the day is spent"),
+        "{}",
+        refused.body
+    );
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_and_a_kill_forget_nothing() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let limits = json!({ "host_budget_usd_per_month": 20 });
+    let host = start_in(dir.path(), &upstream, limits.clone()).await;
+    let key = made(&host, json!({ "budget_usd_per_day": 8 })).await;
+    let rich = made(&host, json!({})).await;
+    assert_eq!(ask(&host, Some(&key), &dear()).await.status, 200);
+    host.stop().await;
+
+    let host = start_in(dir.path(), &upstream, limits.clone()).await;
+    let answer = ask(&host, Some(&key), &dear()).await;
+    assert_eq!((answer.status, answer.header("x-patchbay-budget-remaining-usd")), (200, Some("0")));
+    assert_eq!(ask(&host, Some(&key), &dear()).await.status, 429);
+    // What is written down survives any end; that it is takes a moment.
+    written(&host, 3).await;
+    host.kill().await;
+
+    let host = start_in(dir.path(), &upstream, limits).await;
+    assert_eq!(ask(&host, Some(&key), &dear()).await.status, 429);
+    let statuses = [
+        ask(&host, Some(&rich), &dear()).await.status,
+        ask(&host, Some(&rich), &dear()).await.status,
+        ask(&host, Some(&rich), &dear()).await.status,
+        ask(&host, Some(&rich), &dear()).await.status,
+    ];
+    assert_eq!(statuses, [200, 200, 200, 429], "eight of twenty were spent before");
+    host.stop().await;
+}
+
+/// Waits until the store has so many requests.
+async fn written(host: &Host, count: u64) {
+    crate::harness::eventually("what was spent to be written down", async || {
+        let usage = host.get("/api/usage").await.json();
+        (usage["totals"]["requests"].as_u64().unwrap_or_else(|| panic!("{usage}")) >= count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_has_no_price_costs_nothing() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start_in(dir.path(), &upstream, json!({ "budget_usd_per_day": "0.01" })).await;
+    for _ in 0..3 {
+        let answer = ask(&host, None, &json!({ "model": "gated", "prompt": "x", "max_tokens": 1 })).await;
+        assert_eq!((answer.status, answer.header("x-patchbay-budget-remaining-usd")), (200, Some("0.01")));
+    }
+    host.stop().await;
+}
