@@ -132,7 +132,7 @@ impl App {
     }
 
     /// Returns when another host has taken over: then this one has to [leave](Self::leave).
-    pub async fn taken_over(&self) -> Successor {
+    pub async fn taken_over(&self) -> Arc<Successor> {
         match &self.control {
             Some(control) => control.taken().await,
             None => std::future::pending().await,

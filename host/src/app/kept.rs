@@ -11,8 +11,8 @@ use crate::events::Bus;
 use crate::store::SqliteStore;
 use crate::usage::UsageBook;
 
-/// See the module.
-#[derive(Debug)]
+/// See the module. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) store: SqliteStore,
     pub(super) keys: Arc<KeyBook>,

@@ -13,8 +13,9 @@ use super::listen::{self, Socket};
 use super::{App, AppOptions, Setup, StartError, Stop, watching};
 use crate::accounts::{Bookkeeper, Books};
 use crate::config::{Config, ServerSettings};
-use crate::http::{self, AppState, Counts, Readiness, Reception, Server};
+use crate::http::{self, AppState, Counts, Frozen, Readiness, Reception, Server};
 use crate::limits::{keep_recalled, recall};
+use crate::plugins::problem::chain;
 use crate::plugins::{Cache, Manager, ManagerOptions, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
@@ -22,7 +23,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{self, Tracing};
-use crate::upgrade::{self, Control, Estate, Handed, Inheritance};
+use crate::upgrade::{self, Control, Estate, Handed, Inheritance, Predecessor};
 use crate::usage::UsageBook;
 
 /// Where pages are served from while they are written.
@@ -68,10 +69,13 @@ impl App {
             inheritance.is_served(report.providers.failed.iter().map(|failed| failed.name.as_str()))?;
             inheritance.ready().await?;
         }
+        // Whoever comes before it is known that the other host rests would change what that one still goes by.
+        let frozen = if inheritance.is_some() { Some(readiness.freeze().await) } else { None };
         let server = tokio::spawn(server.run(http::router(state), stop.now.clone(), options.drain_timeout));
         readiness.ready();
         if let Some(inheritance) = inheritance {
-            inheritance.taken().await;
+            let seeing_off = see_off(inheritance.taken().await, frozen, kept.clone(), Arc::clone(&registry));
+            background.push(AbortOnDropHandle::new(tokio::spawn(seeing_off)));
         }
         let handed = lock.try_clone().map(|lock| Handed { listener, lock, opened });
         let control = handed.and_then(|handed| {
@@ -181,6 +185,22 @@ fn lock(dir: &Path) -> Result<File, StartError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StartError::Locked(dir.to_owned())),
         Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// Sees the host off that was taken over from.
+async fn see_off(mut it: Predecessor, frozen: Option<Frozen>, kept: Kept, registry: Arc<Registry>) {
+    it.rests().await;
+    drop(frozen);
+    it.gone().await;
+    kept.usage.collect().await;
+    kept.usage.catch_up().await;
+    // What its last requests have cost is in the store now.
+    if let Err(problem) = recall(&registry.limiter, &kept.keys, &kept.store).await {
+        warn!(
+            problem = chain(&problem),
+            "what the host before this one spent last is not counted for budgets"
+        );
     }
 }
 

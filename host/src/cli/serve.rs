@@ -60,7 +60,7 @@ pub(super) async fn run(command: Serve, environment: Environment) -> Result<u8, 
 /// Why a host does not go on.
 enum End {
     Stopped(Stop),
-    Succeeded(Successor),
+    Succeeded(Arc<Successor>),
 }
 
 pub(super) async fn serve(options: AppOptions) -> Result<u8, Failure> {
@@ -96,7 +96,7 @@ pub(super) async fn serve(options: AppOptions) -> Result<u8, Failure> {
             if let Some(process) = successor.process {
                 supervisor.succeeded_by(process);
             }
-            app.leave().await
+            app.leave(successor).await
         }
     };
     match drained {

@@ -1,33 +1,26 @@
 //! The listener: takes connections, serves HTTP/1.1 and cleartext HTTP/2 on them, and ends in order.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use http::header::{CONNECTION, EXPECT};
-use http::{HeaderValue, Version};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::connection::{Connection, Watched};
-use super::layers;
+use self::client::Client;
 use super::reception::Reception;
-use super::unread::Unread;
 use crate::accounts::Books;
+
+// One connection.
+mod client;
 
 /// After a failed accept (too many open files, mostly) nothing is gained by trying at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -227,86 +220,6 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
         .keep_alive_interval(limits.head)
         .keep_alive_timeout(limits.head);
     builder
-}
-
-/// What one connection is served with.
-struct Client {
-    http: Arc<Builder<TokioExecutor>>,
-    router: Router,
-    books: Arc<Books>,
-    reception: Arc<Reception>,
-    limits: Limits,
-    leaving: CancellationToken,
-    shutdown: CancellationToken,
-    cut: CancellationToken,
-}
-
-impl Client {
-    async fn serve(self, socket: TcpStream, peer: SocketAddr) {
-        // Tokens are small and come one by one: waiting to fill a packet would show.
-        if let Err(error) = socket.set_nodelay(true) {
-            debug!(%error, "cannot switch Nagle's algorithm off");
-        }
-        let connection = Connection::new(peer, self.limits.write_stall);
-        let io = TokioIo::new(Watched::new(socket, &connection));
-        let (spoken, multiplexed) = (AtomicBool::new(false), CancellationToken::new());
-        let service = service_fn(|mut request: hyper::Request<Incoming>| {
-            spoken.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(connection.clone());
-            let version = request.version();
-            if version == Version::HTTP_2 {
-                multiplexed.cancel();
-            }
-            // Over HTTP/2 a request is told to stop, and who waits for leave to send a body gets an answer instead.
-            let is_sent = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
-            let request = request.map(|body| {
-                if is_sent { Body::new(Unread::new(body, self.limits.unread)) } else { Body::new(body) }
-            });
-            let arrival = self.reception.look(&request);
-            let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), arrival, request);
-            let leaving = self.leaving.clone();
-            async move {
-                let mut answer = answer.await;
-                if leaving.is_cancelled() && version < Version::HTTP_2 {
-                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, Infallible>(answer)
-            }
-        });
-        let mut serving = pin!(self.http.serve_connection(io, service));
-        // Until the first request is there, hyper may still wonder which protocol it is, without a limit of its own.
-        let mut silent = pin!(tokio::time::sleep(self.limits.head));
-        let (mut may_be_silent, mut draining) = (true, false);
-        loop {
-            tokio::select! {
-                outcome = serving.as_mut() => {
-                    if let Err(error) = outcome {
-                        debug!(error, %peer, "connection ended");
-                    }
-                    return;
-                }
-                () = &mut silent, if may_be_silent => {
-                    may_be_silent = false;
-                    if !spoken.load(Ordering::Relaxed) {
-                        return;
-                    }
-                }
-                () = self.is_over(&multiplexed), if !draining => {
-                    draining = true;
-                    serving.as_mut().graceful_shutdown();
-                }
-                () = self.cut.cancelled() => return,
-            }
-        }
-    }
-
-    /// HTTP/2 has a way to say which request was the last; otherwise the answer to it says so.
-    async fn is_over(&self, multiplexed: &CancellationToken) {
-        tokio::select! {
-            () = self.shutdown.cancelled() => {}
-            () = async { tokio::join!(self.leaving.cancelled(), multiplexed.cancelled()); } => {}
-        }
-    }
 }
 
 #[cfg(test)]

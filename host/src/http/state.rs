@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::access::Access;
 use super::metrics::Counts;
@@ -101,12 +100,33 @@ impl std::ops::Deref for AppState {
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     word: AtomicU8,
-    /// Another host is about to take over, and has to see what is kept as it will stay.
-    frozen: AtomicBool,
-    changes: TaskTracker,
+    /// One leave for each change; all of them for whoever sees to it that nothing is changed.
+    leaves: Arc<Semaphore>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { word: AtomicU8::default(), leaves: Arc::new(Semaphore::new(LEAVES as usize)) }
+    }
+}
+
+/// More changes than anybody makes at one time.
+const LEAVES: u32 = 1 << 16;
+
+/// While it is there nothing is changed.
+#[derive(Debug)]
+pub struct Frozen {
+    /// There are always some: nobody closes where they come from.
+    _leaves: Option<OwnedSemaphorePermit>,
+}
+
+/// Leave to change something, for as long as it is there.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    _leave: OwnedSemaphorePermit,
 }
 
 const READY: u8 = 1;
@@ -123,24 +143,16 @@ impl Readiness {
         self.0.word.store(DRAINING, Ordering::Release);
     }
 
-    /// From now on nothing is changed; returns when the changes that are under way are done.
-    pub async fn freeze(&self) {
-        self.0.frozen.store(true, Ordering::SeqCst);
-        self.0.changes.close();
-        self.0.changes.wait().await;
+    /// From now on no change is begun; returns when those that are under way are done. Then none is until that is
+    /// dropped: another host has to see what is kept as it will stay.
+    pub async fn freeze(&self) -> Frozen {
+        let leaves = Arc::clone(&self.0.leaves).acquire_many_owned(LEAVES).await;
+        Frozen { _leaves: leaves.ok() }
     }
 
-    /// It may be changed again.
-    pub fn thaw(&self) {
-        self.0.changes.reopen();
-        self.0.frozen.store(false, Ordering::SeqCst);
-    }
-
-    /// Leave to change something, for as long as it is held; none while nothing may be changed.
-    pub(crate) fn change(&self) -> Option<TaskTrackerToken> {
-        // Counted first: whoever freezes after the look waits for it.
-        let change = self.0.changes.token();
-        (!self.0.frozen.load(Ordering::SeqCst)).then_some(change)
+    /// None while nothing may be changed.
+    pub(crate) fn change(&self) -> Option<Leave> {
+        Some(Leave { _leave: Arc::clone(&self.0.leaves).try_acquire_owned().ok()? })
     }
 
     pub(super) fn is_ready(&self) -> bool {

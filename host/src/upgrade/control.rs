@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::wire::{VERSION, Wire, Word};
 use super::{Handed, LOADING, PROMPT, SOCKET, within};
-use crate::http::Readiness;
+use crate::http::{Frozen, Readiness};
 use crate::providers::Registry;
 
 /// What a host hands on, and what it holds still meanwhile.
@@ -34,14 +34,24 @@ pub struct Estate {
 #[derive(Debug)]
 pub struct Control {
     _listening: AbortOnDropHandle<()>,
-    successor: watch::Receiver<Option<Successor>>,
+    successor: watch::Receiver<Option<Arc<Successor>>>,
 }
 
 /// Who has taken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Successor {
     /// Its process, where the system says.
     pub process: Option<i32>,
+    wire: Wire,
+    /// What would be changed here is known to nobody any more.
+    _frozen: Frozen,
+}
+
+impl Successor {
+    /// From now on no request is begun here. Should it not hear that, it has gone.
+    pub async fn rest(&self) {
+        let _ = self.wire.say(&Word::Rests).await;
+    }
 }
 
 impl Control {
@@ -58,7 +68,7 @@ impl Control {
         let listening = async move {
             let successor = wait(&listener, &estate).await;
             // Who does not listen any more is ending anyway.
-            let _ = tell.send(Some(successor));
+            let _ = tell.send(Some(Arc::new(successor)));
         };
         Ok(Self { _listening: AbortOnDropHandle::new(tokio::spawn(listening)), successor })
     }
@@ -69,9 +79,9 @@ impl Control {
     }
 
     /// Returns when another host has taken over.
-    pub async fn taken(&self) -> Successor {
+    pub async fn taken(&self) -> Arc<Successor> {
         let mut successor = self.successor.clone();
-        match successor.wait_for(Option::is_some).await.ok().and_then(|it| *it) {
+        match successor.wait_for(Option::is_some).await.ok().and_then(|it| it.clone()) {
             Some(successor) => successor,
             // It has panicked, and nobody will come.
             None => std::future::pending().await,
@@ -126,21 +136,21 @@ async fn hand_over(mut wire: Wire, estate: &Estate, process: Option<i32>) -> Opt
         Err(_) => return None,
     }
     info!(process, "another host is about to take over: nothing is changed meanwhile");
-    if tokio::time::timeout(PROMPT, estate.readiness.freeze()).await.is_err() {
+    let Ok(frozen) = tokio::time::timeout(PROMPT, estate.readiness.freeze()).await else {
         let reason =
-            "a change of its configuration is under way, and does not end: try again later".to_owned();
+            "a change of its configuration, or an earlier upgrade, is under way and does not end: try again \
+                      later"
+                .to_owned();
         let _ = wire.say(&Word::Refused { reason }).await;
-        estate.readiness.thaw();
         return None;
-    }
+    };
     let outcome = go_through(&mut wire, estate).await;
     if let Err(error) = outcome {
         error!(process, %error, "the other host has not taken over: this one goes on as before");
-        estate.readiness.thaw();
         return None;
     }
     info!(process, "another host has taken over");
-    Some(Successor { process })
+    Some(Successor { process, wire, _frozen: frozen })
 }
 
 async fn go_through(wire: &mut Wire, estate: &Estate) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use tokio::net::UnixStream;
+use tracing::warn;
 
 use super::wire::{VERSION, Wire, Word};
 use super::{Handed, PROMPT, SOCKET, within};
@@ -76,7 +77,32 @@ impl Inheritance {
     }
 
     /// Connections are taken here. Should the other host not hear it, it has gone, which is as good.
-    pub async fn taken(self) {
+    pub async fn taken(self) -> Predecessor {
         let _ = self.wire.say(&Word::Taken).await;
+        Predecessor { wire: self.wire }
+    }
+}
+
+/// The host that was taken over from, for as long as it is there.
+#[derive(Debug)]
+pub struct Predecessor {
+    wire: Wire,
+}
+
+impl Predecessor {
+    /// Returns when it begins no request any more.
+    pub async fn rests(&mut self) {
+        match self.wire.hear(PROMPT).await {
+            Ok(Word::Rests) => {}
+            // It was killed, which is rest enough.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            // One that does not even say so does not answer either.
+            said => warn!(?said, "the host before this one does not say that it rests"),
+        }
+    }
+
+    /// Returns when it has ended.
+    pub async fn gone(self) {
+        self.wire.gone().await;
     }
 }

@@ -7,11 +7,17 @@
 //! loads configuration and plugins          serves
 //! "ready"                           →
 //!                                   ←      "yours"
-//! takes connections, too; "taken"   →      takes none any more, ends what it has begun, and itself
+//! takes connections, too; "taken"   →      takes none any more, answers the last request of each that it has
+//!                                   ←      "rests": it begins nothing any more
+//! may be changed                           ends what it has begun, and itself
+//! reads what that has left behind
 //! ```
 //!
 //! There is one queue of connections, which both have open: none is lost between them. Until the successor has taken
 //! over, its end is all that it takes to have everything as before.
+//!
+//! Neither is changed by anybody from the first of these lines to "rests". So a key that is revoked, or a provider that
+//! is switched off, is so for every request that begins: there is no host any more that does not know it.
 
 // 1. What both say.
 mod wire;
@@ -29,7 +35,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::control::{Control, Estate, Successor, forget};
-pub use self::inherit::{Inheritance, TakeOverError, ask};
+pub use self::inherit::{Inheritance, Predecessor, TakeOverError, ask};
 
 /// Where a successor asks, within the data directory.
 const SOCKET: &str = "control.sock";

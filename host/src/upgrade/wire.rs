@@ -47,6 +47,8 @@ pub(super) enum Word {
     Yours,
     /// The successor: it serves.
     Taken,
+    /// The predecessor: it begins no request any more, and only ends those that it has begun.
+    Rests,
 }
 
 /// One side of the connection.
@@ -112,6 +114,13 @@ impl Wire {
             }
         })
         .await
+    }
+
+    /// Returns when the other side has gone, whatever it says until then.
+    pub(super) async fn gone(mut self) {
+        while self.receive().await.is_ok() {
+            self.read.clear();
+        }
     }
 
     async fn receive(&mut self) -> io::Result<()> {

@@ -1,5 +1,6 @@
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axum::body::Body;
 use axum::routing::get;
 use bytes::Bytes;
 use futures_util::stream;
