@@ -66,12 +66,17 @@ impl Clients {
             |now: &(Vec<usize>, bool)| now.0.iter().zip(&before).all(|(now, before)| *now >= before + more);
         let waited = timeout(PATIENCE, heard.wait_for(enough)).await.is_ok();
         assert!(waited, "waited in vain: {before:?}, and now {:?}", self.heard.borrow());
-        self.heard.borrow().0.iter().sum()
+        self.count()
     }
 
     /// Lets everybody end with the answer that they wait for.
     pub(super) fn stop(&self) {
         self.heard.send_modify(|(_, goes_on)| *goes_on = false);
+    }
+
+    /// How many answers there were.
+    pub(super) fn count(&self) -> usize {
+        self.heard.borrow().0.iter().sum()
     }
 
     fn has_heard(&self, client: usize) -> bool {

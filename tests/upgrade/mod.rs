@@ -4,16 +4,18 @@
 mod clients;
 // What goes wrong.
 mod failing;
+// What both hosts have in common while the first one drains.
+mod shared;
 // How supervisors see it.
 mod supervised;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Host, HostOptions, Upstream, eventually, libraries};
 use clients::Clients;
 
-/// Enough for each way to ask, twice.
-const CLIENTS: usize = 8;
+/// Enough for each way to ask, eight times.
+const CLIENTS: usize = 32;
 
 /// A host with a provider that answers at once, and those whose streams last for as long as a test wants.
 fn providers(upstreams: &[Upstream]) -> HostOptions {
@@ -33,7 +35,7 @@ async fn successor(host: &Host) -> Host {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_upgrades_under_load_fail_no_request() {
+async fn three_upgrades_under_load_fail_no_request_and_count_each_once() {
     let upstreams = [Upstream::start().await, Upstream::start().await, Upstream::start().await];
     let mut host = Host::start(providers(&upstreams)).await;
     let address = host.address().to_owned();
@@ -47,6 +49,10 @@ async fn three_upgrades_under_load_fail_no_request() {
             let mut stream = host.stream(&format!("up{number}"), "hi").await;
             assert_eq!(stream.next().await.unwrap().as_deref(), Some("a"));
             streams.push(stream);
+            // One that gets as far as the socket, and no further.
+            let astray = HostOptions::default().argument("--host").argument("192.0.2.1");
+            let (status, said) = host.succeed(astray).await.err().unwrap();
+            assert_eq!(status, Some(78), "{said}");
             let next = successor(&host).await;
             assert_eq!(next.address(), address);
             clients.all_have_heard(10).await;
@@ -65,9 +71,22 @@ async fn three_upgrades_under_load_fail_no_request() {
     };
     let (heard, ()) = tokio::join!(upgrading, clients.run());
     assert!(heard >= 300, "{heard} answers say little");
+    let requests = clients.count() + upstreams.len();
+    used(&host, |totals| totals["requests"].as_u64() >= Some(requests as u64)).await;
+    let totals = used(&host, |_| true).await;
+    assert_eq!((&totals["requests"], &totals["errors"]), (&json!(requests), &json!(0)), "{totals}");
     let left = |name: &str| host.dir().join(".patchbay").join(name).exists();
     assert!(left("plugins.3") && !left("plugins.2") && !left("plugins.1"), "who has ended has cleaned up");
     host.stop().await;
+}
+
+/// The sums of all requests, once they are like this.
+async fn used(host: &Host, is_so: impl Fn(&Value) -> bool) -> Value {
+    eventually("the usage to be kept", async || {
+        let totals = host.get("/api/usage").await.json()["totals"].take();
+        is_so(&totals).then_some(totals)
+    })
+    .await
 }
 
 #[tokio::test]

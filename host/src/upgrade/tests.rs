@@ -42,10 +42,17 @@ async fn the_socket_and_the_lock_are_handed_on() {
     let lock = File::open(place.dir.path().join("lock")).unwrap();
     assert_eq!(handed.lock.metadata().unwrap().ino(), lock.metadata().unwrap().ino());
     inheritance.ready().await.unwrap();
-    inheritance.taken().await;
+    let mut predecessor = inheritance.taken().await;
     let successor = place.control.taken().await;
     assert_eq!(successor.process, Some(std::process::id().cast_signed()));
-    drop(place.control);
+    assert!(place.readiness.change().is_none(), "nobody would know of it any more");
+    assert!(predecessor.rests().now_or_never().is_none());
+    successor.rest().await;
+    predecessor.rests().await;
+    let mut gone = Box::pin(predecessor.gone());
+    assert!(gone.as_mut().now_or_never().is_none());
+    drop((successor, place.control));
+    gone.await;
     // It was never free, and is not while either has it.
     assert!(lock.try_lock().is_err());
     drop(handed);

@@ -229,6 +229,30 @@ async fn connections_that_are_left_may_bring_one_request_more() {
     assert!(began.elapsed() < LINGER, "{:?}", began.elapsed());
 }
 
+/// What has changed meanwhile is known to whoever serves now.
+#[tokio::test]
+async fn a_request_that_comes_when_nothing_is_begun_any_more_is_sent_elsewhere() {
+    let running = run(Limits::default(), Duration::from_secs(30)).await;
+    let mut slow = TcpStream::connect(running.address).await.unwrap();
+    slow.write_all(&GET[..GET.len() - 2]).await.unwrap();
+    // Taken, and read as far as that: connections are taken in order.
+    let mut other = TcpStream::connect(running.address).await.unwrap();
+    other.write_all(GET).await.unwrap();
+    assert!(running.alive_comes_to(1).await);
+    running.leaving.cancel();
+    running.shutdown.cancel();
+    slow.write_all(&GET[GET.len() - 2..]).await.unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("\"code\":\"upgrading\""), "{answer}");
+    assert!(
+        answer.contains("\r\nconnection: close\r\n") && answer.contains("\r\nretry-after: 1\r\n"),
+        "{answer}"
+    );
+    assert!(read_until(&mut other, "done").await.starts_with("HTTP/1.1 200 "), "it was begun before");
+    assert_eq!(running.task.await.unwrap(), Outcome::Drained);
+}
+
 #[tokio::test]
 async fn the_grace_time_is_a_bound() {
     let running = run(Limits::default(), Duration::from_millis(100)).await;
