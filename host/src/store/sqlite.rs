@@ -6,6 +6,8 @@ mod pools;
 // What is kept in it, besides keys.
 mod answers;
 mod audit;
+mod document;
+mod groups;
 mod prune;
 #[cfg(test)]
 mod tests;
@@ -36,7 +38,7 @@ const BUSY_WITHIN: Duration = Duration::from_secs(5);
 /// host that is being taken over from goes on with a file that its successor has brought further, and goes on for good
 /// where that one does not come up. So no table or column goes, is renamed, or means anything else from then on, and
 /// what is new has a default for whoever does not know it.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     // 1: virtual keys. What they may do is one JSON document, for it is only ever read whole.
     "CREATE TABLE keys (
         id TEXT PRIMARY KEY,
@@ -45,9 +47,11 @@ const MIGRATIONS: [&str; 3] = [
         revoked_at INTEGER
     ) STRICT;",
     // 2: usage.
-    usage::MIGRATION,
+    usage::TABLES,
     // 3: the audit trail.
     audit::MIGRATION,
+    // 4: what single requests are summed up with.
+    usage::GROUPED,
 ];
 
 /// See the module.
