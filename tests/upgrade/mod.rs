@@ -19,7 +19,7 @@ const CLIENTS: usize = 32;
 
 /// A host with a provider that answers at once, and those whose streams last for as long as a test wants.
 fn providers(upstreams: &[Upstream]) -> HostOptions {
-    let options = HostOptions::default()
+    let options = patient()
         .builtin(&libraries::openai_compatible())
         .custom(&libraries::mock())
         .provider("mock", json!({ "chunk_delay_ms": 2 }));
@@ -29,8 +29,13 @@ fn providers(upstreams: &[Upstream]) -> HostOptions {
     })
 }
 
+/// Waits for streams for as long as any test takes.
+fn patient() -> HostOptions {
+    HostOptions::default().argument("--drain-timeout").argument("600")
+}
+
 async fn successor(host: &Host) -> Host {
-    let started = host.succeed(HostOptions::default()).await;
+    let started = host.succeed(patient()).await;
     started.unwrap_or_else(|(status, said)| panic!("it did not take over ({status:?}):\n{said}"))
 }
 

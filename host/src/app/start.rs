@@ -69,7 +69,7 @@ impl App {
             inheritance.is_served(report.providers.failed.iter().map(|failed| failed.name.as_str()))?;
             inheritance.ready().await?;
         }
-        // Whoever comes before it is known that the other host rests would change what that one still goes by.
+        // The other host begins requests until it rests, and would not know of what is changed here.
         let frozen = if inheritance.is_some() { Some(readiness.freeze().await) } else { None };
         let server = tokio::spawn(server.run(http::router(state), stop.now.clone(), options.drain_timeout));
         readiness.ready();

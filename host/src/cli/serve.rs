@@ -80,7 +80,13 @@ pub(super) async fn serve(options: AppOptions) -> Result<u8, Failure> {
 
     let end = until_ended(&app, &mut signals, &supervisor).await;
     // In a task of its own, because what it is there for is a drain that does not end.
+    let is_leaving = matches!(end, End::Succeeded(_));
     tokio::spawn(async move {
+        if is_leaving {
+            // It is meant for both hosts, and this one does it already.
+            let first = signals.stop().await;
+            info!(signal = first.name(), "draining already; once more ends at once");
+        }
         let second = signals.stop().await;
         log::flush();
         plugins::end_process(second.code());
