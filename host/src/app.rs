@@ -24,7 +24,7 @@ use crate::config::{
 };
 use crate::events::Bus;
 use crate::http::{self, AppState, Counts, Outcome, Parts, Readiness, Reception, Server};
-use crate::limits::{keep_recalled, recall};
+use crate::limits::{keep_recalled, recall_first};
 use crate::plugins::watch::{WatchOptions, Watcher};
 use crate::plugins::{Manager, ManagerError, ManagerOptions, PluginState, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, Waiting, keep_checking, keep_listed};
@@ -197,8 +197,8 @@ impl App {
         let trail = Trail::start(Arc::new(store.clone()), events.clone());
 
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
-        recall(&registry.limiter, &keys, &store).await?;
-        let recalling = keep_recalled(Arc::clone(&registry), Arc::clone(&keys), Arc::new(store.clone()));
+        let is_recalled = recall_first(&registry.limiter, &keys, &usage).await?;
+        let recalling = keep_recalled(Arc::clone(&registry), Arc::clone(&keys), usage.clone(), is_recalled);
         let recalling = AbortOnDropHandle::new(tokio::spawn(recalling));
         let traces = traces::start(&config.telemetry.traces, client.clone())
             .map_err(|error| StartError::Configuration(error.to_string()))?;

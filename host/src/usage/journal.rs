@@ -60,6 +60,23 @@ impl Portion {
     }
 }
 
+/// See [`Journal::rest`].
+#[derive(Debug)]
+pub(super) struct Rest {
+    file: File,
+    at: u64,
+    end: u64,
+}
+
+impl Rest {
+    /// The next lines of it; none at the end.
+    pub(super) fn next(&mut self) -> io::Result<Portion> {
+        let portion = portion(&self.file, self.at, self.end, usize::MAX)?;
+        self.at += portion.bytes;
+        Ok(portion)
+    }
+}
+
 impl Journal {
     /// Opens what an earlier host left, or begins one.
     pub(super) fn open(path: &Path, bound: u64) -> Result<Self, JournalError> {
@@ -118,24 +135,13 @@ impl Journal {
 
     /// Up to so many lines that the store does not have.
     pub(super) fn next(&self, most: usize) -> io::Result<Portion> {
-        let length = (self.end - self.done).min(CHUNK as u64) as usize;
-        let mut chunk = vec![0; length];
-        let read = read_at(&self.file, &mut chunk, self.done)?;
-        let mut portion = Portion::default();
-        for line in chunk[..read].split_inclusive(|byte| *byte == b'\n').take(most) {
-            // Cut by the end of the chunk, unless it is longer than any record.
-            if !line.ends_with(b"\n") && line.len() < CHUNK {
-                break;
-            }
-            portion.lines += 1;
-            portion.bytes += line.len() as u64;
-            portion.records.extend(record_in(line.trim_ascii_end()));
-        }
-        // Somebody has cut the file.
-        if portion.is_empty() && length > 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(portion)
+        portion(&self.file, self.done, self.end, most)
+    }
+
+    /// All that the store does not have, for whoever reads it while more is put behind it. None of it may be taken out
+    /// meanwhile.
+    pub(super) fn rest(&self) -> io::Result<Rest> {
+        Ok(Rest { file: self.file.try_clone()?, at: self.done, end: self.end })
     }
 
     /// The store has these.
@@ -154,6 +160,28 @@ impl Journal {
         (self.end, self.done) = (0, 0);
         Ok(std::mem::take(&mut self.waiting))
     }
+}
+
+/// Up to so many of the lines in this part of a file.
+fn portion(file: &File, begin: u64, end: u64, most: usize) -> io::Result<Portion> {
+    let length = (end - begin).min(CHUNK as u64) as usize;
+    let mut chunk = vec![0; length];
+    let read = read_at(file, &mut chunk, begin)?;
+    let mut portion = Portion::default();
+    for line in chunk[..read].split_inclusive(|byte| *byte == b'\n').take(most) {
+        // Cut by the end of the chunk, unless it is longer than any record.
+        if !line.ends_with(b"\n") && line.len() < CHUNK {
+            break;
+        }
+        portion.lines += 1;
+        portion.bytes += line.len() as u64;
+        portion.records.extend(record_in(line.trim_ascii_end()));
+    }
+    // Somebody has cut the file.
+    if portion.is_empty() && length > 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(portion)
 }
 
 /// Fills the buffer as far as there is anything.

@@ -13,7 +13,7 @@ use super::record::millis;
 use super::{Step, UsageRecord};
 use crate::config::UsageSettings;
 use crate::plugins::problem::chain;
-use crate::store::{Store, UsageHorizon};
+use crate::store::{Store, StoreError, UsageHorizon};
 
 /// So long a record is in memory alone, at most, while the disk does what it should: what a killed host loses.
 const WINDOW: Duration = Duration::from_millis(200);
@@ -179,11 +179,8 @@ impl Keeper {
                 let _ = tokio::time::timeout(wait, self.shared.more.notified()).await;
                 continue;
             }
-            match self.store.write_usage(&portion.records).await {
-                Ok(()) => {
-                    pause = PAUSES[0];
-                    self.written(portion).await;
-                }
+            match self.pass_on(portion).await {
+                Ok(()) => pause = PAUSES[0],
                 Err(error) => {
                     self.failed("the store does not take usage, which waits in a file", &chain(&error));
                     if self.shared.collected.is_cancelled() {
@@ -219,6 +216,13 @@ impl Keeper {
         let counters = &self.shared.counters;
         if portion.damaged() > 0 {
             warn!(lines = portion.damaged(), "lines of the file with usage were damaged and are left out");
+    async fn pass_on(&self, portion: Portion) -> Result<(), StoreError> {
+        let _moving = self.shared.moving.lock().await;
+        self.store.write_usage(&portion.records).await?;
+        self.written(portion).await;
+        Ok(())
+    }
+
             counters.lost.fetch_add(portion.damaged(), Ordering::Relaxed);
         }
         counters.written.fetch_add(portion.records.len() as u64, Ordering::Relaxed);

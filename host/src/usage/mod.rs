@@ -11,7 +11,9 @@ mod record;
 // 2. The file, and what is done with it.
 mod journal;
 mod keeping;
-// 3. Many requests: sums of them, by time, and what can be asked.
+// 3. What was spent, in the store and on the way there.
+mod spent;
+// 4. Many requests: sums of them, by time, and what can be asked.
 mod query;
 mod span;
 mod sums;
