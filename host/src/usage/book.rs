@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -183,7 +183,7 @@ impl UsageBook {
 
     /// The second since which there are sums of single minutes.
     pub fn minutes_since(&self) -> i64 {
-        Step::Hour.floor(kept_since(self.0.minutes_days) / 1000)
+        Step::Hour.floor(kept_since(SystemTime::now(), self.0.minutes_days) / 1000)
     }
 
     /// How it goes.

@@ -11,6 +11,7 @@ mod record;
 // 2. The file, and what is done with it.
 mod journal;
 mod keeping;
+mod reckoning;
 // 3. What was spent, in the store and on the way there.
 mod spent;
 // 4. Many requests: sums of them, by time, and what can be asked.
