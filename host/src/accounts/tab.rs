@@ -114,7 +114,8 @@ impl Tab {
         // Whoever says how many tokens it was, and has no price, says that it cost nothing.
         let spent = usage.map(|_| cost.unwrap_or_default());
         let mut running = self.running();
-        running.claims.settle(usage.map(|usage| usage.total_tokens), spent);
+        let expected = running.claims.settle(usage.map(|usage| usage.total_tokens), spent);
+        running.record.expected = running.record.expected.or(expected);
         (running.record.usage, running.record.cost) = (usage, cost);
     }
 
@@ -159,7 +160,8 @@ impl Tab {
 /// The request is over.
 impl Drop for Open {
     fn drop(&mut self) {
-        let record = &mut self.running.get_mut().unwrap_or_else(PoisonError::into_inner).record;
+        let Running { record, claims } = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
+        record.expected = record.expected.or(claims.leave());
         record.latency = self.began.elapsed();
         self.books.close(record);
     }

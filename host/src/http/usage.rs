@@ -174,6 +174,8 @@ struct View {
     cost_usd: Cost,
     /// Those whose cost is not in there, because nobody knows it.
     unpriced_requests: u64,
+    /// Those whose tokens and cost in there are estimates, because upstream did not say.
+    estimated_requests: u64,
     latency_ms: Times,
     first_token_ms: Times,
 }
@@ -194,6 +196,7 @@ impl View {
             },
             cost_usd: Cost::of_units(sums.cost),
             unpriced_requests: sums.unpriced,
+            estimated_requests: sums.estimated,
             latency_ms: Times::of(&sums.latency),
             first_token_ms: Times::of(&sums.first_token),
         }
@@ -241,6 +244,8 @@ struct RequestView<'a> {
     first_token_ms: Option<f64>,
     usage: Option<Usage>,
     cost_usd: Option<Cost>,
+    /// Whether upstream did not say either of them.
+    estimated: bool,
 }
 
 impl<'a> RequestView<'a> {
@@ -261,6 +266,7 @@ impl<'a> RequestView<'a> {
             first_token_ms: record.first_token.map(millis),
             usage: record.usage,
             cost_usd: record.cost,
+            estimated: record.estimated,
         }
     }
 }

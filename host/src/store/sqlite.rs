@@ -33,7 +33,7 @@ use crate::usage::{Place, Spent, UsageAnswer, UsageQuery, UsageRecord};
 const BUSY_WITHIN: Duration = Duration::from_secs(5);
 
 /// What brings a file from each version to the next. What was released here is never changed again.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     // 1: virtual keys. What they may do is one JSON document, for it is only ever read whole.
     "CREATE TABLE keys (
         id TEXT PRIMARY KEY,
@@ -45,6 +45,8 @@ const MIGRATIONS: [&str; 3] = [
     usage::MIGRATION,
     // 3: the audit trail.
     audit::MIGRATION,
+    // 4: estimates in usage.
+    usage::ESTIMATED,
 ];
 
 /// See the module.

@@ -13,11 +13,12 @@ pub const LATENCY_BOUNDS_MS: [u64; BUCKETS - 1] = [
 pub const BUCKETS: usize = 19;
 
 /// The columns of a store that are not buckets.
-pub const NUMBERS: [&str; 15] = [
+pub const NUMBERS: [&str; 16] = [
     "requests",
     "errors",
     "abandoned",
     "unpriced",
+    "estimated",
     "prompt",
     "cached",
     "cache_write",
@@ -65,6 +66,8 @@ pub struct Sums {
     pub abandoned: u64,
     /// Of all that somebody answered, those of which nobody knows what they cost.
     pub unpriced: u64,
+    /// Those whose tokens and cost are what was expected beforehand.
+    pub estimated: u64,
     /// Tokens read.
     pub prompt: u64,
     /// Of them, read before.
@@ -99,6 +102,7 @@ impl Sums {
             errors: u64::from(!is_answer && !is_abandoned),
             abandoned: u64::from(is_abandoned),
             unpriced: u64::from(has_begun && record.cost.is_none()),
+            estimated: u64::from(record.estimated),
             prompt: tokens(usage.prompt_tokens),
             cached: tokens(usage.cached_tokens),
             cache_write: tokens(usage.cache_write_tokens),
@@ -123,6 +127,7 @@ impl Sums {
         self.errors += other.errors;
         self.abandoned += other.abandoned;
         self.unpriced += other.unpriced;
+        self.estimated += other.estimated;
         self.prompt += other.prompt;
         self.cached += other.cached;
         self.cache_write += other.cache_write;
@@ -142,6 +147,7 @@ impl Sums {
             self.errors,
             self.abandoned,
             self.unpriced,
+            self.estimated,
             self.prompt,
             self.cached,
             self.cache_write,
@@ -169,6 +175,7 @@ impl Sums {
             errors: count(),
             abandoned: count(),
             unpriced: count(),
+            estimated: count(),
             prompt: count(),
             cached: count(),
             cache_write: count(),

@@ -128,7 +128,7 @@ async fn kept(store: &dyn Store) -> Vec<UsageRecord> {
 }
 
 async fn eventually(what: &str, look: impl Fn() -> bool) {
-    assert!(crate::testing::eventually(look).await, "waited in vain for {what}");
+    assert!(testing::eventually(look).await, "waited in vain for {what}");
 }
 
 #[tokio::test]

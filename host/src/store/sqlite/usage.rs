@@ -47,6 +47,9 @@ pub(super) const MIGRATION: &str = "CREATE TABLE usage_requests (
         PRIMARY KEY (step, at, group_id)
     ) STRICT, WITHOUT ROWID;";
 
+/// Sums know how many of their requests were estimated.
+pub(super) const ESTIMATED: &str = "ALTER TABLE usage_sums ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;";
+
 /// The group that everything is in.
 pub(super) const EVERYTHING: i64 = 0;
 
@@ -188,7 +191,8 @@ pub(super) fn columns(count: usize, before: &str, after: &str) -> String {
 
 /// There is nothing in it but numbers and names of columns.
 fn add(rows: &[((Step, i64, i64), Sums)]) -> String {
-    let mut sql = String::from("INSERT INTO usage_sums VALUES ");
+    let names = columns(usize::MAX, "", "");
+    let mut sql = format!("INSERT INTO usage_sums (step, at, group_id, {names}) VALUES ");
     for (place, ((step, at, group), sums)) in rows.iter().enumerate() {
         // Writing to a string does not fail.
         let _ = write!(sql, "{}({}, {at}, {group}", if place == 0 { "" } else { ", " }, step.seconds());
@@ -198,10 +202,7 @@ fn add(rows: &[((Step, i64, i64), Sums)]) -> String {
         sql.push(')');
     }
     sql.push_str(" ON CONFLICT (step, at, group_id) DO UPDATE SET ");
-    let added: Vec<_> = columns(usize::MAX, "", "")
-        .split(", ")
-        .map(|name| format!("{name} = {name} + excluded.{name}"))
-        .collect();
+    let added: Vec<_> = names.split(", ").map(|name| format!("{name} = {name} + excluded.{name}")).collect();
     sql.push_str(&added.join(", "));
     sql
 }
