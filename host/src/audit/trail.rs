@@ -16,6 +16,7 @@ use super::refusals::Refusals;
 use crate::events::{Bus, News};
 use crate::plugins::problem::chain;
 use crate::store::Store;
+use crate::telemetry::log::AUDIT;
 
 /// So many entries may wait to be kept. More than that come only when the store has failed for long.
 const WAITING: usize = 1024;
@@ -64,14 +65,14 @@ impl Trail {
     /// Keeps entries in this store from now on.
     pub fn start(store: Arc<dyn Store>, events: Bus) -> Self {
         let (queue, entries) = mpsc::channel(WAITING);
-        let ending = CancellationToken::new();
         let (keeping, kept) = watch::channel(0);
+        let ending = CancellationToken::new();
         let writer = tokio::spawn(write(Arc::clone(&store), entries, keeping, ending.clone()));
         Self(Arc::new(Shared {
             queue,
-            events,
             noted: AtomicU64::new(0),
             kept,
+            events,
             refusals: Refusals::default(),
             store,
             under_way: TaskTracker::new(),
@@ -108,10 +109,10 @@ impl Trail {
             error!(
                 "an audit entry could not be kept: the store has failed for too long; the log has the entry"
             );
-        }
             return;
-    }
+        }
         self.0.noted.fetch_add(1, Ordering::Relaxed);
+    }
 
     /// The latest entries, newest first, and the number of each: those before a number, if there is one.
     pub async fn latest(
@@ -142,7 +143,7 @@ impl Trail {
     }
 }
 
-/// One line, with its own target so that it can be sent elsewhere.
+/// One line, with its own target so that it can be sent elsewhere, and is not kept back with others.
 fn log(entry: &Entry) {
     let Entry { who, address, request_id, route, target, outcome, status, code, change, not_noted } = entry;
     // In JSON a line has a target of its own.
@@ -150,11 +151,11 @@ fn log(entry: &Entry) {
     let (who, before, after) = (who.word(), change.before.to_string(), change.after.to_string());
     match outcome {
         Outcome::Refused => warn!(
-            target: "patchbay::audit",
+            target: AUDIT,
             who, key, %address, request_id, route, about, status, code, not_noted, "admin request refused"
         ),
         _ => info!(
-            target: "patchbay::audit",
+            target: AUDIT,
             who, key, %address, request_id, route, about, status, code, before, after, "admin change {}",
             if *outcome == Outcome::Done { "done" } else { "failed" }
         ),
@@ -204,8 +205,8 @@ async fn keep(store: &dyn Store, entries: &[Seen], ending: &CancellationToken) {
 #[cfg(test)]
 mod tests {
     use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
-
     use tokio::sync::oneshot;
+
     use super::*;
     use crate::store::SqliteStore;
 
@@ -244,7 +245,6 @@ mod tests {
     }
 
     #[tokio::test]
-    #[tokio::test]
     async fn whoever_reads_takes_no_place_of_what_is_to_be_kept() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("store.sqlite");
@@ -266,6 +266,7 @@ mod tests {
         assert_eq!(store.audit(None, 10).await.unwrap().len(), 2);
     }
 
+    #[tokio::test]
     async fn the_end_waits_for_changes_that_are_under_way() {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap();

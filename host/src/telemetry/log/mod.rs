@@ -24,6 +24,9 @@ use writer::LineWriter;
 /// The lines about requests, as filters know them.
 pub(super) const ACCESS: &str = "patchbay::access";
 
+/// And those about what operators change.
+pub(crate) const AUDIT: &str = "patchbay::audit";
+
 /// Who does not read stderr for so long does not read it at all.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
