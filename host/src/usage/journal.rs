@@ -35,7 +35,7 @@ pub(super) struct Journal {
     done: u64,
     /// How many lines there are in between.
     waiting: u64,
-    /// How long it may get.
+    /// How much may wait.
     bound: u64,
 }
 
@@ -112,7 +112,7 @@ impl Journal {
 
     /// Takes as many records as there is room for, all or none of which are then in the file; says how many.
     pub(super) fn append(&mut self, records: &[UsageRecord]) -> io::Result<usize> {
-        let room = self.bound.saturating_sub(self.end);
+        let room = self.bound.saturating_sub(self.end - self.done);
         let (mut lines, mut count) = (Vec::new(), 0);
         for record in records {
             let before = lines.len();
@@ -148,9 +148,32 @@ impl Journal {
     pub(super) fn advance(&mut self, portion: &Portion) -> io::Result<()> {
         self.done += portion.bytes;
         self.waiting = self.waiting.saturating_sub(portion.lines);
-        if self.done >= self.end {
+        let left = self.end - self.done;
+        if left == 0 {
             self.start_anew()?;
+        } else if self.done >= left.max(CHUNK as u64) {
+            self.move_up(left)?;
         }
+        Ok(())
+    }
+
+    /// Puts what is left in place of what the store has, which is no shorter. So the file is never more than twice as
+    /// long as what may wait in it, and no byte is moved often. A host that is killed meanwhile has all of it in the file,
+    /// some of it twice.
+    fn move_up(&mut self, left: u64) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        let mut moved = 0;
+        while moved < left {
+            let length = (left - moved).min(CHUNK as u64) as usize;
+            let read = read_at(&self.file, &mut chunk[..length], self.done + moved)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.file.write_all_at(&chunk[..read], moved)?;
+            moved += read as u64;
+        }
+        self.file.set_len(left)?;
+        (self.end, self.done) = (left, 0);
         Ok(())
     }
 
@@ -282,5 +305,42 @@ mod tests {
         assert!(std::fs::metadata(file(&dir)).unwrap().len() <= 1_000);
         assert_eq!(all(&mut journal), records[..taken]);
         assert_eq!(journal.append(&records[taken..taken + 1]).unwrap(), 1);
+    }
+
+    #[test]
+    fn what_was_taken_out_makes_room_before_the_last_of_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (bound, mut number) = (3 << 20, 0..);
+        let mut journal = Journal::open(&file(&dir), bound).unwrap();
+        let mut some = |count| {
+            number.by_ref().take(count).map(|number| record(1_800_000_000_000 + number)).collect::<Vec<_>>()
+        };
+        let mut put = Vec::new();
+        loop {
+            let more = some(500);
+            let taken = journal.append(&more).unwrap();
+            put.extend_from_slice(&more[..taken]);
+            if taken < more.len() {
+                break;
+            }
+        }
+        // A long drain, into which as much comes as goes.
+        let mut seen = Vec::new();
+        for _ in 0..40 {
+            let portion = journal.next(500).unwrap();
+            journal.advance(&portion).unwrap();
+            let more = some(portion.records.len() - 1);
+            seen.extend(portion.records);
+            assert_eq!(journal.append(&more).unwrap(), more.len(), "there is room for it");
+            put.extend(more);
+            assert!(std::fs::metadata(file(&dir)).unwrap().len() <= 2 * bound);
+        }
+        // And a host that goes on from there.
+        let waiting = journal.waiting();
+        drop(journal);
+        let mut journal = Journal::open(&file(&dir), bound).unwrap();
+        let left = all(&mut journal);
+        assert!(left.len() as u64 >= waiting && left.ends_with(&put[seen.len()..]));
+        assert!(seen == put[..seen.len()]);
     }
 }
