@@ -1,7 +1,7 @@
 //! All virtual keys, as requests look them up: in memory, by a hash that nobody can make who does not know the host's
 //! own secret.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -125,6 +125,21 @@ impl KeyBook {
         let mut keys: Vec<_> = self.known.load().values().cloned().collect();
         keys.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         keys
+    }
+
+    /// What keys of these ids are called, those too that were revoked.
+    pub async fn names<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Result<HashMap<String, String>, StoreError> {
+        let mut names: HashMap<_, _> =
+            self.known.load().values().map(|key| (key.id.clone(), key.name.clone())).collect();
+        let revoked: HashSet<&str> = ids.filter(|id| !names.contains_key(*id)).collect();
+        if !revoked.is_empty() {
+            let revoked: Vec<&str> = revoked.into_iter().collect();
+            names.extend(self.store.key_names(&revoked).await?);
+        }
+        Ok(names)
     }
 
     /// Whether a key that let somebody in would still do so.

@@ -13,6 +13,7 @@ pub use secret::SecretError;
 
 #[cfg(test)]
 pub(crate) mod testing {
+    use std::collections::HashMap;
     use std::sync::Arc;
     use std::time::SystemTime;
 
@@ -43,6 +44,13 @@ pub(crate) mod testing {
 
         fn revoke_key<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
             Box::pin(async { Ok(()) })
+        }
+
+        fn key_names<'a>(
+            &'a self,
+            _: &'a [&'a str],
+        ) -> BoxFuture<'a, Result<HashMap<String, String>, StoreError>> {
+            Box::pin(async { Ok(HashMap::new()) })
         }
 
         fn add_audit<'a>(&'a self, _: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>> {

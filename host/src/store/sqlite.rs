@@ -11,6 +11,7 @@ mod prune;
 mod tests;
 mod usage;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -172,6 +173,19 @@ impl Store for SqliteStore {
                 .execute(&self.pool())
                 .await?;
             Ok(())
+        })
+    }
+
+    fn key_names<'a>(
+        &'a self,
+        ids: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<HashMap<String, String>, StoreError>> {
+        Box::pin(async {
+            let sql = "SELECT id, document ->> 'name' FROM keys WHERE id IN (SELECT value FROM json_each(?))";
+            // Texts can always be written.
+            let ids = serde_json::to_string(ids).unwrap_or_default();
+            let rows = sqlx::query(sql).bind(ids).fetch_all(&mut *self.reader().await?).await?;
+            Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
         })
     }
 

@@ -1,5 +1,6 @@
 //! From the queue to the store, whatever becomes of that.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,6 +40,13 @@ impl Store for Moody {
 
     fn had_keys(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.real.had_keys()
+    }
+
+    fn key_names<'a>(
+        &'a self,
+        ids: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<HashMap<String, String>, StoreError>> {
+        self.real.key_names(ids)
     }
 
     fn add_audit<'a>(&'a self, entries: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>> {
