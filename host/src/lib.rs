@@ -46,6 +46,8 @@ mod dice;
 mod durable;
 mod hex;
 mod segment;
+// And changed in part.
+mod patch;
 
 // Stand-ins for tests of several modules.
 #[cfg(test)]

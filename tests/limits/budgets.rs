@@ -165,6 +165,27 @@ async fn written(host: &Host, count: u64) {
 }
 
 #[tokio::test]
+async fn a_budget_that_a_key_is_given_later_knows_what_was_spent() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start_in(dir.path(), &upstream, json!({})).await;
+    let key = made(&host, json!({})).await;
+    assert_eq!(ask(&host, Some(&key), &dear()).await.status, 200);
+    let id = host.get("/api/keys").await.json()["keys"][0]["id"].as_str().unwrap().to_owned();
+    let change = async |limits: Value| {
+        let path = format!("/api/keys/{id}");
+        let body = json!({ "limits": limits }).to_string();
+        let request = host.request(reqwest::Method::PATCH, &path).body(body);
+        host.answer(&path, request.header("content-type", "application/json")).await
+    };
+    let changed = change(json!({ "budget_usd_per_day": 4 })).await;
+    assert_eq!(changed.json()["spent"]["today_usd"], 4, "{}", changed.body);
+    assert_eq!(ask(&host, Some(&key), &dear()).await.status, 429);
+    change(json!({ "budget_usd_per_day": 5 })).await;
+    assert_eq!(ask(&host, Some(&key), &dear()).await.status, 200);
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn an_estimate_that_stayed_is_written_down_and_not_forgotten() {
     let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let budget = |dollars: u64| json!({ "host_budget_usd_per_day": dollars });

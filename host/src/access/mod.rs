@@ -2,13 +2,14 @@
 
 // 1. A key, and what it lets do.
 mod key;
+mod rules;
 // 2. What they are recognised with.
 mod secret;
 // 3. All of them, as requests look them up.
 mod book;
 
 pub use book::{BookError, KeyBook, OpenError, Unrecognised};
-pub use key::{Limits, NewKey, Permits, Scope, VirtualKey};
+pub use key::{KeyPatch, Limits, NewKey, Permits, Scope, VirtualKey};
 pub use secret::SecretError;
 
 #[cfg(test)]
@@ -40,6 +41,10 @@ pub(crate) mod testing {
 
         fn had_keys(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
             Box::pin(async { Ok(false) })
+        }
+
+        fn change_key<'a>(&'a self, _: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async { Ok(()) })
         }
 
         fn revoke_key<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {

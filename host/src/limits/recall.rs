@@ -19,6 +19,16 @@ use crate::usage::UsageBook;
 /// What could not be read is tried again after this long.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// What is on its way into the store is waited for this long.
+const FLUSHED_WITHIN: Duration = Duration::from_secs(1);
+
+/// The same once more, for budgets that are new: of what had none until then, nothing was counted here.
+pub async fn recall_again(limiter: &Limiter, keys: &KeyBook, usage: &UsageBook) -> Result<(), StoreError> {
+    // Without what does not get there in time it is better than nothing.
+    let _ = timeout(FLUSHED_WITHIN, usage.flush()).await;
+    recall(limiter, keys, usage).await
+}
+
 /// Reads what was spent today and this month. Of what was counted here as well, the larger is believed.
 async fn recall(limiter: &Limiter, keys: &KeyBook, usage: &UsageBook) -> Result<(), StoreError> {
     let now = limiter.now();
@@ -72,7 +82,7 @@ pub async fn recall_first(limiter: &Limiter, keys: &KeyBook, usage: &UsageBook) 
     }
 }
 
-/// Reads it again whenever something was configured: of what had no budget until then, nothing was counted here.
+/// Reads it again whenever something was configured.
 pub async fn keep_recalled(
     registry: Arc<Registry>,
     keys: Arc<KeyBook>,
@@ -89,7 +99,7 @@ pub async fn keep_recalled(
         if published.is_err() {
             return;
         }
-        match recall(&registry.limiter, &keys, &usage).await {
+        match recall_again(&registry.limiter, &keys, &usage).await {
             Ok(()) if !is_recalled => info!("what was spent is known again"),
             Err(problem) if is_recalled => tell(&problem),
             _ => continue,
