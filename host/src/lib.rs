@@ -48,6 +48,8 @@ mod hex;
 mod segment;
 // And changed in part.
 mod patch;
+// 12. What others write, read with patience.
+mod lenient;
 
 // Stand-ins for tests of several modules.
 #[cfg(test)]

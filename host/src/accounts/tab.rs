@@ -116,7 +116,9 @@ impl Tab {
         let spent = usage.map(|_| cost.unwrap_or_default());
         let mut running = self.running();
         let expected = running.claims.settle(usage.map(|usage| usage.total_tokens), spent);
-        running.record.expected = running.record.expected.or(expected);
+        if expected.is_some() {
+            running.record.expected = expected;
+        }
         (running.record.usage, running.record.cost) = (usage, cost);
     }
 

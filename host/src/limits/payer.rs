@@ -93,7 +93,8 @@ impl Claims {
     /// where anybody counts it.
     pub fn settle(&mut self, tokens: Option<u64>, cost: Option<Cost>) -> Option<Wish> {
         let mut expected = None;
-        for claim in [self.own.take(), self.host.take(), self.provider.take()].into_iter().flatten() {
+        for claim in [&mut self.own, &mut self.host, &mut self.provider] {
+            let Some(claim) = claim.take() else { continue };
             if tokens.is_none() {
                 // Only some of them were told of money.
                 expected = expected.max(Some(claim.wish()));
