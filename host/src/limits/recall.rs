@@ -22,13 +22,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// What is on its way into the store is waited for this long.
 const FLUSHED_WITHIN: Duration = Duration::from_secs(1);
 
-/// The same once more, for budgets that are new: of what had none until then, nothing was counted here.
-pub async fn recall_again(limiter: &Limiter, keys: &KeyBook, usage: &UsageBook) -> Result<(), StoreError> {
-    // Without what does not get there in time it is better than nothing.
-    let _ = timeout(FLUSHED_WITHIN, usage.flush()).await;
-    recall(limiter, keys, usage).await
-}
-
 /// Reads what was spent today and this month. Of what was counted here as well, the larger is believed.
 async fn recall(limiter: &Limiter, keys: &KeyBook, usage: &UsageBook) -> Result<(), StoreError> {
     let now = limiter.now();
@@ -55,6 +48,13 @@ async fn recall(limiter: &Limiter, keys: &KeyBook, usage: &UsageBook) -> Result<
         }
     }
     Ok(())
+}
+
+/// The same once more, for budgets that are new: of what had none until then, nothing was counted here.
+pub async fn recall_again(limiter: &Limiter, keys: &KeyBook, usage: &UsageBook) -> Result<(), StoreError> {
+    // Without what does not get there in time it is better than nothing.
+    let _ = timeout(FLUSHED_WITHIN, usage.flush()).await;
+    recall(limiter, keys, usage).await
 }
 
 fn add(sum: &mut Spent, period: Period, cost: Cost) {
