@@ -160,6 +160,24 @@ async fn written(host: &Host, count: u64) {
 }
 
 #[tokio::test]
+async fn what_was_spent_is_told_of_keys_without_a_budget_too() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start_in(dir.path(), &upstream, json!({})).await;
+    for limits in [json!({}), json!({ "tokens_per_minute": 3000 }), json!({ "budget_usd_per_day": 100 })] {
+        let key = made(&host, limits).await;
+        assert_eq!(ask(&host, Some(&key), &dear()).await.status, 200);
+    }
+    let spent = json!({ "today_usd": 4, "this_month_usd": 4 });
+    crate::harness::eventually("what three keys have spent", async || {
+        let keys = host.get("/api/keys").await.json();
+        let keys = keys["keys"].as_array().unwrap();
+        (keys.len() == 3 && keys.iter().all(|key| key["spent"] == spent)).then_some(())
+    })
+    .await;
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn what_has_no_price_costs_nothing() {
     let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let host = start_in(dir.path(), &upstream, json!({ "budget_usd_per_day": "0.01" })).await;

@@ -1,5 +1,6 @@
 //! `/api/keys`: the keys that this host gives out.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
@@ -17,14 +18,26 @@ use super::error::{ApiError, timestamp};
 use super::state::AppState;
 use crate::access::{BookError, Limits, NewKey, Scope, VirtualKey};
 use crate::gateway::find_provider;
-use crate::limits::Spent;
+use crate::limits::{Spent, spent_with_keys};
+use crate::plugins::problem::chain;
 use crate::providers::Cost;
 
 /// All of them, without what would let anybody in.
 pub(super) async fn list(State(state): State<AppState>) -> Response {
     let keys = state.keys.list();
-    let keys: Vec<View<'_>> =
-        keys.iter().map(|key| View::of(key, None, state.registry.limiter.spent_with(key.hash))).collect();
+    // What is counted while requests are served is what budgets need; of other keys only the store knows.
+    let written = spent_with_keys(&state.usage, SystemTime::now()).await.unwrap_or_else(|error| {
+        tracing::warn!(
+            problem = chain(&error),
+            "what was spent with keys is known without what was written down"
+        );
+        HashMap::new()
+    });
+    let spent = |key: &VirtualKey| {
+        let written = written.get(key.id.as_str()).copied().unwrap_or_default();
+        state.registry.limiter.spent_with(key.hash).max(written)
+    };
+    let keys: Vec<View<'_>> = keys.iter().map(|key| View::of(key, None, spent(key))).collect();
     Json(json!({ "total_count": keys.len(), "keys": keys })).into_response()
 }
 
@@ -140,7 +153,7 @@ impl From<BookError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, "key_not_found", "Unknown key", details)
             }
             BookError::Store(_) | BookError::NoRandom(_) => {
-                tracing::error!(problem = crate::plugins::problem::chain(&error), "keys not changed");
+                tracing::error!(problem = chain(&error), "keys not changed");
                 let details =
                     "The keys could not be changed: look at the data directory's disk, and at the log";
                 Self::new(

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tracing::error;
 
@@ -12,6 +13,7 @@ use crate::access::KeyBook;
 use crate::plugins::problem::chain;
 use crate::providers::{Cost, Registry};
 use crate::store::{Store, StoreError};
+use crate::usage::UsageBook;
 
 /// Reads what was spent today and this month. Of what was counted here as well, the larger is believed.
 pub async fn recall(limiter: &Limiter, keys: &KeyBook, store: &dyn Store) -> Result<(), StoreError> {
@@ -47,6 +49,22 @@ fn add(sum: &mut Spent, period: Period, cost: Cost) {
         Period::Month => &mut sum.month,
     };
     *part = part.plus(cost);
+}
+
+/// What was spent with each key today and this month, by its id: also with those that no budget counts.
+pub async fn spent_with_keys(
+    usage: &UsageBook,
+    now: SystemTime,
+) -> Result<HashMap<Arc<str>, Spent>, StoreError> {
+    let mut of_keys = HashMap::new();
+    for period in [Period::Day, Period::Month] {
+        for line in usage.spent(began(period, now)).await? {
+            if let Some(key) = line.key {
+                add(of_keys.entry(key).or_default(), period, line.cost);
+            }
+        }
+    }
+    Ok(of_keys)
 }
 
 /// Reads it again whenever something was configured: of what had no budget until then, nothing was counted here.

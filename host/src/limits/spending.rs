@@ -60,6 +60,14 @@ pub struct Spent {
     pub month: Cost,
 }
 
+impl Spent {
+    /// Of two who counted the same, whoever has seen more is believed.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { day: self.day.max(other.day), month: self.month.max(other.month) }
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Spending {
@@ -119,8 +127,7 @@ impl Spending {
     /// At least so much was spent: somebody else has written it down.
     pub(super) fn recall(&mut self, spent: Spent, now: SystemTime) {
         self.turn_over(now);
-        self.spent.day = self.spent.day.max(spent.day);
-        self.spent.month = self.spent.month.max(spent.month);
+        self.spent = self.spent.max(spent);
     }
 
     pub(super) fn spent(&mut self, now: SystemTime) -> Spent {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::journal::{Journal, JournalError};
 use super::keeping::{Collector, Keeper, kept_since};
-use super::{Place, Step, UsageAnswer, UsageQuery, UsageRecord};
+use super::{Place, Spent, Step, UsageAnswer, UsageQuery, UsageRecord};
 use crate::accounts::{Bookkeeper, Record};
 use crate::config::UsageSettings;
 use crate::store::{Store, StoreError};
@@ -168,6 +168,11 @@ impl UsageBook {
     /// Single requests, the last that arrived first, from before this one on.
     pub async fn recent(&self, before: Option<Place>, limit: usize) -> Result<Vec<UsageRecord>, StoreError> {
         self.0.store.recent_usage(before, limit).await
+    }
+
+    /// What was spent from this minute until now, by key and provider.
+    pub async fn spent(&self, since: SystemTime) -> Result<Vec<Spent>, StoreError> {
+        self.0.store.spent(since).await
     }
 
     /// The second since which there are sums of single minutes.
