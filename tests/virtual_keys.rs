@@ -179,6 +179,22 @@ async fn what_is_no_key_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn a_lost_store_opens_nothing() {
+    let (upstream, data) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start(&upstream, data.path()).await;
+    made(&host, json!({ "name": "team" })).await;
+    host.stop().await;
+    std::fs::remove_file(data.path().join("store.sqlite")).unwrap();
+    let host = start(&upstream, data.path()).await;
+    assert_eq!(chat(&host, "", "m").await.status, 401);
+    let said = "keys were given out here once, and store.sqlite knows of none";
+    assert!(host.log().contains(said), "{}", host.log());
+    let (_, key) = made(&host, json!({ "name": "anew" })).await;
+    assert_eq!(chat(&host, &key, "m").await.status, 200);
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn a_damaged_store_is_a_reason_not_to_start_that_says_how_to_mend_it() {
     let data = tempfile::tempdir().unwrap();
     std::fs::write(data.path().join("store.sqlite"), "no database, but long enough to be taken for one")

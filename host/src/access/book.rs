@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use sha2::Sha256;
+use tracing::error;
 
 use super::key::{NewKey, Permits, VirtualKey, millis};
 use super::secret::{self, SECRET_BYTES, SecretError};
@@ -45,6 +46,9 @@ pub enum BookError {
     /// The keeper.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What keys are recognised with.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The system gave no random numbers.
     #[error("the system has no random numbers: {0}")]
     NoRandom(String),
@@ -77,6 +81,8 @@ pub struct KeyBook {
     known: ArcSwap<HashMap<[u8; 32], Arc<VirtualKey>>>,
     /// Whether there ever was one.
     issued: AtomicBool,
+    /// Where the secret is kept, until it is: the first key has it written down.
+    unkept: Mutex<Option<PathBuf>>,
     store: Arc<dyn Store>,
 }
 
@@ -89,11 +95,26 @@ impl fmt::Debug for KeyBook {
 impl KeyBook {
     /// The keys that the store has, recognised with the secret of a data directory.
     pub async fn open(store: Arc<dyn Store>, data_dir: &Path) -> Result<Self, OpenError> {
-        let (keys, issued) = (store.keys().await?, store.had_keys().await?);
-        let secret = secret::of(data_dir, issued)?;
+        let (keys, had_keys) = (store.keys().await?, store.had_keys().await?);
+        let kept = secret::kept(data_dir)?;
+        let file = || secret::file(data_dir);
+        let (secret, unkept) = match kept {
+            Some(secret) => (secret, None),
+            None if had_keys => return Err(SecretError::Lost(file()).into()),
+            None => (secret::random(data_dir)?, Some(data_dir.to_owned())),
+        };
+        if unkept.is_none() && !had_keys {
+            error!(
+                secret = %file().display(),
+                "keys were given out here once, and store.sqlite knows of none: it was lost, or put back without its -wal. \
+                 Applications need a key as before, and no old one is good: stop the host and put the store back from a \
+                 backup, make new keys, or remove the secret to begin without keys"
+            );
+        }
         let known = keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect::<HashMap<_, _>>();
+        let issued = AtomicBool::new(unkept.is_none());
         let (secret, known) = (SecretBox::new(Box::new(secret)), ArcSwap::from_pointee(known));
-        Ok(Self { secret, known, issued: AtomicBool::new(issued), store })
+        Ok(Self { secret, known, issued, unkept: Mutex::new(unkept), store })
     }
 
     /// For tests: keys that have these tokens.
@@ -101,7 +122,7 @@ impl KeyBook {
     pub(super) fn with(store: Arc<dyn Store>, keys: Vec<(&str, VirtualKey)>) -> Self {
         let (secret, issued) =
             (SecretBox::new(Box::new([7; SECRET_BYTES])), AtomicBool::new(!keys.is_empty()));
-        let book = Self { secret, known: ArcSwap::default(), issued, store };
+        let book = Self { secret, known: ArcSwap::default(), issued, unkept: Mutex::default(), store };
         let hashed = |(token, key): (&str, VirtualKey)| {
             let hash = book.hash(token.as_bytes());
             (hash, Arc::new(VirtualKey { hash, ..key }))
@@ -167,6 +188,7 @@ impl KeyBook {
             expires_at: wanted.expires_in.map(|time| created_at.saturating_add(time.saturating_mul(1000))),
         });
         // On disk before anybody is told of it.
+        self.keep_secret()?;
         self.store.add_key(&key).await?;
         self.issued.store(true, Ordering::Relaxed);
         self.known.rcu(|known| {
@@ -198,6 +220,15 @@ impl KeyBook {
             return Err(error.into());
         }
         Ok(key)
+    }
+
+    fn keep_secret(&self) -> Result<(), SecretError> {
+        let mut unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(data_dir) = &*unkept {
+            secret::keep(data_dir, self.secret.expose_secret())?;
+            *unkept = None;
+        }
+        Ok(())
     }
 
     fn hash(&self, token: &[u8]) -> [u8; 32] {
@@ -312,6 +343,21 @@ mod tests {
         let store = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap();
         let error = KeyBook::open(Arc::new(store), dir.path()).await.unwrap_err().to_string();
         assert!(error.contains("keys.secret is not there") && error.contains("from a backup"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_lost_store_lets_nobody_in_who_had_no_key_before() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!book(dir.path()).await.is_in_use());
+        assert!(!book(dir.path()).await.is_in_use(), "to start twice is not to have given out keys");
+        book(dir.path()).await.create(wanted(r#"{"name":"k"}"#), SystemTime::now()).await.unwrap();
+        for file in ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
+            let _ = std::fs::remove_file(dir.path().join(file));
+        }
+        let found = book(dir.path()).await;
+        assert!(found.list().is_empty() && found.is_in_use());
+        found.create(wanted(r#"{"name":"new"}"#), SystemTime::now()).await.unwrap();
+        assert_eq!(book(dir.path()).await.list().len(), 1);
     }
 
     #[tokio::test]

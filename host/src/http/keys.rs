@@ -152,7 +152,7 @@ impl From<BookError> for ApiError {
             BookError::Unknown(_) => {
                 Self::new(StatusCode::NOT_FOUND, "key_not_found", "Unknown key", details)
             }
-            BookError::Store(_) | BookError::NoRandom(_) => {
+            BookError::Store(_) | BookError::Secret(_) | BookError::NoRandom(_) => {
                 tracing::error!(problem = chain(&error), "keys not changed");
                 let details =
                     "The keys could not be changed: look at the data directory's disk, and at the log";
