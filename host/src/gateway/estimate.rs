@@ -100,12 +100,15 @@ impl<'r> Forecast<'r> {
         tokens.prompt.saturating_add(tokens.completion)
     }
 
+    /// In money, where there are prices.
+    pub(super) fn cost(&self, Candidate { provider, model, .. }: &Candidate) -> Option<Cost> {
+        let priced = model.as_ref().and_then(|model| provider.priced(provider.names_of(model)));
+        priced.and_then(|priced| priced.prices.cost(self.tokens()))
+    }
+
     /// In tokens and, where there are prices, money.
     pub(super) fn at(&self, candidate: &Candidate) -> Wish {
-        let Candidate { provider, model, .. } = candidate;
-        let priced = model.as_ref().and_then(|model| provider.priced(provider.names_of(model)));
-        let cost = priced.and_then(|priced| priced.prices.cost(self.tokens()));
-        Wish { tokens: self.total(), cost: cost.unwrap_or_default() }
+        Wish { tokens: self.total(), cost: self.cost(candidate).unwrap_or_default() }
     }
 
     fn tokens(&self) -> &Tokens {

@@ -18,5 +18,5 @@ pub use meter::{Claim, Meter, Over, Rates, Wish};
 pub use payer::{Claims, Payer};
 pub use recall::{keep_recalled, recall, spent_with_keys};
 pub(crate) use spending::SOON;
-pub use spending::{Budget, Overspent, Spent};
+pub use spending::{Budget, Overspent, Spent, TooDear};
 pub use window::Standing;
