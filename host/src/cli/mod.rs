@@ -11,6 +11,7 @@ mod signals;
 mod table;
 #[cfg(test)]
 mod testing;
+mod times;
 
 // 2. The subcommands.
 mod audit;
