@@ -159,6 +159,8 @@ impl Setup {
 #[derive(Debug)]
 pub struct App {
     address: SocketAddr,
+    /// What to try first.
+    attempt: String,
     manager: Manager,
     registry: Arc<Registry>,
     readiness: Readiness,
@@ -228,6 +230,7 @@ impl App {
             counts,
             trail: trail.clone(),
         };
+        let attempt = http::attempt(address, settings, &parts.keys);
         let state = AppState::new(settings, parts);
 
         // The watcher first: what changes while the first load runs is then a change.
@@ -240,6 +243,7 @@ impl App {
         let listing = AbortOnDropHandle::new(tokio::spawn(keep_listed(Arc::clone(&registry))));
         Ok(App {
             address,
+            attempt,
             manager,
             registry,
             readiness,
@@ -297,12 +301,7 @@ impl App {
             if snapshot.by_priority().iter().all(|provider| provider.plugin.id == "mock") {
                 text.push_str("  nothing else is configured, so the mock provider answers\n");
             }
-            let _ = write!(
-                text,
-                "try: curl -N http://{}/api/chat -H 'content-type: application/json' \\\n       \
-                 -d '{{\"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'",
-                self.address
-            );
+            text.push_str(&self.attempt);
         }
         text
     }

@@ -19,9 +19,11 @@ use http::{HeaderMap, StatusCode, Version};
 use http_body::Body as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
+use tracing::warn;
 
 use super::connection::Connection;
 use super::error::ApiError;
+use super::guesses;
 use super::limits;
 use super::recipient::LetInBy;
 use super::state::AppState;
@@ -30,25 +32,38 @@ use crate::accounts::Tab;
 use crate::audit::Who;
 use crate::config::ServerSettings;
 
+/// A shorter token can be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
 /// The settings would let strangers in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "server.host is {host:?}, which other machines can reach, but there is no admin token: set one in the environment \
+    "server.host is {host:?}, which other machines can reach, but {problem}: set one in the environment \
      (ADMIN_TOKEN=$(openssl rand -hex 32)), or listen on 127.0.0.1"
 )]
 pub struct StartError {
     host: String,
+    problem: &'static str,
 }
 
 /// Whether it is safe to listen with these settings.
 pub fn start_check(settings: &ServerSettings) -> Result<(), StartError> {
-    if is_loopback_name(&settings.host) || token_of(settings).is_some() {
-        return Ok(());
+    let length = token_of(settings).map(|token| token.expose_secret().chars().count());
+    let problem = match length {
+        Some(SHORTEST_TOKEN..) => return Ok(()),
+        Some(_) => "its admin token is shorter than 16 characters, and can be guessed",
+        None => "there is no admin token",
+    };
+    if !is_loopback_name(&settings.host) {
+        return Err(StartError { host: settings.host.clone(), problem });
     }
-    Err(StartError { host: settings.host.clone() })
+    if length.is_some() {
+        warn!("ADMIN_TOKEN is shorter than {SHORTEST_TOKEN} characters, and can be guessed: make it longer");
+    }
+    Ok(())
 }
 
-fn token_of(settings: &ServerSettings) -> Option<&SecretString> {
+pub(super) fn token_of(settings: &ServerSettings) -> Option<&SecretString> {
     settings.admin_token.as_ref().filter(|token| !token.expose_secret().is_empty())
 }
 
@@ -83,9 +98,9 @@ impl Access {
         }
     }
 
-    /// Whether anybody may use the application routes.
-    pub(super) fn is_open(&self) -> bool {
-        self.open
+    /// Whether applications need nothing to show until there is a key, and something from then on.
+    pub(super) fn lets_locals_in(&self) -> bool {
+        self.loopback && !self.open
     }
 
     /// Lets an operator in, and says who it is.
@@ -95,12 +110,16 @@ impl Access {
             Shown::AdminToken => Ok(Who::AdminToken),
             Shown::Key(key) if key.is_for(Scope::Admin) => Ok(who(&key)),
             Shown::Key(key) if key.is_for(Scope::Read) && parts.method.is_safe() => Ok(who(&key)),
+            Shown::Key(_) if parts.method.is_safe() => Err(ApiError::forbidden(
+                "The key is not for this: to look at it takes the scope read, or admin",
+            )),
             Shown::Key(_) => Err(ApiError::forbidden(
-                "The key is not for this: it needs the scope admin, or read to look at things",
+                "The key may not change anything here: that takes one with the scope admin, or the admin token",
             )),
             Shown::Wrong(why) => Err(unrecognised(why)),
             Shown::Nothing if self.token.is_some() => Err(ApiError::unauthorized(
-                "This route needs the admin token: send the header `authorization: Bearer <ADMIN_TOKEN>`",
+                "This route needs the admin token, or a key with the scope admin (read will do to look): send the header \
+                 `authorization: Bearer <token>`",
             )),
             Shown::Nothing if self.loopback && is_local(parts) => Ok(Who::Local),
             Shown::Nothing => Err(ApiError::forbidden(
@@ -208,6 +227,18 @@ fn shows_key(headers: &HeaderMap) -> bool {
     bearer(headers).is_some_and(KeyBook::looks_like_one)
 }
 
+async fn let_in(
+    state: &AppState,
+    parts: &Parts,
+    has_body: bool,
+) -> Result<Option<Arc<VirtualKey>>, ApiError> {
+    let shown = state.access.application(parts, has_body);
+    if let Err(refusal) = &shown {
+        guesses::hold_back(state, parts, refusal).await;
+    }
+    shown
+}
+
 /// The layer in front of the application routes that ask providers: they are counted.
 pub(super) async fn asking(
     State((state, route)): State<(AppState, &'static str)>,
@@ -215,7 +246,7 @@ pub(super) async fn asking(
     next: Next,
 ) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let key = state.access.application(&parts, !body.is_end_stream())?;
+    let key = let_in(&state, &parts, !body.is_end_stream()).await?;
     if let Some(tab) = parts.extensions.get::<Tab>() {
         tab.asks(route, key.clone());
     }
@@ -240,7 +271,7 @@ pub(super) async fn application(
     next: Next,
 ) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
-    if let Some(key) = state.access.application(&parts, !body.is_end_stream())? {
+    if let Some(key) = let_in(&state, &parts, !body.is_end_stream()).await? {
         parts.extensions.insert(LetInBy(key));
     }
     Ok(next.run(Request::from_parts(parts, body)).await)
@@ -292,7 +323,7 @@ pub(super) fn is_same_origin(origin: &str, parts: &Parts) -> bool {
     origin.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host.as_str()))
 }
 
-fn is_loopback_name(name: &str) -> bool {
+pub(super) fn is_loopback_name(name: &str) -> bool {
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     match bare.parse::<IpAddr>() {
         Ok(address) => address.to_canonical().is_loopback(),
@@ -301,4 +332,4 @@ fn is_loopback_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

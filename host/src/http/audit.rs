@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::{ApiError, timestamp};
+use super::guesses;
 use super::layers::RequestId;
 use super::limits;
 use super::pictures::Subject;
@@ -55,6 +56,7 @@ pub(super) async fn gate(
             let mut entry = gate.entry(&parts, who, target.as_deref())?;
             (entry.status, entry.code) = (refusal.status().as_u16(), Some(refusal.code().to_owned()));
             gate.state.trail.note_refusal(entry);
+            guesses::hold_back(&gate.state, &parts, &refusal).await;
             return Err(refusal);
         }
     };

@@ -51,7 +51,7 @@ pub(super) async fn create(
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
     })?;
     let mut warnings = unheard_of(&state, &wanted);
-    if !state.keys.is_in_use() && !state.access.is_open() {
+    if !state.keys.is_in_use() && state.access.lets_locals_in() {
         warnings.push("From now on applications need a key, on this machine too".to_owned());
     }
     let (key, token) = state.keys.create(wanted, SystemTime::now()).await?;

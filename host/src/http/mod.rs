@@ -9,6 +9,7 @@ mod state;
 // What every request passes.
 mod access;
 mod error;
+mod guesses;
 mod layers;
 mod limits;
 mod reception;
@@ -18,6 +19,8 @@ mod body;
 mod frames;
 mod recipient;
 mod stall;
+// What to try with all of it.
+mod attempt;
 // The handlers, by audience.
 mod audit;
 mod chat;
@@ -41,6 +44,7 @@ mod texts;
 mod usage;
 
 pub use access::{StartError, start_check};
+pub use attempt::attempt;
 pub use metrics::Counts;
 pub use reception::Reception;
 pub use serve::{Connections, Limits, Outcome, Server};

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 
-fn settings(host: &str, token: Option<&str>, open: bool) -> ServerSettings {
+pub(in crate::http) fn settings(host: &str, token: Option<&str>, open: bool) -> ServerSettings {
     ServerSettings {
         host: host.to_owned(),
         port: 0,
@@ -192,8 +192,11 @@ fn listening_for_strangers_needs_a_token() {
         ("::", None, false),
         ("192.168.1.7", None, false),
         ("gw.example", None, false),
-        ("0.0.0.0", Some("x"), true),
+        ("0.0.0.0", Some("0123456789abcdef"), true),
+        ("0.0.0.0", Some("0123456789abcde"), false),
         ("0.0.0.0", Some(""), false),
+        // Who is on this machine already is warned.
+        ("127.0.0.1", Some("x"), true),
     ] {
         for open in [false, true] {
             let outcome = start_check(&settings(host, token, open));
