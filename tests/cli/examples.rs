@@ -13,7 +13,7 @@ use super::{check, finish};
 use crate::harness::{Host, HostOptions, SECRET, libraries};
 
 /// Examples that no test can run, by how they begin; the other tests here do what they do.
-const NOT_RUN: [(&str, &str); 10] = [
+const NOT_RUN: [(&str, &str); 11] = [
     ("patchbay serve", "goes on until it is told to end"),
     ("patchbay dev", "goes on until it is told to end"),
     ("patchbay events", "goes on until the host ends"),
@@ -22,6 +22,7 @@ const NOT_RUN: [(&str, &str); 10] = [
     ("pass show", "needs a store of passwords"),
     ("patchbay keys create", "from then on the others would need the key"),
     ("patchbay keys revoke", "needs the id of a key"),
+    ("patchbay keys rotate", "needs the id of a key"),
     ("patchbay plugin install", "needs a library that a reader has built"),
     ("patchbay plugin test libhello.so", "needs a library that a reader has built"),
 ];

@@ -84,6 +84,25 @@ pub struct KeyBook {
     /// Where the secret is kept, until it is: the first key has it written down.
     unkept: Mutex<Option<PathBuf>>,
     store: Arc<dyn Store>,
+    /// Keys are changed one after the other: nobody who comes with one waits for that.
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// The text of a key, and what is kept of it.
+struct Token {
+    text: String,
+    hint: String,
+    hash: [u8; 32],
+}
+
+/// A key that has another secret now.
+pub struct Rotated {
+    /// As it is.
+    pub key: Arc<VirtualKey>,
+    /// As it was.
+    pub before: Arc<VirtualKey>,
+    /// What is to be sent from now on.
+    pub token: SecretString,
 }
 
 impl fmt::Debug for KeyBook {
@@ -114,7 +133,8 @@ impl KeyBook {
         let known = keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect::<HashMap<_, _>>();
         let issued = AtomicBool::new(unkept.is_none());
         let (secret, known) = (SecretBox::new(Box::new(secret)), ArcSwap::from_pointee(known));
-        Ok(Self { secret, known, issued, unkept: Mutex::new(unkept), store })
+        let changing = tokio::sync::Mutex::default();
+        Ok(Self { secret, known, issued, unkept: Mutex::new(unkept), store, changing })
     }
 
     /// For tests: keys that have these tokens.
@@ -122,7 +142,8 @@ impl KeyBook {
     pub(super) fn with(store: Arc<dyn Store>, keys: Vec<(&str, VirtualKey)>) -> Self {
         let (secret, issued) =
             (SecretBox::new(Box::new([7; SECRET_BYTES])), AtomicBool::new(!keys.is_empty()));
-        let book = Self { secret, known: ArcSwap::default(), issued, unkept: Mutex::default(), store };
+        let (known, changing) = (ArcSwap::default(), tokio::sync::Mutex::default());
+        let book = Self { secret, known, issued, unkept: Mutex::default(), store, changing };
         let hashed = |(token, key): (&str, VirtualKey)| {
             let hash = book.hash(token.as_bytes());
             (hash, Arc::new(VirtualKey { hash, ..key }))
@@ -169,18 +190,15 @@ impl KeyBook {
         now: SystemTime,
     ) -> Result<(Arc<VirtualKey>, SecretString), BookError> {
         check(&wanted, self.known.load().len()).map_err(BookError::Refused)?;
-        let random =
-            |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|e| BookError::NoRandom(e.to_string()));
-        let (mut secret, mut id) = ([0; SECRET_BYTES], [0; 8]);
-        random(&mut secret)?;
+        let mut id = [0; 8];
         random(&mut id)?;
-        let token = format!("{PREFIX}{}", hex(&secret));
+        let Token { text, hint, hash } = self.token()?;
         let created_at = millis(now);
         let key = Arc::new(VirtualKey {
             id: format!("key_{}", hex(&id)),
             name: wanted.name.trim().to_owned(),
-            hint: format!("{}...{}", &token[..PREFIX.len() + 4], &token[token.len() - 4..]),
-            hash: self.hash(token.as_bytes()),
+            hint,
+            hash,
             scopes: wanted.scopes,
             permits: Permits { models: wanted.models, providers: wanted.providers },
             limits: wanted.limits,
@@ -196,13 +214,43 @@ impl KeyBook {
             known.insert(key.hash, Arc::clone(&key));
             known
         });
-        Ok((key, token.into()))
+        Ok((key, text.into()))
+    }
+
+    /// Gives a key another secret, which is shown here and never again; the one that it had is not taken any more. Where
+    /// that cannot be kept it is as before.
+    pub async fn rotate(&self, id: &str) -> Result<Rotated, BookError> {
+        let _alone = self.changing.lock().await;
+        let before = self.find(id)?;
+        let Token { text, hint, hash } = self.token()?;
+        let key = Arc::new(VirtualKey { hint, hash, ..VirtualKey::clone(&before) });
+        self.store.change_key(&key).await?;
+        self.known.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.remove(&before.hash);
+            known.insert(key.hash, Arc::clone(&key));
+            known
+        });
+        Ok(Rotated { key, before, token: text.into() })
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<VirtualKey>, BookError> {
+        let found = self.known.load().values().find(|key| key.id == id).cloned();
+        found.ok_or_else(|| BookError::Unknown(id.to_owned()))
+    }
+
+    fn token(&self) -> Result<Token, BookError> {
+        let mut secret = [0; SECRET_BYTES];
+        random(&mut secret)?;
+        let text = format!("{PREFIX}{}", hex(&secret));
+        let hint = format!("{}...{}", &text[..PREFIX.len() + 4], &text[text.len() - 4..]);
+        Ok(Token { hint, hash: self.hash(text.as_bytes()), text })
     }
 
     /// Revokes a key: from now on it is not taken. Where that cannot be kept it is as before.
     pub async fn revoke(&self, id: &str) -> Result<Arc<VirtualKey>, BookError> {
-        let found = self.known.load().values().find(|key| key.id == id).cloned();
-        let key = found.ok_or_else(|| BookError::Unknown(id.to_owned()))?;
+        let _alone = self.changing.lock().await;
+        let key = self.find(id)?;
         let change = |taken: bool| {
             self.known.rcu(|known| {
                 let mut known = HashMap::clone(known);
@@ -238,6 +286,10 @@ impl KeyBook {
         hmac.update(token);
         hmac.finalize().into_bytes().into()
     }
+}
+
+fn random(bytes: &mut [u8]) -> Result<(), BookError> {
+    getrandom::fill(bytes).map_err(|error| BookError::NoRandom(error.to_string()))
 }
 
 fn check(wanted: &NewKey, count: usize) -> Result<(), String> {
@@ -333,6 +385,30 @@ mod tests {
         assert_eq!(recognise(token.expose_secret(), now), Err(Unrecognised::Unknown));
         assert!(matches!(book.revoke(&id).await, Err(BookError::Unknown(_))));
         assert!(book.is_in_use(), "whoever had the last key is not let in without it");
+    }
+
+    #[tokio::test]
+    async fn another_secret_makes_the_old_one_none_and_the_key_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let (id, old, new) = {
+            let book = book(dir.path()).await;
+            let json = r#"{"name":"k","models":["m"],"limits":{"max_concurrent":2}}"#;
+            let (key, old) = book.create(wanted(json), now).await.unwrap();
+            let Rotated { key: rotated, before, token } = book.rotate(&key.id).await.unwrap();
+            let expected =
+                VirtualKey { hash: rotated.hash, hint: rotated.hint.clone(), ..VirtualKey::clone(&key) };
+            assert_eq!((&*rotated, &before), (&expected, &key));
+            assert!(token.expose_secret().starts_with(&rotated.hint[..7]) && rotated.hint != key.hint);
+            assert!(matches!(book.rotate("key_0").await, Err(BookError::Unknown(_))));
+            (key.id.clone(), old, token)
+        };
+        let book = book(dir.path()).await;
+        let recognise = |token: &SecretString| book.recognise(token.expose_secret().as_bytes(), now);
+        assert_eq!(recognise(&old), Err(Unrecognised::Unknown));
+        assert_eq!(recognise(&new).unwrap().id, id);
+        book.revoke(&id).await.unwrap();
+        assert_eq!(recognise(&new), Err(Unrecognised::Unknown));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ mod secret;
 // 3. All of them, as requests look them up.
 mod book;
 
-pub use book::{BookError, KeyBook, OpenError, Unrecognised};
+pub use book::{BookError, KeyBook, OpenError, Rotated, Unrecognised};
 pub use key::{Limits, NewKey, Permits, Scope, VirtualKey};
 pub use secret::SecretError;
 
@@ -39,6 +39,10 @@ pub(crate) mod testing {
 
         fn had_keys(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
             Box::pin(async { Ok(false) })
+        }
+
+        fn change_key<'a>(&'a self, _: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async { Ok(()) })
         }
 
         fn revoke_key<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {

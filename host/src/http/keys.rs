@@ -16,7 +16,7 @@ use super::audit;
 use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
 use super::state::AppState;
-use crate::access::{BookError, Limits, NewKey, Scope, VirtualKey};
+use crate::access::{BookError, Limits, NewKey, Rotated, Scope, VirtualKey};
 use crate::gateway::find_provider;
 use crate::limits::{Spent, spent_with_keys};
 use crate::plugins::problem::chain;
@@ -51,6 +51,10 @@ pub(super) async fn create(
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
     })?;
     let mut warnings = unheard_of(&state, &wanted);
+    if let Some(other) = state.keys.list().iter().find(|key| key.name == wanted.name.trim()) {
+        let (name, id) = (&other.name, &other.id);
+        warnings.push(format!("{name:?} is what {id} is called, too: only ids tell them apart"));
+    }
     if !state.keys.is_in_use() && state.access.lets_locals_in() {
         warnings.push("From now on applications need a key, on this machine too".to_owned());
     }
@@ -68,6 +72,19 @@ fn unheard_of(state: &AppState, wanted: &NewKey) -> Vec<String> {
     let named = wanted.providers.iter().map(String::as_str).chain(in_models);
     let unknown = named.filter_map(|name| find_provider(&snapshot, name).err());
     unknown.map(|error| format!("{error}: the key is good for it once there is one")).collect()
+}
+
+/// Gives one another secret, which is in this answer and nowhere else: the next request with the old one is refused.
+pub(super) async fn rotate(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let Rotated { key, before, token } = state.keys.rotate(&id).await?;
+    let limiter = &state.registry.limiter;
+    limiter.carry_over(before.hash, key.hash);
+    info!(id = key.id, name = key.name, "virtual key rotated");
+    let view = View::of(&key, Some(token.expose_secret()), limiter.spent_with(key.hash));
+    Ok(Json(Made { key: view, warnings: Vec::new() }).into_response())
 }
 
 /// Revokes one: the next request that comes with it is refused.

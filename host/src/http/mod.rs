@@ -94,6 +94,7 @@ fn all() -> Vec<Route> {
         Operators.get("/api/keys", keys::list),
         Operators.post("/api/keys", keys::create).changes(Key),
         Operators.delete("/api/keys/{id}", keys::revoke).changes(Key),
+        Operators.post("/api/keys/{id}/rotate", keys::rotate).changes(Key),
         Operators.get("/api/usage", usage::sums),
         Operators.get("/api/usage/requests", usage::requests),
         Operators.get("/api/log", log::show),

@@ -215,6 +215,16 @@ impl Limiter {
         self.host.recall(spent);
     }
 
+    /// What was counted of a key goes on being counted under another hash of it.
+    pub fn carry_over(&self, from: [u8; 32], to: [u8; 32]) {
+        let (from, to) = (Subject::Key(from), Subject::Key(to));
+        let meter = self.shard(&from).of.get(&from).map(|account| Arc::clone(&account.meter));
+        if let Some(meter) = meter {
+            // Those under way are those of before, where they end.
+            self.shard(&to).of.insert(to, Account { meter, in_flight: 0 });
+        }
+    }
+
     /// What was spent with a key, as far as it was counted here or recalled.
     pub fn spent_with(&self, hash: [u8; 32]) -> Spent {
         let subject = Subject::Key(hash);

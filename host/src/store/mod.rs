@@ -107,6 +107,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Keeps a new key. When it returns, the key survives a crash.
     fn add_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Keeps a key as it is from now on, unless it was revoked. When it returns, that survives a crash.
+    fn change_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>>;
+
     /// Revokes a key. When it returns, that survives a crash.
     fn revoke_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 

@@ -133,6 +133,11 @@ async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn document(key: &VirtualKey) -> Result<String, StoreError> {
+    serde_json::to_string(key)
+        .map_err(|error| StoreError::Unreadable { what: "a key", problem: error.to_string() })
+}
+
 impl Store for SqliteStore {
     fn keys(&self) -> BoxFuture<'_, Result<Vec<VirtualKey>, StoreError>> {
         Box::pin(async {
@@ -149,12 +154,22 @@ impl Store for SqliteStore {
 
     fn add_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async {
-            let document = serde_json::to_string(key)
-                .map_err(|error| StoreError::Unreadable { what: "a key", problem: error.to_string() })?;
             sqlx::query("INSERT INTO keys (id, hash, document) VALUES (?, ?, ?)")
                 .bind(&key.id)
                 .bind(key.hash.as_slice())
-                .bind(document)
+                .bind(document(key)?)
+                .execute(&self.pool())
+                .await?;
+            Ok(())
+        })
+    }
+
+    fn change_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async {
+            sqlx::query("UPDATE keys SET hash = ?, document = ? WHERE id = ? AND revoked_at IS NULL")
+                .bind(key.hash.as_slice())
+                .bind(document(key)?)
+                .bind(&key.id)
                 .execute(&self.pool())
                 .await?;
             Ok(())

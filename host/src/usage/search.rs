@@ -103,6 +103,9 @@ impl UsageBook {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use super::super::millis;
     use super::super::testing::record;
     use super::*;
     use crate::config::UsageSettings;
@@ -125,6 +128,8 @@ mod tests {
     async fn what_is_looked_for_is_found_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap();
+        // Lately: what is old is taken out.
+        let began = millis(SystemTime::now()) - 10_000;
         // Every tenth failed, every hundredth was slow, one was abandoned.
         let some = (0..2500).map(|number| UsageRecord {
             error: match number {
@@ -134,7 +139,7 @@ mod tests {
             },
             latency: Duration::from_millis(if number % 100 == 1 { 2000 } else { 10 }),
             key: Some(if number < 5 { "key_1" } else { "key_2" }.into()),
-            ..record(number)
+            ..record(began + number)
         });
         store.write_usage(&some.collect::<Vec<_>>()).await.unwrap();
         let book = UsageBook::open(Arc::new(store), dir.path(), &UsageSettings::default()).unwrap();
@@ -143,7 +148,7 @@ mod tests {
         for (query, count, first, looked_at) in [
             (RequestQuery { limit: 3, ..everything() }, 3, 2499, 3),
             (RequestQuery { failed: true, limit: 1000, ..everything() }, 250, 2490, 2500),
-            (RequestQuery { failed: true, since: 2400, ..everything() }, 10, 2490, 100),
+            (RequestQuery { failed: true, since: began + 2400, ..everything() }, 10, 2490, 100),
             (RequestQuery { error: Some("abandoned".to_owned()), ..everything() }, 1, 7, 2500),
             (RequestQuery { min_latency: slow, ..everything() }, 25, 2401, 2500),
             (RequestQuery { min_latency: slow, limit: 1, ..everything() }, 1, 2401, 99),
@@ -151,7 +156,7 @@ mod tests {
             (RequestQuery { filter: key("key_1"), failed: true, ..everything() }, 1, 0, 2500),
         ] {
             let found = book.search(&query).await.unwrap();
-            let seen = (found.records.len(), found.records[0].millis(), found.looked_at);
+            let seen = (found.records.len(), found.records[0].millis() - began, found.looked_at);
             assert_eq!(seen, (count, first, looked_at), "{query:?}");
             assert_eq!(found.next.is_some(), count == query.limit, "{query:?}");
         }

@@ -50,6 +50,10 @@ impl Store for Moody {
         self.real.add_key(key)
     }
 
+    fn change_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.real.change_key(key)
+    }
+
     fn revoke_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         self.real.revoke_key(id)
     }

@@ -3,6 +3,7 @@
 mod create;
 mod list;
 mod revoke;
+mod rotate;
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -10,12 +11,12 @@ use serde::Deserialize;
 use super::Failure;
 use super::remote::Remote;
 
-/// Give out keys for a running host, list and revoke them
+/// Give out keys for a running host, list, rotate and revoke them
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
     after_help = "Examples:\n  patchbay keys create web-team --model 'groq/*' --expires-in 90d\n  patchbay keys list\n  \
-patchbay keys revoke key_1f6f0a4c2b9d8e77\n\nOnce there was a key, applications need one, on this machine too, \
+patchbay keys rotate key_1f6f0a4c2b9d8e77\n  patchbay keys revoke key_1f6f0a4c2b9d8e77\n\nOnce there was a key, applications need one, on this machine too, \
 unless server.open says otherwise."
 )]
 pub(super) struct Keys {
@@ -27,6 +28,7 @@ pub(super) struct Keys {
 enum Command {
     Create(create::Create),
     List(list::List),
+    Rotate(rotate::Rotate),
     Revoke(revoke::Revoke),
 }
 
@@ -34,6 +36,7 @@ pub(super) async fn run(command: Keys) -> Result<u8, Failure> {
     match command.command {
         Command::Create(command) => create::run(command).await,
         Command::List(command) => list::run(command).await,
+        Command::Rotate(command) => rotate::run(command).await,
         Command::Revoke(command) => revoke::run(command).await,
     }
 }
