@@ -15,7 +15,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use self::wish::{RecentWish, UsageWish};
-use super::error::{ApiError, timestamp};
+use super::error::{ApiError, query_problem, timestamp};
 use super::state::AppState;
 use crate::accounts::Usage;
 use crate::plugins::problem::chain;
@@ -28,7 +28,7 @@ pub(super) async fn sums(
     State(state): State<AppState>,
     wish: Result<Query<UsageWish>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(wish) = wish.map_err(|error| refused(error.body_text()))?;
+    let Query(wish) = wish.map_err(|error| refused(query_problem(&error)))?;
     let query = wish.query(SystemTime::now(), state.usage.minutes_since()).map_err(refused)?;
     let answer = state.usage.sums(&query).await?;
     let keys = KeyNames::of(&state);
@@ -58,7 +58,7 @@ pub(super) async fn requests(
     State(state): State<AppState>,
     wish: Result<Query<RecentWish>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(wish) = wish.map_err(|error| refused(error.body_text()))?;
+    let Query(wish) = wish.map_err(|error| refused(query_problem(&error)))?;
     let found = state.usage.search(&wish.query().map_err(refused)?).await?;
     let keys = KeyNames::of(&state);
     let page = RequestPage {
