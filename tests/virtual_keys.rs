@@ -5,7 +5,7 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Host, HostOptions, Upstream, libraries};
+use crate::harness::{Answer, Host, HostOptions, Upstream, eventually, libraries};
 
 async fn start(upstream: &Upstream, data: &Path) -> Host {
     let config = |models: Value| json!({ "base_url": upstream.base_url(), "models": models, "model": "m" });
@@ -68,6 +68,8 @@ async fn a_key_lets_in_until_it_is_revoked_and_survives_a_crash() {
 
     host.kill().await;
     let host = start(&upstream, data.path()).await;
+    let shown = async || host.said().contains("-H 'authorization: Bearer pb-...'").then_some(());
+    eventually("it to say what to try, with a place for the key", shown).await;
     assert_eq!(chat(&host, &key, "m").await.status, 200);
     let revoked = with_key(&host, Method::DELETE, &format!("/api/keys/{id}"), "", None).await;
     assert_eq!(revoked.status, 204);
@@ -247,6 +249,17 @@ async fn a_lost_store_opens_nothing() {
     let (_, key) = made(&host, json!({ "name": "anew" })).await;
     assert_eq!(chat(&host, &key, "m").await.status, 200);
     host.stop().await;
+}
+
+#[tokio::test]
+async fn an_admin_token_that_can_be_guessed_is_warned_of_and_refused_to_others() {
+    let short = || HostOptions::default().custom(&libraries::mock()).env("ADMIN_TOKEN", "0123456789");
+    let host = Host::start(short()).await;
+    host.logs("ADMIN_TOKEN is shorter than 16 characters", "WARN").await;
+    host.stop().await;
+    let (status, said) = Host::refuses(short().argument("--host").argument("0.0.0.0")).await;
+    assert_eq!(status, Some(78), "{said}");
+    assert!(said.contains("shorter than 16 characters, and can be guessed: set one"), "{said}");
 }
 
 #[tokio::test]

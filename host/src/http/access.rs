@@ -5,7 +5,6 @@
 //! else needs the admin token, unless the operator has opened the application routes. No page of another origin
 //! may change anything, whoever's browser it runs in.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -17,55 +16,20 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Version};
 use http_body::Body as _;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
-use tracing::warn;
 
 use super::connection::Connection;
 use super::error::ApiError;
 use super::guesses;
 use super::limits;
 use super::recipient::LetInBy;
+use super::safety::{is_loopback_name, token_of};
 use super::state::AppState;
 use crate::access::{KeyBook, Scope, Unrecognised, VirtualKey};
 use crate::accounts::Tab;
 use crate::audit::Who;
 use crate::config::ServerSettings;
-
-/// A shorter token can be guessed.
-const SHORTEST_TOKEN: usize = 16;
-
-/// The settings would let strangers in.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "server.host is {host:?}, which other machines can reach, but {problem}: set one in the environment \
-     (ADMIN_TOKEN=$(openssl rand -hex 32)), or listen on 127.0.0.1"
-)]
-pub struct StartError {
-    host: String,
-    problem: &'static str,
-}
-
-/// Whether it is safe to listen with these settings.
-pub fn start_check(settings: &ServerSettings) -> Result<(), StartError> {
-    let length = token_of(settings).map(|token| token.expose_secret().chars().count());
-    let problem = match length {
-        Some(SHORTEST_TOKEN..) => return Ok(()),
-        Some(_) => "its admin token is shorter than 16 characters, and can be guessed",
-        None => "there is no admin token",
-    };
-    if !is_loopback_name(&settings.host) {
-        return Err(StartError { host: settings.host.clone(), problem });
-    }
-    if length.is_some() {
-        warn!("ADMIN_TOKEN is shorter than {SHORTEST_TOKEN} characters, and can be guessed: make it longer");
-    }
-    Ok(())
-}
-
-pub(super) fn token_of(settings: &ServerSettings) -> Option<&SecretString> {
-    settings.admin_token.as_ref().filter(|token| !token.expose_secret().is_empty())
-}
 
 /// The rules, as configured.
 #[derive(Debug)]
@@ -321,14 +285,6 @@ pub(super) fn is_same_origin(origin: &str, parts: &Parts) -> bool {
     let origin = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     let host = host(parts).flatten();
     origin.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host.as_str()))
-}
-
-pub(super) fn is_loopback_name(name: &str) -> bool {
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    match bare.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => bare.eq_ignore_ascii_case("localhost"),
-    }
 }
 
 #[cfg(test)]

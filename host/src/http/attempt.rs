@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::access::{is_loopback_name, token_of};
+use super::safety::{is_loopback_name, token_of};
 use crate::access::KeyBook;
 use crate::config::ServerSettings;
 

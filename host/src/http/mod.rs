@@ -14,6 +14,7 @@ mod layers;
 mod limits;
 mod reception;
 mod routes;
+mod safety;
 // What a request brings, who gets the answer, and the answer on its way out.
 mod body;
 mod frames;
@@ -43,10 +44,10 @@ mod stats;
 mod texts;
 mod usage;
 
-pub use access::{StartError, start_check};
 pub use attempt::attempt;
 pub use metrics::Counts;
 pub use reception::Reception;
+pub use safety::{StartError, start_check};
 pub use serve::{Connections, Limits, Outcome, Server};
 pub use state::{AppState, Parts, Readiness};
 
