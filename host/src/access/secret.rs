@@ -23,6 +23,9 @@ pub enum SecretError {
     /// It has another size.
     #[error("{} is damaged: put it back from a backup, or move it and store.sqlite (with its -wal and -shm) away to begin without keys", .0.display())]
     Damaged(PathBuf),
+    /// There is one by now that is not this host's.
+    #[error("{} was made by another host meanwhile: start this one again, so that it knows the keys of that", .0.display())]
+    Another(PathBuf),
     /// The file.
     #[error("{} cannot be used: look at its permissions and the space on its disk", .0.display())]
     Unusable(PathBuf, #[source] io::Error),
@@ -51,9 +54,13 @@ pub(super) fn random(data_dir: &Path) -> Result<[u8; SECRET_BYTES], SecretError>
     Ok(secret)
 }
 
-/// Keeps it, readable by nobody but the host's user. That it is there says that a key was made once.
+/// Keeps it, readable by nobody but the host's user. That it is there says that a key was made once. One that is there
+/// already is not replaced: it is what keys are recognised with.
 pub(super) fn keep(data_dir: &Path, secret: &[u8; SECRET_BYTES]) -> Result<(), SecretError> {
     let path = file(data_dir);
+    if kept(data_dir)?.is_some_and(|kept| kept != *secret) {
+        return Err(SecretError::Another(path));
+    }
     durable::replace(&path, secret).map_err(|error| SecretError::Unusable(path, error))
 }
 
@@ -76,6 +83,9 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         assert_eq!(kept(dir.path()).unwrap(), Some(secret));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let other = random(dir.path()).unwrap();
+        assert!(matches!(keep(dir.path(), &other), Err(SecretError::Another(_))));
+        assert_eq!(kept(dir.path()).unwrap(), Some(secret));
         fs::write(&path, "short").unwrap();
         assert!(matches!(kept(dir.path()), Err(SecretError::Damaged(_))));
     }
