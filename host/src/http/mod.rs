@@ -49,7 +49,7 @@ pub use metrics::Counts;
 pub use reception::Reception;
 pub use safety::{StartError, start_check};
 pub use serve::{Connections, Limits, Outcome, Server};
-pub use state::{AppState, Parts, Readiness};
+pub use state::{AppState, Frozen, Parts, Readiness};
 
 use axum::Router;
 
