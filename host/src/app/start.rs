@@ -57,6 +57,7 @@ impl App {
             counts,
             trail: kept.trail.clone(),
         };
+        let attempt = http::attempt(address, &settings, &kept.keys);
         let state = AppState::new(&settings, shared);
 
         // These first: what changes while the first load runs is then a change.
@@ -89,6 +90,7 @@ impl App {
         let _lock = lock;
         Ok(App {
             address,
+            attempt,
             manager,
             registry,
             readiness,

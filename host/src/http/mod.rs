@@ -9,15 +9,19 @@ mod state;
 // What every request passes.
 mod access;
 mod error;
+mod guesses;
 mod layers;
 mod limits;
 mod reception;
 mod routes;
+mod safety;
 // What a request brings, who gets the answer, and the answer on its way out.
 mod body;
 mod frames;
 mod recipient;
 mod stall;
+// What to try with all of it.
+mod attempt;
 // The handlers, by audience.
 mod audit;
 mod chat;
@@ -40,9 +44,10 @@ mod stats;
 mod texts;
 mod usage;
 
-pub use access::{StartError, start_check};
+pub use attempt::attempt;
 pub use metrics::Counts;
 pub use reception::Reception;
+pub use safety::{StartError, start_check};
 pub use serve::{Connections, Limits, Outcome, Server};
 pub use state::{AppState, Frozen, Parts, Readiness};
 
@@ -91,6 +96,7 @@ fn all() -> Vec<Route> {
         Operators.post("/api/keys", keys::create).changes(Key),
         Operators.patch("/api/keys/{id}", keys::change).changes(Key),
         Operators.delete("/api/keys/{id}", keys::revoke).changes(Key),
+        Operators.post("/api/keys/{id}/rotate", keys::rotate).changes(Key),
         Operators.get("/api/usage", usage::sums),
         Operators.get("/api/usage/requests", usage::requests),
         Operators.get("/api/log", log::show),
