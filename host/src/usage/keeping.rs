@@ -274,6 +274,11 @@ impl Keeper {
         if !self.caught_up || Instant::now() < self.upkeep_at {
             return;
         }
+        // Somebody may have been killed while it drained.
+        if self.shared.collect().await > 0 {
+            self.caught_up = false;
+            return;
+        }
         let Some(now) = reckoning.time(SystemTime::now(), Instant::now()) else {
             self.upkeep_at = Instant::now() + UPKEEP_EVERY;
             return;
