@@ -155,6 +155,13 @@ impl Setup {
     }
 }
 
+    /// Whether a host would start with it.
+    pub fn check(&self) -> Result<(), StartError> {
+        let refused = |error: &dyn std::error::Error| StartError::Configuration(error.to_string());
+        http::start_check(&self.config.server).map_err(|error| refused(&error))?;
+        traces::check(&self.config.telemetry.traces).map_err(|error| refused(&error))
+    }
+
 /// A gateway that serves.
 #[derive(Debug)]
 pub struct App {
@@ -180,13 +187,14 @@ pub struct App {
 impl App {
     /// Reads the configuration, loads the plugins, and listens.
     pub async fn start(options: AppOptions) -> Result<App, StartError> {
-        let Setup { sources, config, data_dir } = Setup::read(&options)?;
+        let setup = Setup::read(&options)?;
+        setup.check()?;
+        let Setup { sources, config, data_dir } = setup;
         let mut settings = config.server.clone();
         if options.development && settings.cors_origins.is_empty() {
             settings.cors_origins = DEVELOPMENT_ORIGINS.map(str::to_owned).to_vec();
         }
         let settings = &settings;
-        http::start_check(settings).map_err(|error| StartError::Configuration(error.to_string()))?;
         let lock = lock(&data_dir)?;
 
         let store = SqliteStore::open(&data_dir.join("store.sqlite")).await?;

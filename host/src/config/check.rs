@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::de::{Deserialize as _, Deserializer, Error as _};
 use serde_json::{Map, Value};
 
-use super::describe::{Key, Section, Shape};
+use super::describe::{Section, Shape};
 use super::pointer::join;
 use super::prices;
 use super::problem::ConfigProblem;
@@ -83,7 +83,7 @@ impl<'a> Checker<'a> {
 
     fn unknown(&mut self, name: &str, section: &Section, pointer: &str) {
         let reason = format!("unknown key \"{name}\"");
-        self.problems.push(ConfigProblem::new(self.file, pointer, reason, meant(name, section.keys)));
+        self.problems.push(ConfigProblem::new(self.file, pointer, reason, meant(name, section.names())));
     }
 
     fn provider_name(&mut self, name: &str, pointer: &str) {
@@ -126,18 +126,17 @@ fn example(shape: &Shape, name: &str) -> String {
 }
 
 /// What an unknown key may have been meant to be.
-pub(super) fn meant(name: &str, keys: &[Key]) -> String {
-    let names = || keys.iter().map(|key| key.name);
+pub(crate) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let letters = |name: &str| {
         let mut letters: Vec<char> = name.to_lowercase().chars().collect();
         letters.sort_unstable();
         letters
     };
     // Letters in another order are the slip that a count of edits makes too much of.
-    let swapped = || names().find(|known| letters(known) == letters(name)).map(str::to_owned);
-    match near(name, names()).into_iter().next().or_else(swapped) {
+    let swapped = || known.clone().find(|known| letters(known) == letters(name)).map(str::to_owned);
+    match near(name, known.clone()).into_iter().next().or_else(swapped) {
         Some(near) => format!("did you mean \"{near}\"?"),
-        None => format!("known are {}", names().collect::<Vec<_>>().join(", ")),
+        None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
     }
 }
 

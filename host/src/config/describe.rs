@@ -67,6 +67,10 @@ impl Section {
     }
 
     pub(super) fn may_be_null(&self, key: &Key) -> bool {
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.keys.iter().map(|key| key.name)
+    }
+
         self.nulls || key.default == Some("null")
     }
 }
@@ -428,6 +432,11 @@ pub(super) static ENTRY: Section = closed(&[
 /// Whether the host itself reads this key of an entry's `config`, and knows what it means.
 pub(crate) fn is_host_key(name: &str) -> bool {
     CONFIG.key(name).is_some()
+}
+
+/// The keys of an entry's `config` that the host reads.
+pub(crate) fn host_keys<'a>() -> impl Iterator<Item = &'a str> + Clone {
+    CONFIG.keys.iter().map(|key| key.name)
 }
 
 pub(super) static CONFIG: Section = Section {

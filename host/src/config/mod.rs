@@ -3,6 +3,7 @@
 // 1. What may be written, and what is wrong with what was.
 mod check;
 mod describe;
+mod doubts;
 mod pointer;
 mod problem;
 mod schema;
@@ -23,10 +24,11 @@ mod layers;
 mod origin;
 mod secret;
 mod show;
-// 5. Changes made at run time, as they are kept.
+// 5. Changes: made at run time, as they are kept, and between two configurations.
 mod changes;
 // 6. Settings as the rest of the host uses them.
 mod entry;
+mod difference;
 mod host;
 mod models;
 mod prices;
@@ -38,7 +40,9 @@ mod usage;
 mod tests;
 
 pub use changes::{Change, ChangeFile, ChangeFileError, Changes};
-pub(crate) use describe::is_host_key;
+pub(crate) use check::meant;
+pub(crate) use describe::{host_keys, is_host_key};
+pub use difference::{ChangedSetting, changed_settings};
 pub use entry::{Enabled, Isolation, ProviderEntry};
 pub use environment::Environment;
 pub use files::ConfigFiles;

@@ -195,7 +195,7 @@ fn step_into(
         None if section.open => Ok((join(pointer, &spelt()), &Shape::Any, false)),
         None => {
             let name = part.to_lowercase();
-            Err((format!("unknown key \"{name}\""), meant(&name, section.keys)))
+            Err((format!("unknown key \"{name}\""), meant(&name, section.names())))
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::assign::{self, Assignment};
 use super::key::KeyArgs;
+use super::note_remarks;
 use crate::cli::remote::{Remote, RemoteArgs};
 use crate::cli::{Failure, output};
 
@@ -46,8 +47,9 @@ pub(super) async fn run(command: Add) -> Result<u8, Failure> {
     body.insert("plugin".into(), command.plugin.into());
     body.entry("enabled").or_insert(true.into());
     body.entry("config").or_insert_with(|| Value::Object(serde_json::Map::new()));
-    remote.send_json(Method::POST, "/api/providers", &body.into(), None).await?;
+    let answer = remote.send_json(Method::POST, "/api/providers", &body.into(), None).await?;
     output::line(&format!("added {}", command.name));
+    note_remarks(&answer);
     Ok(0)
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::assign::{self, Assignment};
 use super::key::KeyArgs;
-use super::path;
+use super::{note_remarks, path};
 use crate::cli::remote::{Remote, RemoteArgs};
 use crate::cli::{Failure, output};
 
@@ -62,7 +62,7 @@ pub(super) async fn run(command: Set) -> Result<u8, Failure> {
         Version::Number(number) => number.to_string(),
         Version::Word(word) => word,
     };
-    remote.send_json(Method::PATCH, &path, &patch.into(), Some(&version)).await?;
+    let answer = remote.send_json(Method::PATCH, &path, &patch.into(), Some(&version)).await?;
     let what = if changed_key { " and its key" } else { "" };
     output::line(&format!("changed {}{what}", command.name));
     Ok(0)
@@ -88,6 +88,7 @@ mod tests {
         let requests = host.requests();
         assert_eq!(requests[0].line, "GET /api/providers/mock HTTP/1.1");
         assert_eq!(requests[1].line, "PATCH /api/providers/mock HTTP/1.1");
+    note_remarks(&answer);
         assert_eq!(requests[1].body, json!({"priority": 1, "config": {"model": "m"}}));
         assert!(requests[1].head.contains("if-match: \"7\""), "{requests:?}");
         assert!(requests[3].head.contains("if-match: \"v8\""), "{requests:?}");

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use serde_json::Value;
 
-use crate::config::{Changes, Config, EffectiveValue, Enabled, Origin, ProviderEntry};
+use crate::config::{Changes, Config, ConfigProblem, EffectiveValue, Enabled, Origin, ProviderEntry};
 use crate::plugins::instances::{Plugins, alike};
 use crate::plugins::manifest::Manifest;
+use crate::plugins::stray::StrayKeys;
 
 /// What providers are made from, at one moment.
 #[derive(Debug, Default)]
@@ -38,6 +39,9 @@ pub struct ProviderView {
     pub origin: &'static str,
     /// Every value in force, and where each comes from.
     pub values: Vec<ShownValue>,
+    /// What may not be what was meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ConfigProblem>,
 }
 
 /// One value in force.
@@ -90,6 +94,7 @@ impl Shown {
             priority: of("priority"),
             weight: of("weight"),
             origin: origin(&effective),
+            warnings: StrayKeys::of(name, entry, manifest.map(|manifest| &**manifest)).doubtful,
             values: effective.into_iter().map(|value| ShownValue::new(name, value)).collect(),
         })
     }

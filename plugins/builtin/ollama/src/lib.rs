@@ -34,6 +34,9 @@ patchbay_plugin_api::export! {
         "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
         "model_list", "health_check",
     ],
+    config_schema: r#"{"properties": {
+        "options": {"type": "object"}, "keep_alive": {}
+    }, "additionalProperties": false}"#,
     config_defaults: DEFAULTS,
 }
 

@@ -19,6 +19,9 @@ patchbay_plugin_api::export! {
         "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
         "model_list", "health_check", "credentials_check",
     ],
+    config_schema: r#"{"properties": {
+        "completions": {"type": "boolean"}, "organization": {"type": "string"}
+    }, "additionalProperties": false}"#,
     sample_config: r#"{"base_url": "https://api.example.com/v1"}"#,
 }
 

@@ -20,6 +20,9 @@ patchbay_plugin_api::export! {
         "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
         "model_list", "health_check", "credentials_check",
     ],
+    config_schema: r#"{"properties": {
+        "organization": {"type": "string"}, "project": {"type": "string"}
+    }, "additionalProperties": false}"#,
     config_defaults: DEFAULTS,
 }
 
