@@ -91,9 +91,11 @@ impl Engine {
         let mut changes = self.changes.clone();
         changes.providers.insert(name.clone(), Change { version: version + 1, entry });
         let after = self.read(&changes)?;
+        let had_key = is_offered(&before, &name) || has_key(&before, &name);
         if let EditAction::Patch(patch) = &action
             && !gives_key(patch)
-            && self.origin(&before, &name) != self.origin(&after, &name)
+            && (self.origin(&before, &name) != self.origin(&after, &name)
+                || leaves_key_behind(patch) && had_key && !has_key(&after, &name))
         {
             return Err(EditError::KeyNeeded);
         }
@@ -140,7 +142,12 @@ impl Engine {
                 check_name(name)?;
                 (Map::new(), entry)
             }
-            EditAction::Patch(patch) => (self.changes.entry(name).cloned().unwrap_or_default(), patch),
+            EditAction::Patch(patch) => {
+                let said = self.changes.entry(name).cloned().unwrap_or_default();
+                // As before it is there while its key is.
+                let auto = is_offered(before, name).then(|| ("enabled".to_owned(), "auto".into()));
+                (said.into_iter().chain(auto).collect(), patch)
+            }
         };
         merge(&mut said, patch);
         let problems = runtime_problems(name, &said);
@@ -153,7 +160,8 @@ impl Engine {
 
     /// Where the provider's key goes.
     fn origin(&self, config: &Config, name: &str) -> Option<String> {
-        let entry = config.plugins.get(name)?;
+        let offered = || config.offered(name)?.as_ref().ok();
+        let entry = config.plugins.get(name).or_else(offered)?;
         let id = entry.plugin.as_deref().unwrap_or(name);
         let plugin = self.plugins.iter().find(|(known, _)| alike(known.as_str(), id));
         let default = plugin.and_then(|(_, active)| active.plugin.manifest.config_defaults.get("base_url"));
@@ -167,10 +175,26 @@ impl Engine {
 }
 
 fn gives_key(patch: &Map<String, Value>) -> bool {
-    let given = patch.get("config").and_then(Value::as_object);
-    given.is_some_and(|config| {
-        ["api_key", "api_keys"].iter().any(|key| config.get(*key).is_some_and(|it| !it.is_null()))
-    })
+    patch.get("config").and_then(Value::as_object).is_some_and(holds_key)
+}
+
+/// What names a plugin or an address is served with no key out of a variable that was not meant for it.
+fn leaves_key_behind(patch: &Map<String, Value>) -> bool {
+    let config = patch.get("config").and_then(Value::as_object);
+    patch.contains_key("plugin") || config.is_some_and(|config| config.contains_key("base_url"))
+}
+
+fn has_key(config: &Config, name: &str) -> bool {
+    config.plugins.get(name).is_some_and(|entry| holds_key(&entry.config()))
+}
+
+fn holds_key(config: &Map<String, Value>) -> bool {
+    ["api_key", "api_keys"].iter().any(|key| config.get(*key).is_some_and(|it| !it.is_null()))
+}
+
+/// Whether variables alone make it.
+fn is_offered(config: &Config, name: &str) -> bool {
+    !config.plugins.contains_key(name) && config.offered(name).is_some_and(Result::is_ok)
 }
 
 /// RFC 7396: members are replaced, objects are merged, null removes.

@@ -8,14 +8,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::{Changes, Config, ConfigProblem, EffectiveValue, Enabled, Origin, ProviderEntry};
-use crate::plugins::instances::{Plugins, alike};
+use crate::plugins::instances::{self, Plugins, alike};
 use crate::plugins::manifest::Manifest;
 use crate::plugins::stray::StrayKeys;
 
 /// What providers are made from, at one moment.
 #[derive(Debug, Default)]
 pub(in crate::plugins) struct Shown {
-    config: Option<Arc<Config>>,
+    entries: BTreeMap<String, ProviderEntry>,
     versions: BTreeMap<String, u64>,
     manifests: Vec<Arc<Manifest>>,
 }
@@ -58,20 +58,20 @@ pub struct ShownValue {
 }
 
 impl Shown {
-    pub(super) fn new(config: &Arc<Config>, changes: &Changes, plugins: &Plugins) -> Self {
+    pub(super) fn new(config: &Config, changes: &Changes, plugins: &Plugins) -> Self {
         let versions = changes.providers.iter().map(|(name, change)| (name.clone(), change.version));
         let manifests = plugins.values().map(|active| Arc::clone(&active.plugin.manifest));
         Self {
-            config: Some(Arc::clone(config)),
+            // What is wrong with an entry that variables would make is told by reloads.
+            entries: instances::entries(config, plugins, &mut Vec::new()),
             versions: versions.collect(),
             manifests: manifests.collect(),
         }
     }
 
-    /// The provider of this name, also one that is switched off, or that variables alone make.
+    /// The provider of this name, also one that is switched off, or that nobody has written down.
     pub(in crate::plugins) fn provider(&self, name: &str) -> Option<ProviderView> {
-        let config = self.config.as_ref()?;
-        let entry = config.plugins.get(name).or_else(|| self.offered(config, name))?;
+        let entry = self.entries.get(name)?;
         let id = entry.plugin.as_deref().unwrap_or(name);
         let manifest = self.manifests.iter().find(|manifest| alike(manifest.id.as_str(), id));
         let defaults = manifest.map(|manifest| (manifest.id.as_str(), &manifest.config_defaults));
@@ -97,12 +97,6 @@ impl Shown {
             warnings: StrayKeys::of(name, entry, manifest.map(|manifest| &**manifest)).doubtful,
             values: effective.into_iter().map(|value| ShownValue::new(name, value)).collect(),
         })
-    }
-
-    /// What variables say of a plugin that has no entry; nothing where there is no such plugin.
-    fn offered<'c>(&self, config: &'c Config, name: &str) -> Option<&'c ProviderEntry> {
-        self.manifests.iter().find(|manifest| manifest.id.as_str() == name)?;
-        config.offered(name)?.as_ref().ok()
     }
 }
 
