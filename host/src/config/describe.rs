@@ -435,6 +435,11 @@ pub(crate) fn is_host_key(name: &str) -> bool {
 }
 
 /// The keys of an entry's `config` that the host reads.
+/// Whether it says what a model costs.
+pub(super) fn is_price_key(name: &str) -> bool {
+    PRICE.key(name).is_some()
+}
+
 pub(crate) fn host_keys<'a>() -> impl Iterator<Item = &'a str> + Clone {
     CONFIG.keys.iter().map(|key| key.name)
 }

@@ -3,6 +3,7 @@
 // 1. What may be written, and what is wrong with what was.
 mod check;
 mod describe;
+pub(crate) mod dotted;
 mod doubts;
 mod pointer;
 mod problem;
@@ -26,9 +27,9 @@ mod secret;
 mod show;
 // 5. Changes: made at run time, as they are kept, and between two configurations.
 mod changes;
+mod difference;
 // 6. Settings as the rest of the host uses them.
 mod entry;
-mod difference;
 mod host;
 mod models;
 mod prices;

@@ -18,7 +18,7 @@ Examples:
   patchbay provider add local --plugin openai-compatible --set base_url=http://127.0.0.1:8000/v1 --key-env LOCAL_KEY
   pass show groq | patchbay provider add groq --plugin groq --key-stdin
 
-KEY is priority, weight, enabled, or anything under config. VALUE is JSON where it can be read as such, else a \
+KEY is priority, weight, enabled, or anything under config, as `patchbay provider show` writes it. VALUE is JSON where it can be read as such, else a \
 string. Nothing in it is filled in from the environment.")]
 pub(super) struct Add {
     /// How requests will name it

@@ -197,7 +197,8 @@ fn is_offered(config: &Config, name: &str) -> bool {
     !config.plugins.contains_key(name) && config.offered(name).is_some_and(Result::is_ok)
 }
 
-/// RFC 7396: members are replaced, objects are merged, null removes.
+/// RFC 7396: members are replaced, objects are merged, null removes. An object of which nothing is left goes, too: it
+/// would say that there is something, as prices of a model do.
 fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (name, value) in patch {
         match value {
@@ -207,8 +208,10 @@ fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
                 if !member.is_object() {
                     *member = Value::Object(Map::new());
                 }
-                if let Value::Object(member) = member {
-                    merge(member, patch);
+                let Value::Object(inner) = member else { continue };
+                merge(inner, patch);
+                if inner.is_empty() && !patch.is_empty() {
+                    target.remove(name);
                 }
             }
             value => drop(target.insert(name.clone(), value.clone())),
@@ -248,7 +251,13 @@ mod tests {
             &json!({"c": {"x": null, "z": 3}}),
             &json!({"c": {"y": 2, "z": 3}}),
         );
-        check(&json!({"c": 1}), &json!({"c": {"x": {"deep": null}}}), &json!({"c": {"x": {}}}));
+        check(&json!({"c": 1}), &json!({"c": {"x": {"deep": null}}}), &json!({}));
+        check(
+            &json!({"c": {"x": {"deep": 1}, "y": 1}}),
+            &json!({"c": {"x": {"deep": null}}}),
+            &json!({"c": {"y": 1}}),
+        );
+        check(&json!({}), &json!({"c": {}}), &json!({"c": {}}));
         check(&json!({"c": {"x": 1}}), &json!({"c": [1]}), &json!({"c": [1]}));
     }
 

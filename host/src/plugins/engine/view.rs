@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use serde_json::Value;
 
-use crate::config::{Changes, Config, ConfigProblem, EffectiveValue, Enabled, Origin, ProviderEntry};
+use crate::config::{Changes, Config, ConfigProblem, EffectiveValue, Enabled, Origin, ProviderEntry, dotted};
 use crate::plugins::instances::{self, Plugins, alike};
 use crate::plugins::manifest::Manifest;
 use crate::plugins::stray::StrayKeys;
@@ -47,7 +47,7 @@ pub struct ProviderView {
 /// One value in force.
 #[derive(Clone, Debug, Serialize)]
 pub struct ShownValue {
-    /// As `patchbay provider set` wants it: `priority`, `model`, `extra_headers.x-team`.
+    /// As `patchbay provider set` wants it: `priority`, `model`, `extra_headers.x-team`, `pricing."gpt-5.1".prompt`.
     pub key: String,
     /// A secret is masked.
     pub value: Value,
@@ -108,8 +108,7 @@ impl ShownValue {
             .and_then(|rest| rest.strip_prefix(provider))
             .unwrap_or(&pointer);
         let within = within.strip_prefix("/config").filter(|rest| !rest.is_empty()).unwrap_or(within);
-        let key = within.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~");
-        Self { key, value, origin: origin.to_string(), source: origin }
+        Self { key: dotted::of_pointer(within), value, origin: origin.to_string(), source: origin }
     }
 }
 
