@@ -1,6 +1,7 @@
 //! Tells whoever listens how one provider does, when that changes.
 
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use patchbay_plugin_api::ProviderError;
 use tokio::time::Instant;
@@ -40,7 +41,9 @@ impl Provider {
         if before != now as u8 {
             let from = Condition::ALL.into_iter().find(|condition| *condition as u8 == before);
             let (from, to) = (from.unwrap_or_default().to_string(), now.to_string());
-            self.tell(ProviderNews::Condition { from, to, reason: reason.map(shortened) });
+            let (why, wait) = self.why(Instant::now()).unzip();
+            let reason = reason.map(str::to_owned).or(why).as_deref().map(shortened);
+            self.tell(ProviderNews::Condition { from, to, reason, seconds: wait.flatten().map(rounded_up) });
         }
     }
 
@@ -53,15 +56,18 @@ impl Provider {
     }
 
     pub(super) fn tell_rest(&self, key: usize, rest: Rest, now: Instant) {
-        // Rounded up: who looks again then finds it over.
-        let wait = rest.until.saturating_duration_since(now);
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = rounded_up(rest.until.saturating_duration_since(now));
         self.tell(ProviderNews::KeyResting { key, seconds, refused: rest.refused });
     }
 
     fn tell(&self, news: ProviderNews) {
         self.standing.herald.bus.tell(News::Provider { provider: self.name().to_owned(), news });
     }
+}
+
+/// Who looks again then finds it over.
+fn rounded_up(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// What failed, without a word of upstream's: there may be anything in those.
