@@ -22,6 +22,7 @@ use crate::config::{
     ChangeFile, ChangeFileError, CommandLineLayer, Config, ConfigFiles, ConfigProblems, Environment,
     RuntimeLayer,
 };
+use crate::dev::Places;
 use crate::events::Bus;
 use crate::http::{self, AppState, Counts, Outcome, Parts, Readiness, Reception, Server};
 use crate::limits::{keep_recalled, recall};
@@ -153,7 +154,6 @@ impl Setup {
         let config = sources.read_config(&changes.layer())?;
         Ok(Self { sources, config, data_dir })
     }
-}
 
     /// Whether a host would start with it.
     pub fn check(&self) -> Result<(), StartError> {
@@ -161,6 +161,7 @@ impl Setup {
         http::start_check(&self.config.server).map_err(|error| refused(&error))?;
         traces::check(&self.config.telemetry.traces).map_err(|error| refused(&error))
     }
+}
 
 /// A gateway that serves.
 #[derive(Debug)]
@@ -301,6 +302,9 @@ impl App {
         if snapshot.by_priority().is_empty() {
             text.push_str("  no providers yet: put a plugin's library into plugins/custom, name it in plugin_config.json,\n");
             let _ = write!(text, "  and curl -X POST http://{}/api/providers/reload", self.address);
+            if std::env::current_dir().is_ok_and(|here| Places::hold_crates(&Places::standard(&here))) {
+                text.push_str("\n  there are plugins' sources here: `patchbay dev` builds them, and serves what comes of it");
+            }
         } else {
             if snapshot.by_priority().iter().all(|provider| provider.plugin.id == "mock") {
                 text.push_str("  nothing else is configured, so the mock provider answers\n");

@@ -1,13 +1,13 @@
 //! A value against its description: everything that is wrong with it, in one pass.
 
 use std::fmt::Display;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::de::{Deserialize as _, Deserializer, Error as _};
 use serde_json::{Map, Value};
 
 use super::describe::{Section, Shape};
+use super::network::Network;
 use super::pointer::join;
 use super::prices;
 use super::problem::ConfigProblem;
@@ -102,11 +102,14 @@ impl<'a> Checker<'a> {
             // Anywhere in an entry somebody may have put a secret.
             value => said(value, !shape.hides() && !pointer.starts_with("/plugins/")),
         };
-        let name = super::pointer::segments(pointer).last().unwrap_or_default();
-        let reason = if pointer.is_empty() {
-            format!("the whole is {said}, not {}", shape.expected())
-        } else {
-            format!("\"{name}\" is {said}, not {}", shape.expected())
+        let mut names: Vec<String> = super::pointer::segments(pointer).collect();
+        let name = names.pop().unwrap_or_default();
+        let expected = shape.expected();
+        let reason = match names.last() {
+            _ if pointer.is_empty() => format!("the whole is {said}, not {expected}"),
+            // The items of a list have numbers for names.
+            Some(list) if name.parse::<usize>().is_ok() => format!("\"{list}\" holds {said}, not {expected}"),
+            _ => format!("\"{name}\" is {said}, not {expected}"),
         };
         let hint = match shape {
             Shape::OneOf(words) => format!("write one of them, such as \"{}\"", words[0]),
@@ -117,7 +120,6 @@ impl<'a> Checker<'a> {
 }
 
 fn example(shape: &Shape, name: &str) -> String {
-    // The items of a list have numbers for names.
     if name.is_empty() || name.parse::<usize>().is_ok() {
         shape.example().to_owned()
     } else {
@@ -162,7 +164,7 @@ pub(super) fn is(shape: &Shape, value: &Value) -> bool {
         Shape::Text | Shape::Secret => value.is_string(),
         Shape::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         Shape::Enabled => value.is_boolean() || value == "auto",
-        Shape::IpAddress => value.as_str().is_some_and(|text| text.parse::<IpAddr>().is_ok()),
+        Shape::Network => value.as_str().is_some_and(|text| text.parse::<Network>().is_ok()),
         Shape::Dollars => prices::price(value).is_some(),
         Shape::List(shape) => value.as_array().is_some_and(|items| items.iter().all(|item| is(shape, item))),
         Shape::Map(shape) => {

@@ -32,6 +32,7 @@ mod difference;
 mod entry;
 mod host;
 mod models;
+mod network;
 mod prices;
 mod provider;
 mod telemetry;
@@ -53,6 +54,7 @@ pub use host::{
 };
 pub use layers::{CommandLineLayer, Layers, RuntimeLayer, runtime_problems};
 pub use models::ModelSettings;
+pub use network::Network;
 pub use origin::{EffectiveValue, Origin};
 #[cfg(test)]
 pub(crate) use prices::prices_of;
