@@ -154,7 +154,9 @@ async fn a_loop_ends_after_a_few_rounds_and_is_told_of() {
         "myself": { "plugin": "openai-compatible", "config": { "base_url": this, "models": ["m", "both"] } },
         "other": { "plugin": "openai-compatible", "priority": 60, "config": { "base_url": upstream.base_url(), "models": ["n", "both"] } },
     });
-    host.configure(json!({ "plugins": plugins, "health": { "enabled": false } }));
+    // Five failures would have it left alone, which is well, and would hide the rest.
+    let routing = json!({ "breaker": { "failures": 1000 } });
+    host.configure(json!({ "plugins": plugins, "routing": routing, "health": { "enabled": false } }));
     assert_eq!(host.reload().await["status"], "ok");
     let rounds =
         async || host.get("/api/providers").await.json()["providers"][0]["requests_total"].as_u64().unwrap();

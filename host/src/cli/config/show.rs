@@ -1,4 +1,4 @@
-//! `patchbay config show`: every value in force, with its origin.
+//! `patchbay config show`: every value as a host that starts now has it, with its origin.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,14 @@ use crate::config::{EffectiveValue, Environment};
 use crate::plugins::manifest::Manifest;
 use crate::plugins::{self, alike, discover};
 
-/// Show every value in force, and where it comes from
+/// Show every value as a host that starts now has it, and where it comes from
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   patchbay config show
   patchbay config show --json
 
+A host that runs has read some of it at its start: `patchbay reload --dry-run` says what waits for the next one. \
 Secrets are masked. What plugins have for defaults is read from their libraries, without running them.
 --json prints {\"values\": [{\"pointer\", \"value\", \"origin\": {\"layer\", ...}}]}.")]
 pub(super) struct Show {

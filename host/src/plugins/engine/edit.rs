@@ -58,7 +58,7 @@ pub enum EditError {
     },
     /// The key would go to somebody new.
     #[error(
-        "\"base_url\" leads to another origin, so the key has to be given again: send \"api_key\" with it"
+        "the key does not go along to another \"base_url\" or \"plugin\": send \"api_key\" with it"
     )]
     KeyNeeded,
     /// What was said makes no sense.

@@ -32,8 +32,7 @@ patchbay_plugin_api::export! {
         "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
         "model_list", "health_check", "credentials_check",
     ],
-    config_schema: r#"{"additionalProperties": false}"#,
-    config_defaults: DEFAULTS,
+    config_schema: r#"{"additionalProperties": false}"#, config_defaults: DEFAULTS,
 }
 
 /// The vendor.
