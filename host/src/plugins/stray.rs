@@ -18,7 +18,9 @@ pub struct StrayKeys {
 impl StrayKeys {
     /// Looks through an entry; without its plugin's manifest nothing is refused.
     pub fn of(name: &str, entry: &ProviderEntry, manifest: Option<&Manifest>) -> Self {
-        let own: BTreeSet<&str> = manifest.into_iter().flat_map(Manifest::own_keys).collect();
+        let own = manifest.into_iter().flat_map(Manifest::own_keys);
+        // Beside `config` is its place, and in the plugins' defaults it stands there; so it is read there, too.
+        let own: BTreeSet<&str> = own.chain(["priority"]).filter(|key| !is_host_key(key)).collect();
         let is_closed = manifest.is_some_and(Manifest::takes_nothing_else);
         let mut strays = Self::default();
         let config = entry.config();
@@ -69,7 +71,7 @@ mod tests {
             "config_defaults": {"model": "m", "flavour": "plain"}, "sample_config": {"zone": "a"},
         }));
         let config = json!({
-            "region": "eu", "flavour": "x", "zone": "b", "timeout": 3, "requests_per_minute": 1,
+            "region": "eu", "flavour": "x", "zone": "b", "timeout": 3, "priority": 3, "requests_per_minute": 1,
             "request_per_minute": 1, "regoin": "eu", "unheard_of": 1,
         });
         let entry = ProviderEntry::from_config(config.as_object().unwrap());

@@ -57,9 +57,7 @@ pub enum EditError {
         version: u64,
     },
     /// The key would go to somebody new.
-    #[error(
-        "the key does not go along to another \"base_url\" or \"plugin\": send \"api_key\" with it"
-    )]
+    #[error("the key does not go along to another \"base_url\" or \"plugin\": send \"api_key\" with it")]
     KeyNeeded,
     /// What was said makes no sense.
     #[error("{0}")]
