@@ -77,3 +77,37 @@ pub(super) fn in_short(error: &ProviderError) -> String {
         None => error.kind.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt as _;
+    use patchbay_plugin_api::ErrorKind;
+
+    use super::*;
+    use crate::events::{Told, Topic};
+    use crate::limits::Wish;
+    use crate::testing;
+
+    #[test]
+    fn who_is_busy_is_said_to_be_with_the_reason_and_the_time() {
+        let provider = testing::provider(testing::settings("p"), None);
+        let mut listener = provider.standing.herald.bus.listen(vec![Topic::Provider], None).unwrap();
+        let limited = ProviderError::new(ErrorKind::RateLimited, "slow down").with_status(429);
+        let limited = limited.with_retry_after(Duration::from_secs(20));
+        Arc::clone(&provider).admit(Instant::now(), Wish::default).unwrap().fail_for_test(&limited);
+        let mut told = Vec::new();
+        while let Some(Some(Told::Event(event))) = listener.next().now_or_never() {
+            told.push(serde_json::from_slice::<serde_json::Value>(&event.json).unwrap());
+        }
+        let condition = told.iter().find(|event| event["kind"] == "condition").unwrap();
+        let seconds = condition["seconds"].as_u64().unwrap();
+        assert!(condition["to"] == "busy" && (1..=20).contains(&seconds), "{condition}");
+        assert_eq!(condition["reason"], "rate_limited, status 429");
+        // Whoever looks later is told by what is known then.
+        let (reason, wait) = provider.why(Instant::now()).unwrap();
+        assert!(reason.starts_with("it asks to be left alone for "), "{reason}");
+        assert!(wait.unwrap() <= Duration::from_secs(20), "{wait:?}");
+    }
+}
