@@ -44,7 +44,7 @@ pub use access::{StartError, start_check};
 pub use metrics::Counts;
 pub use reception::Reception;
 pub use serve::{Connections, Limits, Outcome, Server};
-pub use state::{AppState, Parts, Readiness};
+pub use state::{AppState, Frozen, Parts, Readiness};
 
 use axum::Router;
 
