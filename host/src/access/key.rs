@@ -5,8 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::config::{as_number, dollars};
+use crate::patch;
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +98,42 @@ pub struct NewKey {
     /// In seconds from now; none for never.
     #[serde(default)]
     pub expires_in: Option<u64>,
+}
+
+/// What is to be otherwise about a key: members as in [`NewKey`], of which what is left out stays. Null takes one back to
+/// what it is for a key that is made without it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct KeyPatch(Map<String, Value>);
+
+impl KeyPatch {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether it says anything of when the key ends.
+    pub fn sets_end(&self) -> bool {
+        self.0.contains_key("expires_in")
+    }
+
+    /// What would be asked for to make the key as it is to be; of its end, only what the patch says.
+    pub fn over(&self, key: &VirtualKey) -> Result<NewKey, serde_json::Error> {
+        let VirtualKey { name, scopes, permits, limits, .. } = key;
+        let Permits { models, providers } = permits;
+        let mut whole = Map::new();
+        for (member, value) in [
+            ("name", serde_json::to_value(name)?),
+            ("scopes", serde_json::to_value(scopes)?),
+            ("models", serde_json::to_value(models)?),
+            ("providers", serde_json::to_value(providers)?),
+            ("limits", serde_json::to_value(limits)?),
+        ] {
+            whole.insert(member.to_owned(), value);
+        }
+        patch::merge(&mut whole, &self.0);
+        serde_json::from_value(Value::Object(whole))
+    }
 }
 
 fn chat() -> Vec<Scope> {

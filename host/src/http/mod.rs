@@ -89,6 +89,7 @@ fn all() -> Vec<Route> {
         Operators.post("/api/providers/{name}/credentials/validate", credentials::validate).changes(Nothing),
         Operators.get("/api/keys", keys::list),
         Operators.post("/api/keys", keys::create).changes(Key),
+        Operators.patch("/api/keys/{id}", keys::change).changes(Key),
         Operators.delete("/api/keys/{id}", keys::revoke).changes(Key),
         Operators.get("/api/usage", usage::sums),
         Operators.get("/api/usage/requests", usage::requests),

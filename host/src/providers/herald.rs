@@ -1,6 +1,7 @@
 //! Tells whoever listens how one provider does, when that changes.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering, fence};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use patchbay_plugin_api::ProviderError;
@@ -17,18 +18,22 @@ pub struct Herald {
     bus: Bus,
     /// The condition that was told last, as its number.
     told: AtomicU8,
+    /// Held from the look at the condition until it is told: of two who tell, the one that has looked last tells last.
+    telling: Mutex<()>,
 }
 
 impl Herald {
     /// Nothing was told yet.
     pub(crate) fn new(bus: &Bus) -> Self {
-        Self { bus: bus.clone(), told: AtomicU8::new(Condition::Unknown as u8) }
+        Self { bus: bus.clone(), told: AtomicU8::new(Condition::Unknown as u8), telling: Mutex::default() }
     }
 }
 
 impl Provider {
     /// A request went well. Where that was told before, this is all that it costs.
     pub(super) fn tell_success(&self) {
+        // Either this sees what another has told just now, or that one sees the success that was noted before.
+        fence(Ordering::SeqCst);
         if self.standing.herald.told.load(Ordering::Relaxed) != Condition::Available as u8 {
             self.tell_condition(None);
         }
@@ -36,14 +41,22 @@ impl Provider {
 
     /// Tells how it is, where that was told otherwise before.
     pub(super) fn tell_condition(&self, reason: Option<&str>) {
-        let now = self.condition();
-        let before = self.standing.herald.told.swap(now as u8, Ordering::Relaxed);
-        if before != now as u8 {
+        let herald = &self.standing.herald;
+        let _alone = herald.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reason = reason.map(shortened);
+        loop {
+            let now = self.condition();
+            let before = herald.told.swap(now as u8, Ordering::Relaxed);
+            if before == now as u8 {
+                return;
+            }
             let from = Condition::ALL.into_iter().find(|condition| *condition as u8 == before);
             let (from, to) = (from.unwrap_or_default().to_string(), now.to_string());
             let (why, wait) = self.why(Instant::now()).unzip();
-            let reason = reason.map(str::to_owned).or(why).as_deref().map(shortened);
+            let reason = reason.take().or_else(|| why.as_deref().map(shortened));
             self.tell(ProviderNews::Condition { from, to, reason, seconds: wait.flatten().map(rounded_up) });
+            // A success in the meantime did not see that anything else was told: so it is looked again.
+            fence(Ordering::SeqCst);
         }
     }
 
@@ -109,5 +122,34 @@ mod tests {
         let (reason, wait) = provider.why(Instant::now()).unwrap();
         assert!(reason.starts_with("it asks to be left alone for "), "{reason}");
         assert!(wait.unwrap() <= Duration::from_secs(20), "{wait:?}");
+    }
+
+    #[test]
+    fn whoever_listens_ends_with_how_it_is() {
+        for _ in 0..20 {
+            let provider = testing::provider(testing::settings("p"), None);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        for _ in 0..100 {
+                            provider.standing.last.set(Condition::Degraded, None, Instant::now());
+                            provider.tell_condition(None);
+                            provider.standing.last.set(Condition::Available, None, Instant::now());
+                            provider.tell_success();
+                        }
+                    });
+                }
+            });
+            let mut listener = provider.standing.herald.bus.listen(vec![Topic::Provider], None).unwrap();
+            let mut last = None;
+            while let Some(Some(told)) = futures_util::FutureExt::now_or_never(listener.next()) {
+                let Told::Event(event) = told else { continue };
+                let news: serde_json::Value = serde_json::from_slice(&event.json).unwrap();
+                // Each goes on from the one before it.
+                assert!(last.is_none_or(|last| last == news["from"]), "{news}");
+                last = Some(news["to"].clone());
+            }
+            assert_eq!(last.unwrap(), Condition::Available.word());
+        }
     }
 }

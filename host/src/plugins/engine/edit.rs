@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Engine, Run};
 use crate::config::{Change, ChangeFileError, Changes, Config, ConfigProblems, runtime_problems};
+use crate::patch::merge;
 use crate::plugins::instances::alike;
 use crate::plugins::problem::Problem;
 
@@ -148,6 +149,7 @@ impl Engine {
             }
         };
         merge(&mut said, patch);
+        drop_emptied(&mut said, patch);
         let problems = runtime_problems(name, &said);
         if problems.is_empty() {
             Ok(Some(said))
@@ -195,24 +197,15 @@ fn is_offered(config: &Config, name: &str) -> bool {
     !config.plugins.contains_key(name) && config.offered(name).is_some_and(Result::is_ok)
 }
 
-/// RFC 7396: members are replaced, objects are merged, null removes. An object of which nothing is left goes, too: it
-/// would say that there is something, as prices of a model do.
-fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+/// Where a patch has left nothing of an object, it goes, too: it would say that there is something, as prices of a model
+/// do.
+fn drop_emptied(said: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (name, value) in patch {
-        match value {
-            Value::Null => drop(target.remove(name)),
-            Value::Object(patch) => {
-                let member = target.entry(name.clone()).or_insert_with(|| Value::Object(Map::new()));
-                if !member.is_object() {
-                    *member = Value::Object(Map::new());
-                }
-                let Value::Object(inner) = member else { continue };
-                merge(inner, patch);
-                if inner.is_empty() && !patch.is_empty() {
-                    target.remove(name);
-                }
+        if let (Value::Object(patch), Some(Value::Object(inner))) = (value, said.get_mut(name)) {
+            drop_emptied(inner, patch);
+            if inner.is_empty() && !patch.is_empty() {
+                said.remove(name);
             }
-            value => drop(target.insert(name.clone(), value.clone())),
         }
     }
 }
@@ -234,29 +227,23 @@ mod tests {
 
     use super::*;
 
-    fn check(target: &Value, patch: &Value, expected: &Value) {
-        let object = |value: &Value| value.as_object().unwrap().clone();
-        let mut merged = object(target);
-        merge(&mut merged, &object(patch));
-        assert_eq!(Value::Object(merged), *expected);
-    }
-
     #[test]
-    fn patches_merge_and_null_removes() {
-        check(&json!({"a": 1}), &json!({"b": 2}), &json!({"a": 1, "b": 2}));
-        check(
-            &json!({"c": {"x": 1, "y": 2}}),
-            &json!({"c": {"x": null, "z": 3}}),
-            &json!({"c": {"y": 2, "z": 3}}),
-        );
-        check(&json!({"c": 1}), &json!({"c": {"x": {"deep": null}}}), &json!({}));
-        check(
-            &json!({"c": {"x": {"deep": 1}, "y": 1}}),
-            &json!({"c": {"x": {"deep": null}}}),
-            &json!({"c": {"y": 1}}),
-        );
-        check(&json!({}), &json!({"c": {}}), &json!({"c": {}}));
-        check(&json!({"c": {"x": 1}}), &json!({"c": [1]}), &json!({"c": [1]}));
+    fn nothing_is_left_of_what_was_taken_away() {
+        for (said, patch, expected) in [
+            (json!({"c": {"x": {"deep": 1}}}), json!({"c": {"x": {"deep": null}}}), json!({})),
+            (json!({}), json!({"c": {"x": null}}), json!({})),
+            (
+                json!({"c": {"x": {"deep": 1}, "y": 1}}),
+                json!({"c": {"x": {"deep": null}}}),
+                json!({"c": {"y": 1}}),
+            ),
+            (json!({}), json!({"c": {}}), json!({"c": {}})),
+        ] {
+            let (mut said, patch) = (said.as_object().unwrap().clone(), patch.as_object().unwrap().clone());
+            merge(&mut said, &patch);
+            drop_emptied(&mut said, &patch);
+            assert_eq!(Value::Object(said), expected);
+        }
     }
 
     #[test]
