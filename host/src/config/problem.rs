@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The `file` of a problem with a variable that no file sets.
 pub(super) const ENVIRONMENT: &str = "environment";
@@ -10,7 +10,7 @@ pub(super) const ENVIRONMENT: &str = "environment";
 pub(super) const RUNTIME: &str = "runtime";
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigProblem {
     /// The file, or `environment`, or `runtime`.
     pub file: String,
@@ -23,7 +23,7 @@ pub struct ConfigProblem {
 }
 
 impl ConfigProblem {
-    pub(super) fn new(
+    pub(crate) fn new(
         file: impl Into<String>,
         pointer: impl Into<String>,
         reason: impl Into<String>,

@@ -10,6 +10,7 @@ use http::StatusCode;
 use http::request::Parts;
 use serde::Deserialize;
 
+use super::audit::Reloaded;
 use super::error::{ApiError, query_problem};
 use super::state::AppState;
 use crate::plugins::{ReloadOptions, ReloadReport, UnknownPlugin};
@@ -51,7 +52,7 @@ pub(super) async fn reload_all(
 ) -> Result<Response, ApiError> {
     let Query(ReloadQuery { dry_run }) = query.map_err(|error| invalid_query(&error))?;
     let report = state.manager.reload(ReloadOptions { dry_run, only: None, reason: "api" }).await;
-    Ok(Json(&*report).into_response())
+    Ok(told(report))
 }
 
 /// One plugin is reloaded for real, or not at all.
@@ -86,7 +87,13 @@ pub(super) async fn disable(
 }
 
 fn answer(outcome: Result<Arc<ReloadReport>, UnknownPlugin>) -> Result<Response, ApiError> {
-    outcome.map(|report| Json(&*report).into_response()).map_err(|UnknownPlugin(id)| unknown(&id))
+    outcome.map(told).map_err(|UnknownPlugin(id)| unknown(&id))
+}
+
+fn told(report: Arc<ReloadReport>) -> Response {
+    let mut response = Json(&*report).into_response();
+    response.extensions_mut().insert(Reloaded(report));
+    response
 }
 
 fn invalid_query(error: &QueryRejection) -> ApiError {
