@@ -164,7 +164,8 @@ impl Keeper {
     pub(super) async fn run(mut self) {
         let mut pause = PAUSES[0];
         // Read before anything of now is written. From a store that is away nothing is taken out for a while.
-        let newest = self.store.recent_usage(None, 1).await.ok().and_then(|newest| Some(newest.first()?.at));
+        let newest = tokio::time::timeout(STORED_WITHIN, self.store.recent_usage(None, 1)).await;
+        let newest = newest.ok().and_then(Result::ok).and_then(|newest| Some(newest.first()?.at));
         let mut reckoning = Reckoning::from(newest, Instant::now());
         loop {
             self.keep_house(&mut reckoning).await;

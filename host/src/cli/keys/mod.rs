@@ -30,7 +30,7 @@ pub(super) struct Keys {
 enum Command {
     Create(create::Create),
     List(list::List),
-    Set(set::Set),
+    Set(Box<set::Set>),
     Rotate(rotate::Rotate),
     Revoke(revoke::Revoke),
 }
@@ -39,7 +39,7 @@ pub(super) async fn run(command: Keys) -> Result<u8, Failure> {
     match command.command {
         Command::Create(command) => create::run(command).await,
         Command::List(command) => list::run(command).await,
-        Command::Set(command) => set::run(command).await,
+        Command::Set(command) => set::run(*command).await,
         Command::Rotate(command) => rotate::run(command).await,
         Command::Revoke(command) => revoke::run(command).await,
     }
