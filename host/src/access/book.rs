@@ -23,15 +23,15 @@ const PREFIX: &str = "pb-";
 
 /// More would be a program that makes keys.
 const MOST_KEYS: usize = 10_000;
-const LONGEST_NAME: usize = 128;
-const LONGEST_LIST: usize = 1_000;
-const LONGEST_ENTRY: usize = 256;
+pub(super) const LONGEST_NAME: usize = 128;
+pub(super) const LONGEST_LIST: usize = 1_000;
+pub(super) const LONGEST_ENTRY: usize = 256;
 
 /// Each that counts is remembered.
-const MOST_PER_MINUTE: u32 = 1_000_000;
+pub(super) const MOST_PER_MINUTE: u32 = 1_000_000;
 
 /// Ten years, in seconds.
-const LONGEST_LIFE: u64 = 315_360_000;
+pub(super) const LONGEST_LIFE: u64 = 315_360_000;
 
 /// Why a key could not be made or revoked.
 #[derive(Debug, thiserror::Error)]

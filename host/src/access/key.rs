@@ -4,12 +4,14 @@ use std::num::NonZeroU32;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{as_number, dollars};
+use super::book::{LONGEST_ENTRY, LONGEST_LIFE, LONGEST_LIST, LONGEST_NAME, MOST_PER_MINUTE};
+use crate::config::{as_number, dollars, dollars_schema};
 
 /// What a key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// The routes of applications.
@@ -58,43 +60,53 @@ pub struct Permits {
 }
 
 /// How much a key may ask; what is none is as for everybody.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "KeyLimits")]
 pub struct Limits {
     /// Requests in any minute.
+    #[schemars(range(min = 1, max = MOST_PER_MINUTE))]
     pub requests_per_minute: Option<NonZeroU32>,
     /// Tokens in any minute.
     pub tokens_per_minute: Option<NonZeroU32>,
     /// US dollars in a day of UTC.
     #[serde(serialize_with = "as_number", deserialize_with = "dollars")]
+    #[schemars(schema_with = "dollars_schema")]
     pub budget_usd_per_day: Option<Decimal>,
     /// US dollars in a month of UTC.
     #[serde(serialize_with = "as_number", deserialize_with = "dollars")]
+    #[schemars(schema_with = "dollars_schema")]
     pub budget_usd_per_month: Option<Decimal>,
     /// Requests at one time.
     pub max_concurrent: Option<NonZeroU32>,
 }
 
 /// What is asked for when a key is made.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// For people.
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub name: String,
     /// What it is for; chat where nothing is said.
+    #[schemars(length(min = 1))]
     #[serde(default = "chat")]
     pub scopes: Vec<Scope>,
-    /// See [`Permits`].
+    /// The models that it may ask for, as `model` or `provider/model`, with a `*` at the end for all that begin like
+    /// this; nothing permits all.
     #[serde(default)]
+    #[schemars(length(max = LONGEST_LIST), inner(length(min = 1, max = LONGEST_ENTRY)))]
     pub models: Vec<String>,
-    /// See [`Permits`].
+    /// The providers that it may ask; nothing permits all.
     #[serde(default)]
+    #[schemars(length(max = LONGEST_LIST), inner(length(min = 1, max = LONGEST_ENTRY)))]
     pub providers: Vec<String>,
-    /// See [`Limits`].
+    /// How much it may ask.
     #[serde(default)]
     pub limits: Limits,
     /// In seconds from now; none for never.
     #[serde(default)]
+    #[schemars(range(min = 1, max = LONGEST_LIFE))]
     pub expires_in: Option<u64>,
 }
 

@@ -1,13 +1,15 @@
 //! What an answer took, in tokens.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::providers::Tokens;
 
 /// Token counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "TokenUsage")]
 pub struct Usage {
     /// Of the question.
     pub prompt_tokens: u64,

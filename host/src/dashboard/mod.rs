@@ -63,23 +63,20 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
 });
 
 impl Asset {
-    fn new(name: &'static str, bytes: &'static [u8]) -> Self {
+    /// A file of this name, with what is in it.
+    pub fn new(name: &'static str, bytes: &'static [u8]) -> Self {
         let content_type = match name.rsplit_once('.') {
             Some((_, "html")) => "text/html; charset=utf-8",
             Some((_, "css")) => "text/css; charset=utf-8",
             Some((_, "js")) => "text/javascript; charset=utf-8",
+            Some((_, "json")) => "application/json",
             _ => "image/svg+xml",
         };
         Self { name, content_type, bytes, etag: format!("\"{}\"", &hex(&Sha256::digest(bytes))[..32]) }
     }
 }
 
-/// The page itself.
-pub fn page() -> Option<&'static Asset> {
-    asset("index.html")
-}
-
-/// What the page is made of.
+/// What the pages are made of.
 pub fn asset(name: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.name == name)
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use patchbay_plugin_api::ErrorKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::limits::put_standing;
@@ -38,7 +39,7 @@ pub(super) struct ApiError {
 }
 
 /// Whose shape an error has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Dialect {
     Own,
     OpenAi,
@@ -53,8 +54,9 @@ impl Dialect {
 }
 
 /// The documented shape.
-#[derive(Serialize)]
-struct Shape<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(super) struct Shape<'a> {
     error: &'a str,
     code: &'a str,
     details: &'a str,
@@ -63,6 +65,25 @@ struct Shape<'a> {
     /// When there is room again.
     #[serde(skip_serializing_if = "Option::is_none")]
     reset_at: Option<String>,
+}
+
+/// The shape that clients of OpenAI's know.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OpenAiError")]
+pub(super) struct OpenAiShape<'a> {
+    error: OpenAiError<'a>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OpenAiErrorBody")]
+struct OpenAiError<'a> {
+    /// What it is, and how to mend it.
+    message: &'a str,
+    r#type: &'a str,
+    /// The member of the request that it is about.
+    param: Option<&'a str>,
+    /// For programs; upstream's own where upstream gave one.
+    code: &'a str,
 }
 
 impl ApiError {
@@ -135,25 +156,14 @@ impl ApiError {
 
     /// The error's JSON in OpenAI's shape.
     pub(super) fn openai_json(&self) -> Bytes {
-        #[derive(Serialize)]
-        struct Outer<'a> {
-            error: Inner<'a>,
-        }
-        #[derive(Serialize)]
-        struct Inner<'a> {
-            message: &'a str,
-            r#type: &'a str,
-            param: Option<&'a str>,
-            code: &'a str,
-        }
-        let error = Inner {
+        let error = OpenAiError {
             message: &self.details,
             r#type: self.openai_type(),
             param: self.param.as_deref(),
             code: self.openai_code(),
         };
         // Strings in memory can always be written.
-        serde_json::to_vec(&Outer { error }).unwrap_or_default().into()
+        serde_json::to_vec(&OpenAiShape { error }).unwrap_or_default().into()
     }
 
     fn openai_code(&self) -> &str {

@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 use super::error::timestamp;
 use super::state::AppState;
@@ -16,13 +16,13 @@ use crate::providers::Condition;
 
 /// The process is up.
 pub(super) async fn live() -> Response {
-    Json(json!({"status": "alive"})).into_response()
+    Json(Status { status: "alive" }).into_response()
 }
 
 /// The host takes requests.
 pub(super) async fn ready(State(state): State<AppState>) -> Response {
     let status = if state.readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"status": state.readiness.word()}))).into_response()
+    (status, Json(Status { status: state.readiness.word() })).into_response()
 }
 
 /// What is known of every provider. Asks nobody, so it never waits.
@@ -44,8 +44,14 @@ pub(super) async fn overview(State(state): State<AppState>) -> Response {
     (status, Json(body)).into_response()
 }
 
-#[derive(Serialize)]
-struct Health<'a> {
+/// One word about the process.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Status {
+    status: &'static str,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Health<'a> {
     status: &'static str,
     timestamp: String,
     version: &'static str,
@@ -54,7 +60,8 @@ struct Health<'a> {
     summary: Summary,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "HealthSummary")]
 struct Summary {
     total: usize,
     available: usize,

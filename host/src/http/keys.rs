@@ -3,17 +3,19 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tracing::info;
 
 use super::audit;
 use super::body::WholeBody;
 use super::error::{ApiError, timestamp};
+use super::named::Named;
 use super::state::AppState;
 use crate::access::{BookError, Limits, NewKey, Scope, VirtualKey};
 use crate::gateway::find_provider;
@@ -25,7 +27,7 @@ pub(super) async fn list(State(state): State<AppState>) -> Response {
     let keys = state.keys.list();
     let keys: Vec<View<'_>> =
         keys.iter().map(|key| View::of(key, None, state.registry.limiter.spent_with(key.hash))).collect();
-    Json(json!({ "total_count": keys.len(), "keys": keys })).into_response()
+    Json(List { total_count: keys.len(), keys }).into_response()
 }
 
 /// A new one. Its text is in this answer and nowhere else.
@@ -58,10 +60,7 @@ fn unheard_of(state: &AppState, wanted: &NewKey) -> Vec<String> {
 }
 
 /// Revokes one: the next request that comes with it is refused.
-pub(super) async fn revoke(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-) -> Result<Response, ApiError> {
+pub(super) async fn revoke(State(state): State<AppState>, Named(id): Named) -> Result<Response, ApiError> {
     let key = state.keys.revoke(&id).await?;
     info!(id = key.id, name = key.name, "virtual key revoked");
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -76,15 +75,24 @@ pub(super) fn shown(key: &VirtualKey) -> Value {
     shown
 }
 
-#[derive(Serialize)]
-struct Made<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KeyList")]
+pub(super) struct List<'a> {
+    keys: Vec<View<'a>>,
+    total_count: usize,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MadeKey")]
+pub(super) struct Made<'a> {
     #[serde(flatten)]
     key: View<'a>,
     /// What may not be meant.
     warnings: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Key")]
 struct View<'a> {
     id: &'a str,
     /// The key itself, where it is new.
@@ -103,7 +111,8 @@ struct View<'a> {
 }
 
 /// As far as answers had prices.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KeySpent")]
 struct SpentView {
     today_usd: Cost,
     this_month_usd: Cost,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use serde_json::Value;
@@ -20,7 +21,8 @@ pub(in crate::plugins) struct Shown {
 }
 
 /// `GET /api/providers/{name}`: secrets are masked.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ProviderConfiguration")]
 pub struct ProviderView {
     /// Its name.
     pub name: String,
@@ -41,7 +43,8 @@ pub struct ProviderView {
 }
 
 /// One value in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ConfiguredValue")]
 pub struct ShownValue {
     /// As `patchbay provider set` wants it: `priority`, `model`, `extra_headers.x-team`.
     pub key: String,
