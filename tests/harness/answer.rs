@@ -104,9 +104,14 @@ fn is_a_status_page(path: &str) -> bool {
     ["/api/health", "/readyz", "/livez"].contains(&path)
 }
 
-/// The page and its files are the only ones that a browser shows and keeps.
+/// The pages and their files are the only ones that a browser shows.
 fn is_of_the_page(path: &str) -> bool {
-    path == "/" || path.starts_with("/assets/")
+    ["/", "/docs"].contains(&path) || path.starts_with("/assets/")
+}
+
+/// Besides these it keeps only what they show.
+fn is_kept(path: &str) -> bool {
+    is_of_the_page(path) || path == "/openapi.json"
 }
 
 const SECURE: [(&str, &str); 5] = [
@@ -157,7 +162,11 @@ fn check_headers(path: &str, headers: &HeaderMap) {
     };
     assert!(!one("x-request-id").is_empty(), "{path}");
     for (name, value) in SECURE {
-        let own = is_of_the_page(path) && ["content-security-policy", "cache-control"].contains(&name);
+        let own = match name {
+            "content-security-policy" => is_of_the_page(path),
+            "cache-control" => is_kept(path),
+            _ => false,
+        };
         // Which are looked at where the page is.
         assert!(own && !one(name).is_empty() || one(name) == value, "{path}: {name}: {}", one(name));
     }

@@ -1,4 +1,5 @@
-//! The page at `/`: written by hand, and part of the program. It asks what anybody may ask over HTTP, and nothing else.
+//! The pages at `/` and `/docs`: written by hand, and part of the program. They ask what anybody may ask over HTTP, and
+//! nothing else.
 
 use std::sync::LazyLock;
 
@@ -32,6 +33,13 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         "base.css",
         "bay.js",
         "chart.js",
+        "docs-curl.js",
+        "docs-route.js",
+        "docs-schema.js",
+        "docs-words.js",
+        "docs.css",
+        "docs.html",
+        "docs.js",
         "dom.js",
         "events.js",
         "format.js",
@@ -92,7 +100,7 @@ mod tests {
 
     #[test]
     fn whatever_the_page_names_is_there_and_nothing_else_is() {
-        let mut named = vec!["index.html".to_owned()];
+        let mut named = vec!["index.html".to_owned(), "docs.html".to_owned()];
         for asset in &*ASSETS {
             let text = std::str::from_utf8(asset.bytes).unwrap();
             named.extend(between(text, "\"/assets/", '"').into_iter().map(str::to_owned));
