@@ -6,6 +6,8 @@ use reqwest::Response;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::Value;
 
+use super::documented;
+
 /// All that clients were told, to be searched for secrets at the end.
 #[derive(Clone, Default)]
 pub(super) struct Seen(Arc<Mutex<String>>);
@@ -33,6 +35,7 @@ pub struct Answer {
 impl Answer {
     pub(super) async fn read(path: &str, response: Response, seen: &Seen) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let url = response.url().clone();
         check_headers(path, &headers);
         let body = response.bytes().await.unwrap_or_else(|error| panic!("{path} was cut short: {error:?}"));
         let body =
@@ -43,6 +46,7 @@ impl Answer {
         if !(200..300).contains(&status) && !is_known_already && !is_a_status_page(path) {
             answer.check_error(path);
         }
+        documented::check(url.path(), &answer);
         answer
     }
 

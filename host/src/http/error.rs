@@ -53,12 +53,15 @@ impl Dialect {
     }
 }
 
-/// The documented shape.
+/// What is answered in place of an answer.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
 pub(super) struct Shape<'a> {
+    /// Short, and always the same.
     error: &'a str,
+    /// For programs.
     code: &'a str,
+    /// What it is this time, and how to mend it.
     details: &'a str,
     request_id: &'a str,
     timestamp: String,

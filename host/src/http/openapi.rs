@@ -26,7 +26,7 @@ use crate::dashboard::Asset;
 /// Made when somebody asks first: a host that nobody asks has nothing of it.
 static DOCUMENT: LazyLock<Asset> = LazyLock::new(|| {
     let json = serde_json::to_vec(&assemble::document(&all())).unwrap_or_default();
-    Asset::new("openapi.json", json.leak())
+    Asset::new("openapi.json", Box::leak(json.into_boxed_slice()))
 });
 
 /// The document's JSON.

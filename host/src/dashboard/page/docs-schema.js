@@ -45,7 +45,7 @@ function kindOf(document, schema) {
 
 function boundsOf(schema) {
   return Object.entries(BOUNDS)
-    .filter(([name]) => schema[name] !== undefined)
+    .filter(([name]) => ["number", "string", "boolean"].includes(typeof schema[name]))
     .map(([name, word]) => `${word} ${name === "pattern" ? schema[name] : JSON.stringify(schema[name])}`);
 }
 
