@@ -192,8 +192,8 @@ async fn fill_requests(connection: &mut SqliteConnection, requests: i64, now: i6
     let document = serde_json::to_string(&record(0, UNIX_EPOCH)).unwrap();
     let sql = format!(
         "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {requests})
-         INSERT INTO usage_requests SELECT
-            {begin} + n * {span} / {requests}, CAST(printf('%016d', n) AS BLOB), ? FROM numbers",
+         INSERT INTO usage_requests (at, id, group_id, document) SELECT
+            {begin} + n * {span} / {requests}, CAST(printf('%016d', n) AS BLOB), 1, ? FROM numbers",
         span = 30 * DAY * 1000
     );
     sqlx::query(AssertSqlSafe(sql)).bind(document).execute(connection).await.unwrap();

@@ -46,6 +46,8 @@ mod dice;
 mod durable;
 mod hex;
 mod segment;
+// 12. What others write, read with patience.
+mod lenient;
 
 // Stand-ins for tests of several modules.
 #[cfg(test)]

@@ -123,6 +123,9 @@ const cases = {
     // One at a time works likewise, and drains what is under way.
     await page.press("#plugins", "Disable plugin chameleon");
     await page.sees('[data-plugin="chameleon"]', "disabled");
+    await page.choose("#events-filter", "audit");
+    await page.sees("#events-body", "Somebody on this machine: POST /api/plugins/{id}/disable, chameleon");
+    assert.doesNotMatch(await page.words("#events-body"), /Reload by/);
   },
 
   /** What was replaced is seen to finish what it had begun. */

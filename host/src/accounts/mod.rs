@@ -17,7 +17,6 @@ pub use record::{Attempt, Outcome, Record};
 pub use tab::Tab;
 pub use trace::{Parent, SpanId, Trace, TraceHeaders, TraceId};
 pub use usage::Usage;
-pub(crate) use usage::{number, usage};
 pub use visit::{Arrival, AttemptSpan, Visit, cut};
 
 /// Somebody who is told of every request when it is over. What is told must be taken down at once: a client may be

@@ -1,9 +1,10 @@
 //! What an answer took, in tokens.
 
 use schemars::JsonSchema;
+use serde::de::{IgnoredAny, MapAccess};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
+use crate::lenient::{Lenient, Wanted};
 use crate::providers::Tokens;
 
 /// Token counts.
@@ -46,57 +47,84 @@ fn is_none(count: &u64) -> bool {
     *count == 0
 }
 
-/// A count. Some upstreams count in floating point.
-pub(crate) fn number(json: &RawValue) -> Option<u64> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "`as` saturates, which will do"
-    )]
-    serde_json::from_str::<f64>(json.get()).ok().map(|number| number as u64)
+/// Counts as upstreams write them; what is not counted counts as none.
+impl Wanted for Usage {
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(field_identifier, rename_all = "snake_case")]
+        enum Member {
+            PromptTokens,
+            CompletionTokens,
+            TotalTokens,
+            PromptTokensDetails,
+            CompletionTokensDetails,
+            #[serde(other)]
+            Other,
+        }
+        let (mut usage, mut total) = (Self::default(), Lenient(None));
+        while let Some(member) = object.next_key()? {
+            match member {
+                Member::PromptTokens => usage.prompt_tokens = count(&mut object)?,
+                Member::CompletionTokens => usage.completion_tokens = count(&mut object)?,
+                Member::TotalTokens => total = object.next_value()?,
+                Member::PromptTokensDetails => {
+                    let Details { cached, written, .. } = details(&mut object)?;
+                    (usage.cached_tokens, usage.cache_write_tokens) = (cached, written);
+                }
+                Member::CompletionTokensDetails => usage.reasoning_tokens = details(&mut object)?.reasoning,
+                Member::Other => {
+                    object.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        let sum = usage.prompt_tokens.saturating_add(usage.completion_tokens);
+        usage.total_tokens = total.0.unwrap_or(sum);
+        Ok(Some(usage))
+    }
 }
 
-/// What is counted; what is not counts as none.
-pub(crate) fn usage(json: &RawValue) -> Option<Usage> {
-    #[derive(Deserialize)]
-    struct Counts<'a> {
-        #[serde(borrow)]
-        prompt_tokens: Option<&'a RawValue>,
-        #[serde(borrow)]
-        completion_tokens: Option<&'a RawValue>,
-        #[serde(borrow)]
-        total_tokens: Option<&'a RawValue>,
-        #[serde(borrow)]
-        prompt_tokens_details: Option<&'a RawValue>,
-        #[serde(borrow)]
-        completion_tokens_details: Option<&'a RawValue>,
+/// What some of the tokens were.
+#[derive(Default)]
+struct Details {
+    cached: u64,
+    written: u64,
+    reasoning: u64,
+}
+
+impl Wanted for Details {
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(field_identifier, rename_all = "snake_case")]
+        enum Member {
+            CachedTokens,
+            CacheWriteTokens,
+            ReasoningTokens,
+            #[serde(other)]
+            Other,
+        }
+        let mut details = Self::default();
+        while let Some(member) = object.next_key()? {
+            match member {
+                Member::CachedTokens => details.cached = count(&mut object)?,
+                Member::CacheWriteTokens => details.written = count(&mut object)?,
+                Member::ReasoningTokens => details.reasoning = count(&mut object)?,
+                Member::Other => {
+                    object.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Some(details))
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Details<'a> {
-        #[serde(borrow)]
-        cached_tokens: Option<&'a RawValue>,
-        #[serde(borrow)]
-        cache_write_tokens: Option<&'a RawValue>,
-        #[serde(borrow)]
-        reasoning_tokens: Option<&'a RawValue>,
-    }
-    fn details(json: Option<&RawValue>) -> Details<'_> {
-        json.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()
-    }
-    let counts: Counts<'_> = serde_json::from_str(json.get()).ok()?;
-    let prompt_tokens = counts.prompt_tokens.and_then(number).unwrap_or(0);
-    let completion_tokens = counts.completion_tokens.and_then(number).unwrap_or(0);
-    let sum = prompt_tokens.saturating_add(completion_tokens);
-    let (read, written) = (details(counts.prompt_tokens_details), details(counts.completion_tokens_details));
-    Some(Usage {
-        prompt_tokens,
-        completion_tokens,
-        total_tokens: counts.total_tokens.and_then(number).unwrap_or(sum),
-        cached_tokens: read.cached_tokens.and_then(number).unwrap_or(0),
-        cache_write_tokens: read.cache_write_tokens.and_then(number).unwrap_or(0),
-        reasoning_tokens: written.reasoning_tokens.and_then(number).unwrap_or(0),
-    })
+}
+
+fn count<'de, A: MapAccess<'de>>(object: &mut A) -> Result<u64, A::Error> {
+    let Lenient(count) = object.next_value()?;
+    Ok(count.unwrap_or(0))
+}
+
+fn details<'de, A: MapAccess<'de>>(object: &mut A) -> Result<Details, A::Error> {
+    let Lenient(details) = object.next_value()?;
+    Ok(details.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -117,14 +145,15 @@ mod tests {
                 (1, 0, 1, 0, 0, 0),
             ),
         ] {
-            let read = usage(&RawValue::from_string(json.to_owned()).unwrap()).unwrap();
+            let Lenient(read) = serde_json::from_str::<Lenient<Usage>>(json).unwrap();
+            let read = read.unwrap();
             let Usage { prompt_tokens, completion_tokens, total_tokens, .. } = read;
             let details = (read.cached_tokens, read.cache_write_tokens, read.reasoning_tokens);
             let counts = (prompt_tokens, completion_tokens, total_tokens, details.0, details.1, details.2);
             assert_eq!(counts, expected, "{json}");
         }
         for json in ["null", "[]", "7"] {
-            assert_eq!(usage(&RawValue::from_string(json.to_owned()).unwrap()), None, "{json}");
+            assert_eq!(serde_json::from_str::<Lenient<Usage>>(json).unwrap(), Lenient(None), "{json}");
         }
     }
 }

@@ -12,7 +12,8 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Served;
-use crate::accounts::{Tab, Usage, number, usage};
+use crate::accounts::{Tab, Usage};
+use crate::lenient::Lenient;
 use crate::providers::Cost;
 
 /// What is known about an answer, beside its words.
@@ -82,32 +83,40 @@ pub(super) struct Account {
 /// What a list of vectors says of itself. An error where there is no list.
 pub(super) fn account_of_vectors(raw: &[u8]) -> Result<Account, ProviderError> {
     #[derive(Deserialize)]
-    struct Shape<'a> {
-        #[serde(borrow)]
-        model: Option<&'a RawValue>,
-        #[serde(borrow)]
-        usage: Option<&'a RawValue>,
+    struct Vectors {
+        #[serde(default)]
+        model: Lenient<String>,
+        #[serde(default)]
+        usage: Lenient<Usage>,
         data: Option<First<IgnoredAny>>,
     }
-    let shape: Shape<'_> = read(raw)?;
-    shape.data.ok_or_else(|| ProviderError::unreadable("the provider's answer holds no embeddings"))?;
-    Ok(Account { model: shape.model.take_text(), usage: shape.usage.and_then(usage) })
+    let vectors: Vectors = read(raw)?;
+    match vectors.data {
+        Some(_) => Ok(Account { model: vectors.model.0, usage: vectors.usage.0 }),
+        None => Err(ProviderError::unreadable("the provider's answer holds no embeddings")),
+    }
 }
 
 /// What a whole answer says of itself. An error where it answers nothing.
 pub(super) fn account_of_choices(raw: &[u8]) -> Result<Account, ProviderError> {
-    let shape: Shape<'_, IgnoredAny> = read(raw)?;
-    match shape.choices {
-        Some(First(Some(_))) => {
-            Ok(Account { model: shape.model.take_text(), usage: shape.usage.and_then(usage) })
-        }
+    #[derive(Deserialize)]
+    struct Answered {
+        #[serde(default)]
+        model: Lenient<String>,
+        #[serde(default)]
+        usage: Lenient<Usage>,
+        choices: Option<First<IgnoredAny>>,
+    }
+    let answer: Answered = read(raw)?;
+    match answer.choices {
+        Some(First(Some(_))) => Ok(Account { model: answer.model.0, usage: answer.usage.0 }),
         _ => Err(ProviderError::unreadable("the provider's answer holds no choices")),
     }
 }
 
 /// The words of a whole answer, and whose.
 pub(super) fn words_of(raw: &[u8]) -> Result<(String, String), ProviderError> {
-    let shape: Shape<'_, WholeChoice<'_>> = read(raw)?;
+    let shape: Shape<WholeChoice<'_>> = read(raw)?;
     let message = shape.choices.and_then(|First(choice)| choice).and_then(|choice| choice.message);
     let Some(message) = message else {
         return Err(ProviderError::unreadable("the provider's answer holds no message"));
@@ -119,7 +128,7 @@ pub(super) fn words_of(raw: &[u8]) -> Result<(String, String), ProviderError> {
 /// The words that a chunk adds.
 pub fn text_of(chunk: &[u8]) -> Cow<'_, str> {
     // A chunk was looked at before it came here; one that is not JSON after all has no words.
-    let shape: Option<Shape<'_, ChunkChoice<'_>>> = serde_json::from_slice(chunk).ok();
+    let shape: Option<Shape<ChunkChoice<'_>>> = serde_json::from_slice(chunk).ok();
     let choice = shape.and_then(|shape| shape.choices).and_then(|First(choice)| choice);
     choice.and_then(|choice| choice.delta).and_then(|delta| delta.content).map(words).unwrap_or_default()
 }
@@ -127,14 +136,14 @@ pub fn text_of(chunk: &[u8]) -> Cow<'_, str> {
 impl Facts {
     /// Adds what an answer or a chunk says; what is known already stays unless it says otherwise.
     pub(super) fn add(&mut self, json: &[u8]) {
-        let Ok(shape) = serde_json::from_slice::<Shape<'_, Ending>>(json) else { return };
+        let Ok(said) = serde_json::from_slice::<SaidOfItself>(json) else { return };
         let finish_reason =
-            shape.choices.and_then(|First(choice)| choice).and_then(|choice| choice.finish_reason);
-        self.id = shape.id.take_text().or(self.id.take());
-        self.model = shape.model.take_text().or(self.model.take());
-        self.created = shape.created.and_then(number).or(self.created);
+            said.choices.and_then(|First(choice)| choice).and_then(|choice| choice.finish_reason);
+        self.id = said.id.0.or(self.id.take());
+        self.model = said.model.0.or(self.model.take());
+        self.created = said.created.0.or(self.created);
         self.finish_reason = finish_reason.or(self.finish_reason.take());
-        self.usage = shape.usage.and_then(usage).or(self.usage);
+        self.usage = said.usage.0.or(self.usage);
     }
 }
 
@@ -165,15 +174,7 @@ pub fn words(content: &RawValue) -> Cow<'_, str> {
 
 /// An answer or chunk; `C` is what is wanted of its first choice.
 #[derive(Deserialize)]
-struct Shape<'a, C> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    created: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
+struct Shape<C> {
     choices: Option<First<C>>,
 }
 
@@ -197,18 +198,21 @@ struct Message<'a> {
 }
 
 #[derive(Deserialize)]
-struct Ending {
+struct SaidOfItself {
+    #[serde(default)]
+    id: Lenient<String>,
+    #[serde(default)]
+    model: Lenient<String>,
+    #[serde(default)]
+    created: Lenient<u64>,
+    #[serde(default)]
+    usage: Lenient<Usage>,
+    choices: Option<First<EndedChoice>>,
+}
+
+#[derive(Deserialize)]
+struct EndedChoice {
     finish_reason: Option<String>,
-}
-
-trait TakeText {
-    fn take_text(self) -> Option<String>;
-}
-
-impl TakeText for Option<&RawValue> {
-    fn take_text(self) -> Option<String> {
-        serde_json::from_str(self?.get()).ok()
-    }
 }
 
 /// The first of a list; the others are passed over.

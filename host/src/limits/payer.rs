@@ -92,8 +92,10 @@ impl Claims {
 
     /// What it took in truth. What is none nobody said: then it is taken for what was expected.
     pub fn settle(&mut self, tokens: Option<u64>, cost: Option<Cost>) {
-        for claim in [self.own.take(), self.host.take(), self.provider.take()].into_iter().flatten() {
-            claim.settle(tokens, cost);
+        for claim in [&mut self.own, &mut self.host, &mut self.provider] {
+            if let Some(claim) = claim.take() {
+                claim.settle(tokens, cost);
+            }
         }
     }
 

@@ -6,6 +6,8 @@ mod pools;
 // What is kept in it, besides keys.
 mod answers;
 mod audit;
+mod document;
+mod groups;
 mod prune;
 #[cfg(test)]
 mod tests;
@@ -33,7 +35,7 @@ use crate::usage::{Place, Spent, UsageAnswer, UsageQuery, UsageRecord};
 const BUSY_WITHIN: Duration = Duration::from_secs(5);
 
 /// What brings a file from each version to the next. What was released here is never changed again.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     // 1: virtual keys. What they may do is one JSON document, for it is only ever read whole.
     "CREATE TABLE keys (
         id TEXT PRIMARY KEY,
@@ -42,9 +44,11 @@ const MIGRATIONS: [&str; 3] = [
         revoked_at INTEGER
     ) STRICT;",
     // 2: usage.
-    usage::MIGRATION,
+    usage::TABLES,
     // 3: the audit trail.
     audit::MIGRATION,
+    // 4: what single requests are summed up with.
+    usage::GROUPED,
 ];
 
 /// See the module.

@@ -88,33 +88,36 @@ pub struct Sums {
 impl Sums {
     /// One request.
     pub fn of(record: &UsageRecord) -> Self {
+        let mut sums = Self::default();
+        sums.count_in(record);
+        sums
+    }
+
+    /// Adds one request.
+    pub fn count_in(&mut self, record: &UsageRecord) {
         let usage = record.usage.unwrap_or_default();
         let tokens = |count: u64| count.min(MOST_TOKENS);
         let is_answer = record.error.is_none();
         let is_abandoned = record.is_abandoned();
         // Upstream counts at the end: of what was cut off nobody knows what it took.
         let has_begun = is_answer || record.model.is_some();
-        let mut sums = Self {
-            requests: 1,
-            errors: u64::from(!is_answer && !is_abandoned),
-            abandoned: u64::from(is_abandoned),
-            unpriced: u64::from(has_begun && record.cost.is_none()),
-            prompt: tokens(usage.prompt_tokens),
-            cached: tokens(usage.cached_tokens),
-            cache_write: tokens(usage.cache_write_tokens),
-            completion: tokens(usage.completion_tokens),
-            reasoning: tokens(usage.reasoning_tokens),
-            total: tokens(usage.total_tokens),
-            cost: record.cost.map_or(0, Cost::in_units),
-            ..Self::default()
-        };
+        self.requests += 1;
+        self.errors += u64::from(!is_answer && !is_abandoned);
+        self.abandoned += u64::from(is_abandoned);
+        self.unpriced += u64::from(has_begun && record.cost.is_none());
+        self.prompt += tokens(usage.prompt_tokens);
+        self.cached += tokens(usage.cached_tokens);
+        self.cache_write += tokens(usage.cache_write_tokens);
+        self.completion += tokens(usage.completion_tokens);
+        self.reasoning += tokens(usage.reasoning_tokens);
+        self.total += tokens(usage.total_tokens);
+        self.cost += record.cost.map_or(0, Cost::in_units);
         if is_answer {
-            sums.latency.count_in(record.latency.as_micros());
+            self.latency.count_in(record.latency.as_micros());
             if let Some(time) = record.first_token {
-                sums.first_token.count_in(time.as_micros());
+                self.first_token.count_in(time.as_micros());
             }
         }
-        sums
     }
 
     /// Adds others.

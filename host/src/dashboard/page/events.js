@@ -6,7 +6,7 @@ import { on } from "./state.js";
 import { statusMark, wordOf } from "./status.js";
 
 const KEPT = 200;
-const TYPES = { all: "Everything", provider: "Providers", plugin: "Plugins", reload: "Reloads", config: "Configuration" };
+const TYPES = { all: "Everything", provider: "Providers", plugin: "Plugins", reload: "Reloads", config: "Configuration", audit: "Changes by operators" };
 
 let list;
 let empty;
@@ -19,7 +19,7 @@ export function startEvents() {
   byId("events-controls").append(el("label", {}, el("span", { class: "unseen" }, "Of which kind"), select));
   byId("events-controls").addEventListener("submit", (event) => event.preventDefault());
   list = el("ol", { class: "events", tabindex: "0", "aria-label": "Events, newest first" });
-  empty = el("p", { class: "empty" }, "Nothing yet. Reloads, plugins that come and go and providers that change show up here by themselves.");
+  empty = el("p", { class: "empty" }, "Nothing yet. Reloads, plugins that come and go, providers that change and what operators do show up here by themselves.");
   byId("events-body").append(list, empty);
   on("event", add);
   filter(shown);
@@ -68,8 +68,22 @@ const DESCRIPTIONS = {
   "plugin.unloaded": (it) => ["ok", `${it.plugin}, generation ${it.generation}, unloaded`],
   "plugin.resident": (it) => ["unused", `${it.plugin}, generation ${it.generation}, stays in memory`, it.reason],
   "config.refused": (it) => ["refused", `Configuration with ${plural(it.problems, "problem")}`, it.messages.join("; ")],
+  audit: (it) => [it.outcome, `${whoDid(it)}: ${it.route}${it.target ? `, ${it.target}` : ""}`, it.code ?? differences(it)],
   "config.needs_restart": (it) => ["unused", "Configuration read only at start has changed", it.sections.join(", ")],
 };
+
+const OPERATORS = { admin_token: "The admin token", local: "Somebody on this machine", nobody: "Nobody known" };
+
+function whoDid({ who, key_name: name }) {
+  return OPERATORS[who] ?? `The key ${name}`;
+}
+
+/** What was before and after, in a line. */
+function differences({ before, after }) {
+  const names = [...new Set([before, after].flatMap((picture) => Object.keys(picture ?? {})))];
+  const of = (picture, name) => (picture?.[name] === undefined ? "nothing" : JSON.stringify(picture[name]));
+  return names.map((name) => `${name}: ${of(before, name)} → ${of(after, name)}`).join("; ");
+}
 
 function changes({ plugins, providers, duration_ms: took }) {
   const of = (name, change) => {

@@ -7,7 +7,7 @@ import { readEvents } from "./sse.js";
 import { loadPlugins, loadProviders, state, tell } from "./state.js";
 import { takeStats } from "./traffic.js";
 
-const TOPICS = "reload,provider,plugin,config,stats";
+const TOPICS = "reload,provider,plugin,config,audit,stats";
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15000;
 // Browsers keep few connections to one host: a page that nobody looks at gives its own back.
@@ -73,6 +73,8 @@ function take({ type, data, id }) {
     if (body.kind === "condition") state.reasons.set(body.provider, { status: body.to, reason: body.reason });
     else if (body.kind === "breaker_opened") state.reasons.set(body.provider, { reason: body.reason });
   }
+  // What comes of what an operator does is told by itself.
+  if (type === "audit") return;
   void loadProviders();
   if (type !== "provider") void loadPlugins();
 }

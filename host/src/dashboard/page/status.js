@@ -12,7 +12,7 @@ const SHAPES = {
 };
 
 const KINDS = {
-  available: "good", active: "good", healthy: "good", ok: "good",
+  available: "good", active: "good", healthy: "good", ok: "good", done: "good",
   busy: "busy", draining: "busy", partial: "warn",
   degraded: "warn", quarantined: "warn",
   unavailable: "bad", unhealthy: "bad", refused: "bad", failed: "bad",

@@ -1,14 +1,14 @@
 //! What is asked about usage, answered from sums.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use super::StoreError;
-use super::usage::{EVERYTHING, columns};
+use super::groups::{EVERYTHING, names};
+use super::usage::columns;
 use crate::providers::Cost;
 use crate::usage::{
     Aggregate, COLUMNS, Filter, NUMBERS, Names, Segment, Span, Spent, Step, Sums, UsageAnswer, UsageQuery,
@@ -89,10 +89,7 @@ fn which(groups: &Groups, filter: &Filter, everything: bool) -> String {
 async fn groups(reader: &mut SqliteConnection, filter: &Filter) -> Result<Groups, StoreError> {
     let rows =
         sqlx::query("SELECT id, provider, model, key, route FROM usage_groups").fetch_all(reader).await?;
-    let group = |row: &SqliteRow| {
-        let name = |column| Some(row.get::<&str, _>(column)).filter(|name| !name.is_empty()).map(Arc::from);
-        (row.get(0), Names { provider: name(1), model: name(2), key: name(3), route: name(4) })
-    };
+    let group = |row: &SqliteRow| (row.get(0), names(row, 1));
     Ok(rows.iter().map(group).filter(|(_, names)| names.has(filter)).collect())
 }
 

@@ -1,20 +1,20 @@
 //! Usage as SQLite keeps it: single requests, and sums of them by time and by what they have in common.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite};
 
 use super::StoreError;
-use crate::usage::{BUCKETS, NUMBERS, Names, Place, RecordId, Step, Sums, UsageRecord};
+use super::document::Document;
+use super::groups::{Group, Groups, names};
+use crate::usage::{BUCKETS, NUMBERS, Place, RecordId, Step, Sums, UsageRecord};
 
 /// Requests lie in the order of their arrival, which is how they are listed and how they go; their ids tell apart those
 /// of one millisecond. Each is one document, for it is only ever read whole. Sums lie by time, so that what is written at
 /// one time is written in one place.
-pub(super) const MIGRATION: &str = "CREATE TABLE usage_requests (
+pub(super) const TABLES: &str = "CREATE TABLE usage_requests (
         at INTEGER NOT NULL, id BLOB NOT NULL, document TEXT NOT NULL,
         PRIMARY KEY (at, id)
     ) STRICT, WITHOUT ROWID;
@@ -47,25 +47,19 @@ pub(super) const MIGRATION: &str = "CREATE TABLE usage_requests (
         PRIMARY KEY (step, at, group_id)
     ) STRICT, WITHOUT ROWID;";
 
-/// The group that everything is in.
-pub(super) const EVERYTHING: i64 = 0;
-
-/// More groups than this are told apart by everything but the model: an upstream that answers to any name would make
-/// one for each.
-const MOST_GROUPS: i64 = 10_000;
+/// What is kept with each request from here on: what it is summed up with is written once, and not with each.
+pub(super) const GROUPED: &str = "ALTER TABLE usage_requests ADD COLUMN group_id INTEGER;";
 
 /// What one statement writes.
-const ROWS: usize = 500;
+const ROWS: usize = 250;
 
 /// Keeps what is new of these, and adds it to the sums: both or neither.
 pub(super) async fn write(writer: &SqlitePool, records: &[UsageRecord]) -> Result<(), StoreError> {
-    let mut ids = HashSet::new();
-    // Each only once, also where it is here twice.
-    let mut records: Vec<_> = records.iter().filter(|record| ids.insert(record.id)).collect();
-    // That one has come before is rare, and to look for each beforehand costs as much as keeping it.
+    let mut records: Vec<_> = records.iter().collect();
+    // That one has come before, or is here twice, is rare, and to look for each beforehand costs as much as keeping it.
     while !write_new(writer, &records).await? {
-        let known = known(writer, &records).await?;
-        records.retain(|record| !known.contains(&record.id));
+        let mut known = known(writer, &records).await?;
+        records.retain(|record| known.insert(record.id));
     }
     Ok(())
 }
@@ -83,46 +77,60 @@ async fn write_new(writer: &SqlitePool, records: &[&UsageRecord]) -> Result<bool
 
 async fn write_on(connection: &mut SqliteConnection, records: &[&UsageRecord]) -> Result<bool, StoreError> {
     let mut change = connection.begin_with("BEGIN IMMEDIATE").await?;
-    for rows in records.chunks(ROWS) {
-        if insert(&mut change, rows).await? < rows.len() as u64 {
+    let mut groups = Groups::default();
+    // A few at a time, and requests are served in between.
+    for records in records.chunks(ROWS) {
+        let mut rows = Vec::with_capacity(records.len());
+        for record in records {
+            let group = groups.count_in(&mut change, record).await?;
+            rows.push(Row::of(record, group)?);
+        }
+        if insert(&mut change, rows).await? < records.len() as u64 {
             change.rollback().await?;
             return Ok(false);
         }
     }
-    // By minute first: most of them are of the same one.
-    let mut minutes: HashMap<(i64, Names), Sums> = HashMap::new();
-    for record in records {
-        let minute = Step::Minute.floor(record.millis() / 1000);
-        minutes.entry((minute, names_of(record))).or_default().add(&Sums::of(record));
-    }
-    let mut sums: HashMap<(Step, i64, i64), Sums> = HashMap::new();
-    for ((minute, names), more) in minutes {
-        let group = group(&mut change, names).await?;
-        for step in Step::ALL {
-            for group in [EVERYTHING, group] {
-                sums.entry((step, step.floor(minute), group)).or_default().add(&more);
-            }
-        }
-    }
-    let sums: Vec<_> = sums.into_iter().collect();
-    for rows in sums.chunks(ROWS) {
+    for rows in groups.sums().chunks(ROWS) {
         sqlx::query(AssertSqlSafe(add(rows))).persistent(false).execute(&mut *change).await?;
     }
     change.commit().await?;
     Ok(true)
 }
 
-/// Keeps those that are not there yet, and says how many they were.
-async fn insert(change: &mut SqliteConnection, records: &[&UsageRecord]) -> Result<u64, StoreError> {
-    let mut documents = Vec::with_capacity(records.len());
-    for record in records {
-        documents.push((record, serde_json::to_string(record).map_err(|error| unreadable(&error))?));
+/// What is written of a request.
+struct Row {
+    at: i64,
+    id: Vec<u8>,
+    group: i64,
+    document: String,
+}
+
+impl Row {
+    fn of(record: &UsageRecord, group: &Group) -> Result<Self, StoreError> {
+        let document = Document::of(record, &group.names);
+        let document = serde_json::to_string(&document).map_err(|error| unreadable(&error))?;
+        Ok(Self { at: record.millis(), id: record.id.bytes().to_vec(), group: group.id, document })
     }
-    let mut query = QueryBuilder::<Sqlite>::new("INSERT OR IGNORE INTO usage_requests (at, id, document) ");
-    query.push_values(&documents, |mut row, (record, document)| {
-        row.push_bind(record.millis()).push_bind(record.id.bytes().as_slice()).push_bind(document);
-    });
-    Ok(query.build().persistent(false).execute(change).await?.rows_affected())
+}
+
+/// Keeps those that are not there yet, and says how many they were.
+async fn insert(change: &mut SqliteConnection, rows: Vec<Row>) -> Result<u64, StoreError> {
+    // A busy host writes as many as go, again and again: that statement is worth keeping.
+    let is_full = rows.len() == ROWS;
+    let sql = insertion(rows.len());
+    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(is_full);
+    for Row { at, id, group, document } in rows {
+        query = query.bind(at).bind(id).bind(group).bind(document);
+    }
+    Ok(query.execute(change).await?.rows_affected())
+}
+
+fn insertion(rows: usize) -> String {
+    let mut sql = String::from("INSERT OR IGNORE INTO usage_requests (at, id, group_id, document) VALUES ");
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(?,?,?,?)" } else { ",(?,?,?,?)" });
+    }
+    sql
 }
 
 /// Those of them that are there.
@@ -137,45 +145,6 @@ async fn known(writer: &SqlitePool, records: &[&UsageRecord]) -> Result<HashSet<
         known.extend(found.iter().filter_map(|row| RecordId::of_bytes(row.get(0))));
     }
     Ok(known)
-}
-
-/// What a request is summed up with. A model is one that has answered: anybody can make up others.
-fn names_of(record: &UsageRecord) -> Names {
-    let has_answered = record.status.is_some_and(|status| status < 400) && record.provider.is_some();
-    Names {
-        provider: record.provider.clone(),
-        model: record.model.clone().filter(|_| has_answered),
-        key: record.key.clone(),
-        route: Some(Arc::from(&*record.route)),
-    }
-}
-
-async fn group(change: &mut SqliteConnection, mut names: Names) -> Result<i64, StoreError> {
-    if let Some(known) = find_group(change, &names).await? {
-        return Ok(known);
-    }
-    let count = sqlx::query("SELECT COUNT(*) FROM usage_groups").fetch_one(&mut *change).await?;
-    if count.get::<i64, _>(0) >= MOST_GROUPS {
-        names.model = None;
-        if let Some(known) = find_group(change, &names).await? {
-            return Ok(known);
-        }
-    }
-    let sql = "INSERT INTO usage_groups (provider, model, key, route) VALUES (?, ?, ?, ?)";
-    let query = texts(&names).into_iter().fold(sqlx::query(sql), Query::bind);
-    Ok(query.execute(change).await?.last_insert_rowid())
-}
-
-async fn find_group(change: &mut SqliteConnection, names: &Names) -> Result<Option<i64>, StoreError> {
-    let sql = "SELECT id FROM usage_groups WHERE provider = ? AND model = ? AND key = ? AND route = ?";
-    let query = texts(names).into_iter().fold(sqlx::query(sql), Query::bind);
-    Ok(query.fetch_optional(change).await?.map(|row| row.get(0)))
-}
-
-/// In the order of their columns; nothing is the empty text, for two nothings would not be the same.
-fn texts(names: &Names) -> [String; 4] {
-    [&names.provider, &names.model, &names.key, &names.route]
-        .map(|name| name.as_deref().unwrap_or("").to_owned())
 }
 
 /// The columns of sums, each with a beginning and an end.
@@ -213,11 +182,19 @@ pub(super) async fn recent(
     limit: usize,
 ) -> Result<Vec<UsageRecord>, StoreError> {
     let (millis, id) = before.map_or((i64::MAX, vec![]), |place| (place.millis, place.id.bytes().to_vec()));
-    let sql = "SELECT document FROM usage_requests WHERE (at, id) < (?, ?) ORDER BY at DESC, id DESC LIMIT ?";
+    let sql = "SELECT document, at, r.id, provider, model, key, route
+        FROM usage_requests r LEFT JOIN usage_groups g ON g.id = group_id
+        WHERE (at, r.id) < (?, ?) ORDER BY at DESC, r.id DESC LIMIT ?";
     let rows = sqlx::query(sql).bind(millis).bind(id).bind(limit as i64).fetch_all(reader).await?;
-    rows.iter().map(|row| serde_json::from_str(row.get(0)).map_err(|error| unreadable(&error))).collect()
+    rows.iter().map(read).collect()
 }
 
-fn unreadable(error: &serde_json::Error) -> StoreError {
-    StoreError::Unreadable { what: "a request", problem: error.to_string() }
+fn read(row: &SqliteRow) -> Result<UsageRecord, StoreError> {
+    let document: Document<'_> = serde_json::from_str(row.get(0)).map_err(|error| unreadable(&error))?;
+    let id = RecordId::of_bytes(row.get(2)).ok_or_else(|| unreadable(&"its id is not 16 bytes"))?;
+    Ok(document.record(row.get(1), id, names(row, 3)))
+}
+
+fn unreadable(problem: &dyn ToString) -> StoreError {
+    StoreError::Unreadable { what: "a request", problem: problem.to_string() }
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::UNIX_EPOCH;
 
 use super::*;
@@ -140,6 +140,25 @@ async fn models_that_nobody_answers_for_make_no_groups() {
     let answer = store.usage(&everything).await.unwrap();
     assert_eq!((answer.totals.requests, answer.totals.errors), (20_100, 10_000));
     assert_eq!((&answer.groups[0].0, answer.groups[0].1.requests), (&Names::default(), 10_101));
+    // Each request has its name all the same.
+    let kept = store.recent_usage(None, 30_000).await.unwrap();
+    let models: HashSet<_> = kept.into_iter().filter_map(|record| record.model).collect();
+    assert!(echoed.iter().all(|record| record.model.as_ref().is_some_and(|model| models.contains(model))));
+    assert_eq!(models.len(), 20_100);
+}
+
+/// Before a request was in a group, all of it stood in its document.
+#[tokio::test]
+async fn a_request_without_a_group_is_read_as_it_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    let before = UsageRecord { attempts: 3, ..at(1) };
+    let sql = "INSERT INTO usage_requests (at, id, document) VALUES (?, ?, ?)";
+    let query = sqlx::query(sql).bind(before.millis()).bind(before.id.bytes().to_vec());
+    query.bind(serde_json::to_string(&before).unwrap()).execute(&store.pool()).await.unwrap();
+    let after = UsageRecord { provider: None, model: None, key: None, error: Some("x".into()), ..at(2) };
+    store.write_usage(std::slice::from_ref(&after)).await.unwrap();
+    assert_eq!(store.recent_usage(None, 9).await.unwrap(), [after, before]);
 }
 
 #[tokio::test]
