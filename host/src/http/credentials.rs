@@ -57,6 +57,7 @@ struct Key {
 #[derive(Clone, Serialize, JsonSchema)]
 #[schemars(rename = "CredentialsVerdict")]
 struct Said {
+    #[schemars(extend("enum" = ["valid", "invalid", "error"]))]
     status: &'static str,
     /// What was said about the key.
     message: Option<String>,

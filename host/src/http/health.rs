@@ -52,6 +52,7 @@ pub(super) struct Status {
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Health<'a> {
+    #[schemars(extend("enum" = ["healthy", "degraded", "unhealthy", "no_providers"]))]
     status: &'static str,
     timestamp: String,
     version: &'static str,

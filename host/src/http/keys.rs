@@ -13,7 +13,7 @@ use serde_json::Value;
 use tracing::info;
 
 use super::audit;
-use super::body::WholeBody;
+use super::body::{WholeBody, object};
 use super::error::{ApiError, timestamp};
 use super::named::Named;
 use super::state::AppState;
@@ -35,7 +35,7 @@ pub(super) async fn create(
     State(state): State<AppState>,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let wanted: NewKey = serde_json::from_slice(&body).map_err(|error| {
+    let wanted: NewKey = object(&body).map_err(|error| {
         let details = format!("The body is no key to be made: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
     })?;

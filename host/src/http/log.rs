@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::warn;
 
-use super::body::WholeBody;
+use super::body::{WholeBody, object};
 use super::error::{ApiError, timestamp};
 use super::state::AppState;
 use crate::telemetry::log::{BadLevel, InForce, Setting};
@@ -43,7 +43,7 @@ pub(super) async fn change(
     State(state): State<AppState>,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let Wanted { level, access_log, within } = serde_json::from_slice(&body).map_err(|error| {
+    let Wanted { level, access_log, within } = object(&body).map_err(|error| {
         refused(format!("The body says nothing about the log: {error}; send {{\"level\": \"debug\"}}"))
     })?;
     if level.is_none() && access_log.is_none() {

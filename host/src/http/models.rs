@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::access::is_same_origin;
-use super::body::WholeBody;
+use super::body::{WholeBody, object};
 use super::error::{ApiError, timestamp};
 use super::layers::RequestId;
 use super::named::Named;
@@ -135,7 +135,7 @@ pub(super) async fn sync(
 }
 
 fn read(body: &[u8]) -> Result<SyncWish, ApiError> {
-    serde_json::from_slice(body).map_err(|error| {
+    object(body).map_err(|error| {
         let details = format!("The body is not as it should be, such as {{\"force\": true}}: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "Invalid JSON", details)
     })
@@ -164,6 +164,7 @@ pub(super) struct Listed<'a> {
     provider: &'a str,
     models: Vec<ModelView<'a>>,
     total_count: usize,
+    #[schemars(extend("enum" = ["vendor", "configuration"]))]
     source: &'static str,
     cached_at: Option<String>,
     cached_until: Option<String>,
@@ -206,6 +207,7 @@ impl<'a> ModelView<'a> {
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct SyncReport {
+    #[schemars(extend("enum" = ["success", "skipped", "error"]))]
     status: &'static str,
     reason: Option<String>,
     models_synced: usize,

@@ -37,6 +37,7 @@ pub struct ProviderView {
     /// Counts its changes at run time: for `If-Match`.
     pub version: u64,
     /// Where the entry as a whole comes from: `runtime`, `file`, `environment` or `default`.
+    #[schemars(extend("enum" = ["runtime", "file", "environment", "default"]))]
     pub origin: &'static str,
     /// Every value in force, and where each comes from.
     pub values: Vec<ShownValue>,
