@@ -1,15 +1,15 @@
 //! Usage as SQLite keeps it: single requests, and sums of them by time and by what they have in common.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 
+use sqlx::query::Query;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite};
 
 use super::StoreError;
 use super::document::Document;
 use super::groups::{Group, Groups, names};
-use crate::usage::{BUCKETS, NUMBERS, Place, RecordId, Step, Sums, UsageRecord};
+use crate::usage::{BUCKETS, COLUMNS, NUMBERS, Place, RecordId, Step, Sums, UsageRecord};
 
 /// Requests lie in the order of their arrival, which is how they are listed and how they go; their ids tell apart those
 /// of one millisecond. Each is one document, for it is only ever read whole. Sums lie by time, so that what is written at
@@ -50,8 +50,9 @@ pub(super) const TABLES: &str = "CREATE TABLE usage_requests (
 /// What is kept with each request from here on: what it is summed up with is written once, and not with each.
 pub(super) const GROUPED: &str = "ALTER TABLE usage_requests ADD COLUMN group_id INTEGER;";
 
-/// What one statement writes.
+/// What one statement writes: of requests, and of sums, each of which is as long as many of those.
 const ROWS: usize = 250;
+const MANY_SUMS: usize = 32;
 
 /// Keeps what is new of these, and adds it to the sums: both or neither.
 pub(super) async fn write(writer: &SqlitePool, records: &[UsageRecord]) -> Result<(), StoreError> {
@@ -90,9 +91,7 @@ async fn write_on(connection: &mut SqliteConnection, records: &[&UsageRecord]) -
             return Ok(false);
         }
     }
-    for rows in groups.sums().chunks(ROWS) {
-        sqlx::query(AssertSqlSafe(add(rows))).persistent(false).execute(&mut *change).await?;
-    }
+    add(&mut change, &groups.sums()).await?;
     change.commit().await?;
     Ok(true)
 }
@@ -155,24 +154,33 @@ pub(super) fn columns(count: usize, before: &str, after: &str) -> String {
     columns.join(", ")
 }
 
-/// There is nothing in it but numbers and names of columns.
-fn add(rows: &[((Step, i64, i64), Sums)]) -> String {
-    let mut sql = String::from("INSERT INTO usage_sums VALUES ");
-    for (place, ((step, at, group), sums)) in rows.iter().enumerate() {
-        // Writing to a string does not fail.
-        let _ = write!(sql, "{}({}, {at}, {group}", if place == 0 { "" } else { ", " }, step.seconds());
-        sums.columns().iter().for_each(|number| {
-            let _ = write!(sql, ", {number}");
-        });
-        sql.push(')');
+/// Adds these to what there is.
+async fn add(change: &mut SqliteConnection, sums: &[((Step, i64, i64), Sums)]) -> Result<(), StoreError> {
+    // Statements of few lengths, which are all kept; most often there are as many rows as steps, or twice that.
+    let many = sums.chunks_exact(MANY_SUMS);
+    let few = many.remainder().chunks(Step::ALL.len());
+    for rows in many.chain(few) {
+        let mut query = sqlx::query(AssertSqlSafe(addition(rows.len())));
+        for ((step, at, group), sums) in rows {
+            query = query.bind(step.seconds()).bind(*at).bind(*group);
+            query = sums.columns().into_iter().fold(query, Query::bind);
+        }
+        query.execute(&mut *change).await?;
     }
-    sql.push_str(" ON CONFLICT (step, at, group_id) DO UPDATE SET ");
-    let added: Vec<_> = columns(usize::MAX, "", "")
-        .split(", ")
-        .map(|name| format!("{name} = {name} + excluded.{name}"))
-        .collect();
-    sql.push_str(&added.join(", "));
-    sql
+    Ok(())
+}
+
+/// There is nothing in it but names of columns.
+fn addition(rows: usize) -> String {
+    let row = format!("({}?)", "?,".repeat(COLUMNS + 2));
+    let columns = columns(COLUMNS, "", "");
+    let added: Vec<_> =
+        columns.split(", ").map(|name| format!("{name} = {name} + excluded.{name}")).collect();
+    format!(
+        "INSERT INTO usage_sums VALUES {} ON CONFLICT (step, at, group_id) DO UPDATE SET {}",
+        vec![row; rows].join(","),
+        added.join(", ")
+    )
 }
 
 /// Single requests, the last that arrived first.
