@@ -89,6 +89,10 @@ mod telemetry;
 mod audit;
 // 7. The process: signals, its data directory, the command line.
 mod process;
+// Another one takes over from it.
+mod upgrade;
+// Where it is installed.
+mod install;
 // 8. The rest of the command line.
 mod cli;
 // 9. What every plugin must do, on the built library: what a plugin's author is told before it is shipped.

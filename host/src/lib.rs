@@ -8,6 +8,10 @@
 pub mod cli;
 // 2. The gateway as one value: started, reloaded, drained.
 pub mod app;
+// One host takes over from another.
+pub mod upgrade;
+// What starts and watches the host, where something does.
+pub mod supervisor;
 // 3. What the operator wrote, checked.
 pub mod config;
 // 4. Routes, statuses, headers: the only place that knows HTTP's server side.

@@ -93,6 +93,11 @@ impl EmbedRequest {
         json::to_vec(self)
     }
 
+    /// A member that has no field of its own, such as `truncate`; none where it is `null`.
+    pub fn member(&self, name: &str) -> Option<&Value> {
+        self.extra.get(name).filter(|value| !value.is_null())
+    }
+
     /// The texts, for providers that do not take tokens.
     pub fn texts(&self) -> Result<Vec<&str>> {
         match &self.input {
@@ -127,11 +132,6 @@ impl Embeddings {
     /// The `with_` functions leave it as it is.
     pub fn raw(json: impl Into<Vec<u8>>) -> Self {
         Self(Form::Raw(json.into()))
-    }
-
-    /// Whether there are no vectors; of an answer that is passed on nothing is known.
-    pub(crate) fn is_empty(&self) -> bool {
-        matches!(&self.0, Form::Built { vectors, .. } if vectors.is_empty())
     }
 
     /// The model that really answered.

@@ -30,7 +30,7 @@ use crate::host::{Call, Host};
 use crate::provider::Provider;
 use crate::{ProviderError, Result};
 
-pub use crate::manifest::Manifest;
+pub use crate::manifest::{Implied, Manifest};
 
 /// Exports a [`Provider`] from a `cdylib` crate, with its manifest.
 ///
@@ -53,7 +53,8 @@ pub use crate::manifest::Manifest;
 ///
 /// Id, version, authors, description, license, homepage and documentation come from `Cargo.toml`. Further keys:
 /// `category`, `requires`, `config_schema`, `config_defaults`, `sample_config` (JSON texts), `threads`, `secrets`,
-/// and any of cargo's to say it otherwise. See [`Manifest`] for what they mean.
+/// and any of cargo's to say it otherwise. See [`Manifest`] for what they mean. What follows from the kind of provider is
+/// added: that it needs HTTP, the features of its API, where that begins and its default model.
 #[macro_export]
 macro_rules! export {
     ($provider:ty, $($key:ident : $value:expr),+ $(,)?) => {
@@ -83,6 +84,7 @@ macro_rules! export {
                     threads: false,
                     secrets: false,
                     panic: "unwind",
+                    implied: <$provider as $crate::Provider>::IMPLIED,
                 };
                 $( $crate::__set_manifest!(manifest, $key, $value); )+
                 manifest

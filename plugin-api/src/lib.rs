@@ -63,7 +63,8 @@
 //! patchbay_plugin_api::export! {
 //!     Http<OpenAi<Example>>,
 //!     name: "Example",
-//!     features: ["chat_completion", "streaming", "model_list", "health_check", "credentials_check"],
+//!     // Beside what all such vendors have: answers, streams, a list of models, and whether it is well.
+//!     features: ["function_calling", "vision"],
 //!     config_defaults: r#"{"base_url": "https://api.example.com/v1", "model": "example-1"}"#,
 //! }
 //! ```
@@ -171,7 +172,10 @@
 //! # The manifest
 //!
 //! The export macro writes it into the library, where the host reads it without running any code. What is not said is
-//! taken from `Cargo.toml`.
+//! taken from `Cargo.toml`, or follows from the kind of provider: an [`HttpProvider`] requires HTTP, a
+//! [`Vendor`](openai::Vendor) chats, streams, and has models, health and credentials, and a
+//! [`Dialect`](dialect::Dialect) what its [`Api`](dialect::Api) has addresses for, with that base URL and model as
+//! defaults.
 //!
 //! | field | |
 //! | --- | --- |

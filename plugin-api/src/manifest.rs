@@ -37,6 +37,24 @@ pub struct Manifest {
     pub secrets: bool,
     /// How its panics behave: only `unwind` is loaded.
     pub panic: &'static str,
+    /// What need not be said.
+    pub implied: Implied,
+}
+
+/// What follows from what kind of a provider it is, so that [`export!`](crate::export) need not be told.
+#[derive(Debug, Clone, Copy)]
+pub struct Implied {
+    /// What must be there.
+    pub requires: &'static [&'static str],
+    /// Features, and whether it has them.
+    pub features: &'static [(&'static str, bool)],
+    /// Members of the configuration, and what they are by default.
+    pub config: &'static [(&'static str, Option<&'static str>)],
+}
+
+impl Implied {
+    /// Nothing follows.
+    pub const NOTHING: Self = Self { requires: &[], features: &[], config: &[] };
 }
 
 impl Manifest {
@@ -69,10 +87,22 @@ impl Manifest {
         out.optional("documentation", self.documentation);
         out.optional("license", self.license);
         out.optional("category", self.category);
-        out.list("requires", self.requires);
-        out.list("supported_features", self.supported_features);
+        out.begin("requires", b'[');
+        out.items(self.implied.requires, self.requires);
+        out.items(self.requires, &[]);
+        out.end(b']');
+        out.begin("supported_features", b'[');
+        let mut i = 0;
+        while i < self.implied.features.len() {
+            if let (feature, true) = self.implied.features[i] {
+                out.items(&[feature], self.supported_features);
+            }
+            i += 1;
+        }
+        out.items(self.supported_features, &[]);
+        out.end(b']');
         out.json("config_schema", self.config_schema);
-        out.json("config_defaults", self.config_defaults);
+        out.defaults(self.implied.config, self.config_defaults);
         out.json("sample_config", self.sample_config);
         out.json("threads", if self.threads { "true" } else { "false" });
         out.json("secrets", if self.secrets { "true" } else { "false" });
@@ -89,11 +119,12 @@ impl Manifest {
 struct Writer<const N: usize> {
     text: [u8; N],
     at: usize,
+    last: u8,
 }
 
 impl<const N: usize> Writer<N> {
     const fn new() -> Self {
-        Self { text: [0; N], at: 0 }
+        Self { text: [0; N], at: 0, last: 0 }
     }
 
     const fn byte(&mut self, byte: u8) {
@@ -101,6 +132,7 @@ impl<const N: usize> Writer<N> {
             self.text[self.at] = byte;
         }
         self.at += 1;
+        self.last = byte;
     }
 
     const fn raw(&mut self, text: &str) {
@@ -168,19 +200,83 @@ impl<const N: usize> Writer<N> {
         }
     }
 
-    const fn list(&mut self, key: &str, items: &[&str]) {
+    const fn begin(&mut self, key: &str, bracket: u8) {
         self.key(key);
-        self.byte(b'[');
+        self.byte(bracket);
+    }
+
+    /// Items of a list, but for those that are said elsewhere.
+    const fn items(&mut self, items: &[&str], elsewhere: &[&str]) {
         let mut i = 0;
         while i < items.len() {
-            if i > 0 {
+            if !is_among(items[i], elsewhere) {
+                self.string(items[i]);
                 self.byte(b',');
             }
-            self.string(items[i]);
             i += 1;
         }
-        self.raw("],");
     }
+
+    /// Ends a list or an object, in the place of the comma behind what is in it.
+    const fn end(&mut self, bracket: u8) {
+        if self.last == b',' {
+            self.at -= 1;
+        }
+        self.byte(bracket);
+        self.byte(b',');
+    }
+
+    /// Defaults that are implied, and those of a JSON object; of two of one name the reader takes the latter.
+    const fn defaults(&mut self, implied: &[(&str, Option<&str>)], said: &str) {
+        if implied.is_empty() {
+            return self.json("config_defaults", said);
+        }
+        self.begin("config_defaults", b'{');
+        let mut i = 0;
+        while i < implied.len() {
+            if let (name, Some(value)) = implied[i] {
+                self.field(name, value);
+            }
+            i += 1;
+        }
+        self.inside(said.as_bytes().trim_ascii());
+        self.end(b'}');
+    }
+
+    /// The members of a JSON object.
+    const fn inside(&mut self, object: &[u8]) {
+        if let [b'{', members @ .., b'}'] = object
+            && !members.trim_ascii().is_empty()
+        {
+            let mut i = 0;
+            while i < members.len() {
+                self.byte(members[i]);
+                i += 1;
+            }
+            self.byte(b',');
+        }
+    }
+}
+
+const fn is_among(text: &str, texts: &[&str]) -> bool {
+    let mut i = 0;
+    while i < texts.len() {
+        if is_same(text.as_bytes(), texts[i].as_bytes()) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+const fn is_same(mut one: &[u8], mut other: &[u8]) -> bool {
+    while let ([a, one_rest @ ..], [b, other_rest @ ..]) = (one, other) {
+        if *a != *b {
+            return false;
+        }
+        (one, other) = (one_rest, other_rest);
+    }
+    one.len() == other.len()
 }
 
 #[cfg(test)]
@@ -206,8 +302,21 @@ mod tests {
         threads: false,
         secrets: true,
         panic: "unwind",
+        implied: Implied::NOTHING,
     };
     static TEXT: [u8; MANIFEST.json_len()] = MANIFEST.json();
+
+    const IMPLYING: Manifest = Manifest {
+        supported_features: &["vision", "streaming"],
+        config_defaults: r#" {"model": "b", "priority": 9} "#,
+        implied: Implied {
+            requires: &["service:http>=1"],
+            features: &[("streaming", true), ("embeddings", false), ("chat_completion", true)],
+            config: &[("base_url", Some("https://x.test")), ("model", Some("a")), ("region", None)],
+        },
+        ..MANIFEST
+    };
+    static IMPLIED: [u8; IMPLYING.json_len()] = IMPLYING.json();
 
     #[test]
     fn the_text_is_json_with_every_field() {
@@ -221,5 +330,15 @@ mod tests {
         assert_eq!(value["api_version"], "v1");
         assert!(value.get("homepage").is_none(), "what is not known is left out");
         assert!(value["rustc"].as_str().unwrap().starts_with("rustc "));
+        assert!(value.get("config_defaults").is_none(), "there are none");
+    }
+
+    #[test]
+    fn what_is_implied_is_said_once_and_may_be_said_otherwise() {
+        let value: Value = serde_json::from_slice(&IMPLIED).unwrap();
+        assert_eq!(value["requires"], json!(["patchbay>=0.1", "service:http>=1"]));
+        assert_eq!(value["supported_features"], json!(["chat_completion", "vision", "streaming"]));
+        let expected = json!({"base_url": "https://x.test", "model": "b", "priority": 9});
+        assert_eq!(value["config_defaults"], expected);
     }
 }

@@ -101,6 +101,22 @@ impl Model {
         self
     }
 
+    /// What its name says that it is for, where one of these parts stands in it: the first that does, and its kind. Many
+    /// lists do not say it otherwise.
+    ///
+    /// ```
+    /// # use patchbay_plugin_api::Model;
+    /// let model = Model::new("hear-and-speak-tts").kind_by_name(&[("-tts", "audio"), ("embed", "embedding")]);
+    /// assert_eq!(model.kind, "audio");
+    /// ```
+    #[must_use]
+    pub fn kind_by_name(mut self, kinds: &[(&str, &str)]) -> Self {
+        if let Some((_, kind)) = kinds.iter().find(|(part, _)| self.id.contains(part)) {
+            self.kind = (*kind).to_owned();
+        }
+        self
+    }
+
     /// The answer of [`ProviderInterface::models`](crate::abi::ProviderInterface).
     pub fn list_to_json(models: &[Self]) -> Vec<u8> {
         json::to_vec(&json!({"models": models}))

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::chat::{Answer, ChatRequest, ChunkStream};
 use crate::embed::{EmbedRequest, Embeddings};
 use crate::host::{Call, Host};
+use crate::manifest::Implied;
 use crate::model::{Credentials, Health, Model};
 use crate::plan::Plan;
 use crate::{ProviderError, Result};
@@ -18,6 +19,10 @@ use crate::{ProviderError, Result};
 /// blocks or spins stops this plugin's other calls, and a plugin that does so for long is taken out of service.
 /// Dropping a future or a stream cancels it. `Drop` is where a provider cleans up.
 pub trait Provider: Sized + 'static {
+    /// What the manifest need not be told.
+    #[doc(hidden)]
+    const IMPLIED: Implied = Implied::NOTHING;
+
     /// The configuration, as it stands under `config` in the host's file. Unknown keys should be ignored.
     type Config: DeserializeOwned;
 

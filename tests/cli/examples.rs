@@ -13,8 +13,9 @@ use super::{check, finish};
 use crate::harness::{Host, HostOptions, SECRET, libraries};
 
 /// Examples that no test can run, by how they begin; the other tests here do what they do.
-const NOT_RUN: [(&str, &str); 10] = [
+const NOT_RUN: [(&str, &str); 11] = [
     ("patchbay serve", "goes on until it is told to end"),
+    ("patchbay install", "builds for minutes"),
     ("patchbay dev", "goes on until it is told to end"),
     ("patchbay events", "goes on until the host ends"),
     ("GROQ_API_KEY=", "goes on until it is told to end"),

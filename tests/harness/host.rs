@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -110,7 +110,8 @@ impl HostOptions {
 pub struct Host {
     process: Process,
     address: String,
-    dir: TempDir,
+    /// That of its successors, too.
+    dir: Arc<TempDir>,
     client: reqwest::Client,
     seen: Seen,
     secrets: Vec<String>,
@@ -140,7 +141,18 @@ impl Host {
                 library.install(&folder, name);
             }
         }
-        write_config(dir.path(), options.config);
+        write_config(dir.path(), options.config.clone());
+        Self::start_in(Arc::new(dir), options).await
+    }
+
+    /// Starts another one in the same folder, as it is, that takes over from this one; or its exit status, and what it
+    /// said. Of the options, only how it is started counts.
+    pub async fn succeed(&self, options: HostOptions) -> Result<Self, (Option<i32>, String)> {
+        let started = Self::start_in(Arc::clone(&self.dir), options.argument("--take-over")).await;
+        started.map_err(|(status, said)| (status.code(), said))
+    }
+
+    async fn start_in(dir: Arc<TempDir>, options: HostOptions) -> Result<Self, (ExitStatus, String)> {
         let mut arguments = match &options.dev {
             Some(folder) => vec!["dev", folder, "--port", "0"],
             None => vec!["serve", "--port", "0"],
@@ -367,7 +379,8 @@ impl Drop for Host {
     }
 }
 
-fn client() -> reqwest::Client {
+/// Asks without a proxy, and waits for as long as a test waits.
+pub fn client() -> reqwest::Client {
     static CRYPTO: Once = Once::new();
     // An error says that the process has a provider already, which is as good.
     CRYPTO.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));

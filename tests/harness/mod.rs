@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 pub use answer::{Answer, Streaming};
 pub use compile::compile;
 pub use gate::{Gate, make_pipe};
-pub use host::{Host, HostOptions};
+pub use host::{Host, HostOptions, client};
 pub use libraries::Library;
 pub use mortal::Mortal;
 pub use scripted::Scripted;

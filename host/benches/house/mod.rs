@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use patchbay::config::LoaderSettings;
-use patchbay::plugins::{Manager, ManagerOptions, ReloadOptions, ReloadReport, ReloadStatus, Sources};
+use patchbay::plugins::{Cache, Manager, ManagerOptions, ReloadOptions, ReloadReport, ReloadStatus, Sources};
 use patchbay::providers::{Provider, Registry};
 use patchbay::services::http::HttpClient;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -36,6 +36,7 @@ impl House {
         let options = ManagerOptions {
             sources,
             data_dir: base.join(".patchbay"),
+            cache: Cache::of(&base.join(".patchbay"), 0),
             settings: LoaderSettings::default(),
             probe_program: Path::new(env!("CARGO_BIN_EXE_patchbay")).to_owned(),
             registry: Arc::clone(&registry),

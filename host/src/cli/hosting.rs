@@ -1,16 +1,17 @@
 //! The options of every command that serves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::app::AppOptions;
+use crate::app::{AppOptions, CONFIG_FILE};
 use crate::config::Environment;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Hosting {
-    /// The configuration file [env: PATCHBAY_CONFIG] [default: plugin_config.json, if it is there]
+    /// The configuration file [env: PATCHBAY_CONFIG] [default: plugin_config.json of the working directory, or else of
+    /// the installation that the program is in]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -46,16 +47,32 @@ impl Hosting {
             plugin_dirs: self.plugin_dirs,
             data_dir: self.data_dir,
             watch: false,
+            take_over: false,
             development: false,
             drain_timeout: Duration::from_secs(self.drain_timeout),
             environment,
+            listener: None,
         }
     }
 
-    /// The file that the operator named, if any.
+    /// The file that the operator named, or the one that the program was installed with, if any.
     pub(super) fn config_file(&self, environment: &Environment) -> Option<PathBuf> {
-        self.config.clone().or_else(|| environment.path("PATCHBAY_CONFIG"))
+        config_file(self.config.as_ref(), environment)
     }
+}
+
+/// The configuration file, unless it is the one of the working directory.
+pub(super) fn config_file(named: Option<&PathBuf>, environment: &Environment) -> Option<PathBuf> {
+    named.cloned().or_else(|| environment.path("PATCHBAY_CONFIG")).or_else(|| {
+        let is_here = Path::new(CONFIG_FILE).exists();
+        if is_here { None } else { installed_beside(&std::env::current_exe().ok()?) }
+    })
+}
+
+/// An installation has its programs in `bin`, and the configuration above.
+fn installed_beside(program: &Path) -> Option<PathBuf> {
+    let folder = program.parent().filter(|folder| folder.ends_with("bin"))?;
+    Some(folder.with_file_name(CONFIG_FILE)).filter(|file| file.exists())
 }
 
 #[cfg(test)]

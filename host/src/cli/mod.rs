@@ -8,6 +8,7 @@ mod output;
 mod progress;
 mod remote;
 mod signals;
+mod successor;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -21,6 +22,7 @@ mod demo;
 mod dev;
 mod events;
 mod health;
+mod install;
 mod keys;
 mod log_level;
 mod models;
@@ -56,6 +58,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage, 64 bad input, 78 bad configuration.";
 enum Command {
     Serve(serve::Serve),
     Dev(dev::Dev),
+    Install(install::Install),
     Plugin(plugin::Plugin),
     Provider(provider::Provider),
     Reload(reload::Reload),
@@ -101,6 +104,7 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
     match command_line.command {
         Command::Serve(command) => Box::pin(serve::run(command, environment)).await,
         Command::Dev(command) => Box::pin(dev::run(command, environment)).await,
+        Command::Install(command) => Box::pin(install::run(command)).await,
         Command::Plugin(command) => Box::pin(plugin::run(command)).await,
         Command::Provider(command) => Box::pin(provider::run(command)).await,
         Command::Reload(command) => Box::pin(reload::run(command)).await,

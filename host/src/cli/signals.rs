@@ -4,6 +4,15 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// What a host that serves is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    Stop(Stop),
+    Reload,
+    /// Have another one take over.
+    Upgrade,
+}
+
 /// Asks the host to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -16,6 +25,7 @@ pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
+    upgrade: Signal,
 }
 
 impl Signals {
@@ -25,6 +35,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -32,11 +43,11 @@ impl Signals {
         stop(&mut self.interrupt, &mut self.terminate).await
     }
 
-    /// None for a hang-up, which asks for a reload.
-    pub(super) async fn next(&mut self) -> Option<Stop> {
+    pub(super) async fn next(&mut self) -> Wish {
         tokio::select! {
-            stop = stop(&mut self.interrupt, &mut self.terminate) => Some(stop),
-            _ = self.hang_up.recv() => None,
+            stop = stop(&mut self.interrupt, &mut self.terminate) => Wish::Stop(stop),
+            _ = self.hang_up.recv() => Wish::Reload,
+            _ = self.upgrade.recv() => Wish::Upgrade,
         }
     }
 }

@@ -50,6 +50,7 @@ pub(super) struct Package {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Target {
+    name: String,
     pub(super) crate_types: Vec<String>,
 }
 
@@ -68,6 +69,7 @@ struct Message {
     target: Option<Target>,
     #[serde(default)]
     filenames: Vec<PathBuf>,
+    executable: Option<PathBuf>,
 }
 
 /// Fails when a manifest cannot be read; cargo has then said why on stderr.
@@ -81,36 +83,62 @@ pub(super) async fn metadata(manifest: &Path) -> Result<Workspace, CargoError> {
     serde_json::from_slice(&output.stdout).map_err(CargoError::Answer)
 }
 
+/// The profile of the running binary: its dependencies are built already, and a plugin in a host made for debugging is
+/// there to be debugged.
+pub(super) const OWN_PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };
+
 /// Builds packages of one workspace and gives the library of each that could be built, by package id.
 ///
 /// What the compiler says goes to stderr as it comes.
 pub(super) async fn build(
     workspace: &Path,
     packages: impl Iterator<Item = &str>,
+    profile: &str,
 ) -> Result<BTreeMap<String, PathBuf>, CargoError> {
-    let mut command = cargo();
+    let mut command = in_workspace(workspace, profile);
     // One crate that does not compile does not keep the others from it.
-    command.args(["build", "--lib", "--keep-going", "--message-format=json-render-diagnostics"]);
-    // The profile of the running binary: its dependencies are built already, and a plugin in a host made for
-    // debugging is there to be debugged.
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    command.arg("--manifest-path").arg(workspace.join("Cargo.toml"));
+    command.args(["--lib", "--keep-going"]);
     for package in packages {
         command.args(["--package", package]);
     }
+    run(command, library_in).await
+}
+
+/// Builds a package's program of the same name; none if it does not build.
+pub(super) async fn program(
+    workspace: &Path,
+    package: &str,
+    profile: &str,
+) -> Result<Option<PathBuf>, CargoError> {
+    let mut command = in_workspace(workspace, profile);
+    command.args(["--package", package, "--bin", package]);
+    let mut programs = run(command, program_in).await?;
+    Ok(programs.remove(package))
+}
+
+fn in_workspace(workspace: &Path, profile: &str) -> Command {
+    let mut command = cargo();
+    command.args(["build", "--message-format=json-render-diagnostics", "--profile", profile]);
+    command.arg("--manifest-path").arg(workspace.join("Cargo.toml"));
+    command
+}
+
+/// Runs a build to its end; what there is in the lines it writes.
+async fn run(
+    mut command: Command,
+    found_in: fn(&str) -> Option<(String, PathBuf)>,
+) -> Result<BTreeMap<String, PathBuf>, CargoError> {
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(not_run)?;
-    let mut libraries = BTreeMap::new();
+    let mut found = BTreeMap::new();
     if let Some(stdout) = child.stdout.take() {
         let mut lines = BufReader::new(stdout).lines();
         while let Some(line) = lines.next_line().await.map_err(CargoError::Run)? {
-            libraries.extend(library_in(&line));
+            found.extend(found_in(&line));
         }
     }
-    // Its exit code says that something failed; which crate did is known from the libraries that are missing.
+    // Its exit code says that something failed; which crate did is known from what is missing.
     child.wait().await.map_err(CargoError::Run)?;
-    Ok(libraries)
+    Ok(found)
 }
 
 fn cargo() -> Command {
@@ -136,6 +164,12 @@ fn library_in(line: &str) -> Option<(String, PathBuf)> {
     let is_dynamic = |path: &PathBuf| path.to_str().is_some_and(|path| path.ends_with(DLL_SUFFIX));
     let library = message.filenames.into_iter().find(is_dynamic);
     library.filter(|_| is_library).map(|library| (message.package_id, library))
+}
+
+/// Name and file of a program in a line that reports one.
+fn program_in(line: &str) -> Option<(String, PathBuf)> {
+    let message: Message = serde_json::from_str(line).ok()?;
+    Some((message.target?.name, message.executable?))
 }
 
 impl Package {

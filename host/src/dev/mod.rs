@@ -10,6 +10,8 @@ mod cargo;
 mod environment;
 // 3. Where the libraries go.
 mod stage;
+// 4. And where everything goes that an installation has.
+mod ship;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +22,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::cargo::CargoError;
+use self::cargo::OWN_PROFILE;
 pub use self::crates::{Found, Places, PluginCrate};
+pub use self::ship::{Artefacts, Change, Placed, ShipError, lay_out};
 pub use self::stage::{Staged, stage};
 use crate::plugins::watch::{WatchOptions, Watcher};
 
@@ -57,7 +61,8 @@ pub async fn build(
     let mut done = Vec::new();
     for workspace in workspaces {
         let members = || crates.iter().filter(|plugin| plugin.workspace == workspace);
-        let libraries = cargo::build(workspace, members().map(|plugin| plugin.package_id.as_str())).await?;
+        let libraries =
+            cargo::build(workspace, members().map(|plugin| plugin.package_id.as_str()), OWN_PROFILE).await?;
         for plugin in members().filter(|plugin| wanted(plugin)) {
             let library = libraries.get(&plugin.package_id).cloned();
             done.push(Work {
@@ -76,7 +81,8 @@ pub async fn build(
 ///
 /// When cargo cannot be run.
 pub async fn library(plugin: &PluginCrate) -> Result<Option<PathBuf>, CargoError> {
-    let mut libraries = cargo::build(&plugin.workspace, [plugin.package_id.as_str()].into_iter()).await?;
+    let mut libraries =
+        cargo::build(&plugin.workspace, [plugin.package_id.as_str()].into_iter(), OWN_PROFILE).await?;
     Ok(libraries.remove(&plugin.package_id))
 }
 

@@ -20,26 +20,33 @@ pub enum Staged {
 /// When it cannot be read or written; the library that was there before then still is.
 pub fn stage(library: &Path, directory: &Path) -> io::Result<Staged> {
     let name = library.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let target = directory.join(name);
     prepare(directory)?;
-    if same_bytes(library, &target)? {
+    place(library, &directory.join(name), 0o644)
+}
+
+/// Puts a copy in the place of a file, with this mode. Whoever has the old one open keeps it as it was.
+pub(super) fn place(from: &Path, target: &Path, mode: u32) -> io::Result<Staged> {
+    let (Some(directory), Some(name)) = (target.parent(), target.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    if same_bytes(from, target)? {
         return Ok(Staged::UpToDate);
     }
     // Beside the target: a rename is only atomic within one file system. The host skips hidden names.
     let temporary = directory.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    let placed = copy(library, &temporary).and_then(|()| fs::rename(&temporary, &target));
+    let placed = copy(from, &temporary, mode).and_then(|()| fs::rename(&temporary, target));
     if placed.is_err() {
         // What matters is the error that brought us here.
         let _ = fs::remove_file(&temporary);
     }
     placed?;
     File::open(directory)?.sync_all()?;
-    Ok(Staged::Replaced(target))
+    Ok(Staged::Replaced(target.to_owned()))
 }
 
 /// The host refuses libraries from a directory that others may write to; a clone made under a generous umask is
 /// one.
-fn prepare(directory: &Path) -> io::Result<()> {
+pub(super) fn prepare(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     let mode = fs::metadata(directory)?.permissions().mode();
     if mode & 0o022 != 0 {
@@ -48,7 +55,7 @@ fn prepare(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+fn copy(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
     // A process with our id may have been killed here before.
     match fs::remove_file(to) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -57,7 +64,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
     io::copy(&mut File::open(from)?, &mut file)?;
     // Whatever the umask is, and the mode that cargo gave it.
-    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.sync_all()
 }
 

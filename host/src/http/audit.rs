@@ -102,9 +102,14 @@ impl Gate {
 
     /// Has the change made. However it ends, there is an entry of it.
     async fn change(self, entry: Entry, target: Option<String>, request: Request, next: Next) -> Response {
+        // Held until it is done: another host that takes over waits for that.
+        let leave = self.state.readiness.change();
         let before = self.picture(target.as_deref());
         let mut noting = Noting { gate: self, entry: Some(entry) };
-        let response = next.run(request).await;
+        let response = match &leave {
+            Some(_) => next.run(request).await,
+            None => ApiError::upgrading().into_response(),
+        };
         let made = response.extensions().get::<Made>().map(|Made(name)| name.clone());
         if let Some(mut entry) = noting.entry.take() {
             let target = target.or(made);

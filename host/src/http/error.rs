@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
+use axum::Router;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -127,6 +128,13 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", details)
     }
 
+    /// Two hosts are there: nothing is changed that both have, and the first begins nothing any more.
+    pub(super) fn upgrading() -> Self {
+        let details = "The host is being upgraded; send the request again in a second";
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upgrading", "Being upgraded", details);
+        Self { retry_after: Some(Duration::from_secs(1)), ..error }
+    }
+
     pub(super) fn unsupported(details: String) -> Self {
         let short = "Not supported by the provider";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Unsupported.as_str(), short, details)
@@ -239,6 +247,11 @@ pub(super) async fn not_found() -> ApiError {
 pub(super) async fn method_not_allowed() -> ApiError {
     let details = "This path does not take this method; the header `allow` lists those it takes";
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", details)
+}
+
+/// Answers everything with that.
+pub(super) fn upgrading() -> Router {
+    Router::new().fallback(async || ApiError::upgrading())
 }
 
 /// Upstreams ask for any time they like; nobody is sent away for longer than a day for that.

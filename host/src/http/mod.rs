@@ -48,7 +48,7 @@ pub use metrics::Counts;
 pub use openapi::openapi;
 pub use reception::Reception;
 pub use serve::{Connections, Limits, Outcome, Server};
-pub use state::{AppState, Parts, Readiness};
+pub use state::{AppState, Frozen, Parts, Readiness};
 
 use axum::Router;
 

@@ -1,36 +1,33 @@
 //! The listener: takes connections, serves HTTP/1.1 and cleartext HTTP/2 on them, and ends in order.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use http::Version;
-use http::header::EXPECT;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::connection::{Connection, Watched};
-use super::layers;
+use self::client::Client;
 use super::reception::Reception;
-use super::unread::Unread;
 use crate::accounts::Books;
+
+// One connection.
+mod client;
 
 /// After a failed accept (too many open files, mostly) nothing is gained by trying at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A client may send its next request just when its connection is closed for being idle, and never know what became
+/// of it. Where somebody else goes on serving there is time to wait for that request, and to say that it was the last.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// What connections may cost.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +74,7 @@ pub struct Server {
     listener: TcpListener,
     limits: Limits,
     books: Arc<Books>,
+    leaving: CancellationToken,
     reception: Arc<Reception>,
     connections: Connections,
 }
@@ -95,13 +93,28 @@ impl Connections {
 impl Server {
     /// Binds, with the usual limits.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self {
-            listener: TcpListener::bind(address).await?,
+        Ok(Self::on(TcpListener::bind(address).await?))
+    }
+
+    /// Takes connections from a socket that is bound already, with the usual limits.
+    pub fn on(listener: TcpListener) -> Self {
+        let leaving = CancellationToken::new();
+        Self {
+            listener,
             limits: Limits::default(),
             books: Arc::default(),
+            leaving,
             connections: Connections::default(),
             reception: Arc::default(),
-        })
+        }
+    }
+
+    /// From then on connections are another process's: those that are here may bring the requests that are on their
+    /// way, and are told that each is the last.
+    #[must_use]
+    pub fn until(mut self, leaving: CancellationToken) -> Self {
+        self.leaving = leaving;
+        self
     }
 
     /// Changes the limits.
@@ -144,6 +157,7 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = self.leaving.cancelled() => break,
                 accepted = self.accept(&places) => accepted,
             };
             let Some((socket, peer, place)) = accepted else { continue };
@@ -153,6 +167,8 @@ impl Server {
                 books: Arc::clone(&self.books),
                 reception: Arc::clone(&self.reception),
                 limits: self.limits,
+                // One of its own: all requests of all connections look at it.
+                leaving: self.leaving.child_token(),
                 shutdown: shutdown.clone(),
                 cut: cut.clone(),
             };
@@ -161,10 +177,15 @@ impl Server {
                 drop(place);
             });
         }
-        // Nobody new: who connects now learns at once that nobody is here.
+        // Nobody new: who connects now learns at once that nobody is here, or is served by who is.
         drop(self.listener);
         tasks.close();
-        if timeout(grace, tasks.wait()).await.is_ok() {
+        let end = Instant::now() + grace;
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            _ = timeout(grace.min(LINGER), tasks.wait()) => shutdown.cancel(),
+        }
+        if timeout_at(end, tasks.wait()).await.is_ok() {
             return Outcome::Drained;
         }
         let left = tasks.len();
@@ -199,66 +220,6 @@ fn builder(limits: Limits) -> Builder<TokioExecutor> {
         .keep_alive_interval(limits.head)
         .keep_alive_timeout(limits.head);
     builder
-}
-
-/// What one connection is served with.
-struct Client {
-    http: Arc<Builder<TokioExecutor>>,
-    router: Router,
-    books: Arc<Books>,
-    reception: Arc<Reception>,
-    limits: Limits,
-    shutdown: CancellationToken,
-    cut: CancellationToken,
-}
-
-impl Client {
-    async fn serve(self, socket: TcpStream, peer: SocketAddr) {
-        // Tokens are small and come one by one: waiting to fill a packet would show.
-        if let Err(error) = socket.set_nodelay(true) {
-            debug!(%error, "cannot switch Nagle's algorithm off");
-        }
-        let connection = Connection::new(peer, self.limits.write_stall);
-        let io = TokioIo::new(Watched::new(socket, &connection));
-        let spoken = AtomicBool::new(false);
-        let service = service_fn(|mut request: hyper::Request<Incoming>| {
-            spoken.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(connection.clone());
-            // Over HTTP/2 a request is told to stop, and who waits for leave to send a body gets an answer instead.
-            let is_sent = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
-            let request = request.map(|body| {
-                if is_sent { Body::new(Unread::new(body, self.limits.unread)) } else { Body::new(body) }
-            });
-            let arrival = self.reception.look(&request);
-            let answer = layers::answer(self.router.clone(), Arc::clone(&self.books), arrival, request);
-            async { Ok::<_, Infallible>(answer.await) }
-        });
-        let mut serving = pin!(self.http.serve_connection(io, service));
-        // Until the first request is there, hyper may still wonder which protocol it is, without a limit of its own.
-        let mut silent = pin!(tokio::time::sleep(self.limits.head));
-        let (mut may_be_silent, mut draining) = (true, false);
-        loop {
-            tokio::select! {
-                outcome = serving.as_mut() => {
-                    if let Err(error) = outcome {
-                        debug!(error, %peer, "connection ended");
-                    }
-                    return;
-                }
-                () = &mut silent, if may_be_silent => {
-                    may_be_silent = false;
-                    if !spoken.load(Ordering::Relaxed) {
-                        return;
-                    }
-                }
-                () = self.shutdown.cancelled(), if !draining => {
-                    draining = true;
-                    serving.as_mut().graceful_shutdown();
-                }
-                () = self.cut.cancelled() => return,
-            }
-        }
-    }
 }
 
 #[cfg(test)]

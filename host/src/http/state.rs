@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::access::Access;
 use super::metrics::Counts;
 use crate::access::KeyBook;
@@ -94,9 +96,38 @@ impl std::ops::Deref for AppState {
     }
 }
 
-/// Whether the host can serve; set by whoever starts and stops it. Clones share one value.
+/// Whether the host can serve, and be changed; set by whoever starts and stops it. Clones share one value.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicU8>);
+pub struct Readiness(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    word: AtomicU8,
+    /// One leave for each change; all of them for whoever sees to it that nothing is changed.
+    leaves: Arc<Semaphore>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { word: AtomicU8::default(), leaves: Arc::new(Semaphore::new(LEAVES as usize)) }
+    }
+}
+
+/// More changes than anybody makes at one time.
+const LEAVES: u32 = 1 << 16;
+
+/// While it is there nothing is changed.
+#[derive(Debug)]
+pub struct Frozen {
+    /// There are always some: nobody closes where they come from.
+    _leaves: Option<OwnedSemaphorePermit>,
+}
+
+/// Leave to change something, for as long as it is there.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    _leave: OwnedSemaphorePermit,
+}
 
 const READY: u8 = 1;
 const DRAINING: u8 = 2;
@@ -104,20 +135,32 @@ const DRAINING: u8 = 2;
 impl Readiness {
     /// From now on it serves.
     pub fn ready(&self) {
-        self.0.store(READY, Ordering::Release);
+        self.0.word.store(READY, Ordering::Release);
     }
 
     /// From now on it only ends what it began.
     pub fn draining(&self) {
-        self.0.store(DRAINING, Ordering::Release);
+        self.0.word.store(DRAINING, Ordering::Release);
+    }
+
+    /// From now on no change is begun; returns when those that are under way are done. Then none is until that is
+    /// dropped: another host has to see what is kept as it will stay.
+    pub async fn freeze(&self) -> Frozen {
+        let leaves = Arc::clone(&self.0.leaves).acquire_many_owned(LEAVES).await;
+        Frozen { _leaves: leaves.ok() }
+    }
+
+    /// None while nothing may be changed.
+    pub(crate) fn change(&self) -> Option<Leave> {
+        Some(Leave { _leave: Arc::clone(&self.0.leaves).try_acquire_owned().ok()? })
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire) == READY
+        self.0.word.load(Ordering::Acquire) == READY
     }
 
     pub(super) fn word(&self) -> &'static str {
-        match self.0.load(Ordering::Acquire) {
+        match self.0.word.load(Ordering::Acquire) {
             READY => "ready",
             DRAINING => "draining",
             _ => "starting",

@@ -8,8 +8,9 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::cache::Cache;
 use super::catalog::Catalog;
-use super::copy::{self, CopyError};
+use super::copy::CopyError;
 use super::engine::{EditError, Engine, ProviderEdit, ProviderView, Shown};
 use super::examine::Examiner;
 use super::file::FileRules;
@@ -34,6 +35,8 @@ pub struct ManagerOptions {
     pub sources: Sources,
     /// The data directory; its lock is the caller's.
     pub data_dir: PathBuf,
+    /// Where in it the private copies lie.
+    pub cache: Cache,
     /// The `loader` section.
     pub settings: LoaderSettings,
     /// What is started as a probe: this very program, unless it is a test or a benchmark.
@@ -105,9 +108,8 @@ struct Wish {
 impl Manager {
     /// Starts the loader's thread. Nothing is loaded before the first [`Self::reload`].
     pub fn start(options: ManagerOptions) -> Result<Self, ManagerError> {
-        let cache = options.data_dir.join("plugins");
-        copy::check_cache_dir(&cache)?;
-        copy::clean_leftovers(&cache)?;
+        options.cache.prepare()?;
+        let cache = options.cache.dir();
         let change_file = ChangeFile::within(&options.data_dir);
         let changes = change_file.read()?;
         let catalog = Arc::new(Catalog::new(Arc::clone(&options.registry)));

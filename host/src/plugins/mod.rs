@@ -13,6 +13,8 @@ pub mod permissions;
 pub mod file;
 // The private copy that is mapped instead of the user's file.
 pub mod copy;
+// Where these lie, when one host takes over from another.
+mod cache;
 // The library read without running any of it.
 pub mod inspect;
 // What the router may ask of a plugin.
@@ -94,6 +96,7 @@ mod engine;
 // The handle through which everybody else asks.
 mod manager;
 
+pub use cache::Cache;
 pub use check::{check_file, read_manifest};
 pub use close::end_process;
 pub use engine::{EditAction, EditError, ProviderEdit, ProviderView};

@@ -34,7 +34,10 @@ use crate::usage::{Place, Spent, UsageAnswer, UsageQuery, UsageRecord};
 /// Somebody else, such as a backup, may hold the file for so long.
 const BUSY_WITHIN: Duration = Duration::from_secs(5);
 
-/// What brings a file from each version to the next. What was released here is never changed again.
+/// What brings a file from each version to the next. What was released here is never changed again. Each only adds: a
+/// host that is being taken over from goes on with a file that its successor has brought further, and goes on for good
+/// where that one does not come up. So no table or column goes, is renamed, or means anything else from then on, and
+/// what is new has a default for whoever does not know it.
 const MIGRATIONS: [&str; 4] = [
     // 1: virtual keys. What they may do is one JSON document, for it is only ever read whole.
     "CREATE TABLE keys (

@@ -1,7 +1,8 @@
 //! Where a request leaves its record, without waiting for anything.
 
 use std::fmt;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::journal::{Journal, JournalError};
+use super::journals;
 use super::keeping::{Collector, Keeper, kept_since};
 use super::{Place, Step, UsageAnswer, UsageQuery, UsageRecord};
 use crate::accounts::{Bookkeeper, Record};
@@ -39,6 +41,8 @@ struct Inner {
 /// What the queue's two ends, and whoever asks, have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// With the files of other hosts.
+    data_dir: PathBuf,
     pub(super) journal: Mutex<Journal>,
     pub(super) counters: Counters,
     /// Somebody waits for what is in the queue.
@@ -90,10 +94,12 @@ impl UsageBook {
         data_dir: &Path,
         settings: &UsageSettings,
     ) -> Result<Self, JournalError> {
-        let journal = Journal::open(&data_dir.join("usage.journal"), settings.spill_mib << 20)?;
+        let mut journal = journals::open(data_dir, settings.spill_mib << 20)?;
+        collected(journals::collect(data_dir, &mut journal));
         let left = journal.waiting();
         let counters = Counters { noted: AtomicU64::new(left), ..Counters::default() };
         let shared = Arc::new(Shared {
+            data_dir: data_dir.to_owned(),
             journal: Mutex::new(journal),
             counters,
             hurry: Notify::new(),
@@ -121,6 +127,11 @@ impl UsageBook {
         if left > 0 && tokio::time::timeout(CATCH_UP_WITHIN, self.flush()).await.is_ok() {
             tracing::info!(records = left, "usage that an earlier host left is in the store");
         }
+    }
+
+    /// Takes what hosts have left that have ended since this one began.
+    pub async fn collect(&self) {
+        self.0.shared.collect().await;
     }
 
     /// Takes a record. Never waits: where there is no room it is counted and let go.
@@ -151,6 +162,10 @@ impl UsageBook {
             let _ = tokio::time::timeout(CLOSE_WITHIN, task).await;
         }
         let Counts { queued, spilled, .. } = self.counts();
+        if let Err(error) = self.0.shared.journal().release() {
+            // It is free when this process has ended.
+            tracing::debug!(%error, "the file with usage cannot be let go of");
+        }
         if queued + spilled > 0 {
             tracing::warn!(
                 queued,
@@ -205,6 +220,21 @@ impl Shared {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// See [`UsageBook::collect`].
+    pub(super) async fn collect(self: &Arc<Self>) -> u64 {
+        let shared = Arc::clone(self);
+        let collect = move || {
+            let mut journal = shared.journal();
+            let taken = collected(journals::collect(&shared.data_dir, &mut journal));
+            // While nobody else can count what is in the file.
+            shared.counters.noted.fetch_add(taken, Ordering::Relaxed);
+            drop(journal);
+            shared.more.notify_one();
+            taken
+        };
+        tokio::task::spawn_blocking(collect).await.unwrap_or_default()
+    }
+
     pub(super) fn dropped(&self) -> u64 {
         self.counters.dropped.load(Ordering::Relaxed)
     }
@@ -225,5 +255,20 @@ impl Shared {
         let is_new = last.is_some() != error.is_some();
         *last = error;
         is_new
+    }
+}
+
+/// How many records were, and that they were.
+fn collected(taken: io::Result<u64>) -> u64 {
+    match taken {
+        Ok(0) => 0,
+        Ok(records) => {
+            tracing::info!(records, "usage that another host has left is taken over");
+            records
+        }
+        Err(error) => {
+            tracing::warn!(%error, "usage that another host has left cannot be read: look at the data directory's disk");
+            0
+        }
     }
 }

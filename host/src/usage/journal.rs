@@ -1,6 +1,7 @@
-//! The file between the queue and the store: a line for each record, behind a checksum of it.
+//! The file between the queue and the store: a line for each record, behind a checksum of it. While two hosts are there
+//! each has one for itself.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -20,9 +21,9 @@ const CHECKSUM: usize = 8;
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be used: look at its permissions and the space on its disk", path.display())]
 pub struct JournalError {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     #[source]
-    source: io::Error,
+    pub(super) source: io::Error,
 }
 
 /// See the module.
@@ -61,15 +62,25 @@ impl Portion {
 }
 
 impl Journal {
-    /// Opens what an earlier host left, or begins one.
-    pub(super) fn open(path: &Path, bound: u64) -> Result<Self, JournalError> {
-        Self::read(path, bound).map_err(|source| JournalError { path: path.to_owned(), source })
-    }
-
-    fn read(path: &Path, bound: u64) -> io::Result<Self> {
+    /// Begins one, or goes on with what a host left that has ended. None where it is another host's.
+    pub(super) fn open(path: &Path, bound: u64) -> Result<Option<Self>, JournalError> {
+        let unusable = |source| JournalError { path: path.to_owned(), source };
         // What requests were asked for, and by whom, is for the host's user alone.
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        Self::claim(options.open(path).map_err(unusable)?, bound).map_err(unusable)
+    }
+
+    /// Of an open file, unless another host has it.
+    pub(super) fn claim(file: File, bound: u64) -> io::Result<Option<Self>> {
+        match file.try_lock() {
+            Ok(()) => Self::read(file, bound).map(Some),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn read(file: File, bound: u64) -> io::Result<Self> {
         let (mut at, mut end, mut waiting) = (0, 0, 0);
         let mut chunk = vec![0; CHUNK];
         loop {
@@ -95,7 +106,7 @@ impl Journal {
 
     /// Takes as many records as there is room for, all or none of which are then in the file; says how many.
     pub(super) fn append(&mut self, records: &[UsageRecord]) -> io::Result<usize> {
-        let room = self.bound.saturating_sub(self.end);
+        let room = self.room();
         let (mut lines, mut count) = (Vec::new(), 0);
         for record in records {
             let before = lines.len();
@@ -106,14 +117,49 @@ impl Journal {
             }
             count += 1;
         }
+        self.write(&lines)?;
+        self.waiting += count as u64;
+        Ok(count)
+    }
+
+    /// Takes what another one has, as far as there is room; says how many lines. Whoever is killed meanwhile has some of
+    /// them in both, where each record is known by its id.
+    pub(super) fn absorb(&mut self, other: &mut Self) -> io::Result<u64> {
+        let mut taken = 0;
+        loop {
+            let portion = other.next(usize::MAX)?;
+            if portion.is_empty() || portion.bytes > self.room() {
+                return Ok(taken);
+            }
+            let mut lines = vec![0; portion.bytes as usize];
+            read_at(&other.file, &mut lines, other.done)?;
+            self.write(&lines)?;
+            self.waiting += portion.lines;
+            taken += portion.lines;
+            // The other's may be gone from the disk before these are on it.
+            self.file.sync_data()?;
+            other.advance(&portion)?;
+        }
+    }
+
+    /// Lets another host have the file, and takes nothing more.
+    pub(super) fn release(&mut self) -> io::Result<()> {
+        self.bound = 0;
+        self.file.unlock()
+    }
+
+    fn room(&self) -> u64 {
+        self.bound.saturating_sub(self.end)
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         // Half of them would be a torn line in the middle, and all of them twice the next time.
-        if let Err(error) = self.file.write_all_at(&lines, self.end) {
+        if let Err(error) = self.file.write_all_at(lines, self.end) {
             let _ = self.file.set_len(self.end);
             return Err(error);
         }
         self.end += lines.len() as u64;
-        self.waiting += count as u64;
-        Ok(count)
+        Ok(())
     }
 
     /// Up to so many lines that the store does not have.
@@ -190,69 +236,4 @@ fn record_in(line: &[u8]) -> Option<UsageRecord> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::record;
-    use super::*;
-
-    fn file(dir: &tempfile::TempDir) -> PathBuf {
-        dir.path().join("usage.journal")
-    }
-
-    fn all(journal: &mut Journal) -> Vec<UsageRecord> {
-        let mut records = Vec::new();
-        loop {
-            let portion = journal.next(2).unwrap();
-            if portion.is_empty() {
-                return records;
-            }
-            journal.advance(&portion).unwrap();
-            records.extend(portion.records);
-        }
-    }
-
-    #[test]
-    fn records_come_out_in_order_and_leave_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let records: Vec<_> = (0..5).map(record).collect();
-        let mut journal = Journal::open(&file(&dir), u64::MAX).unwrap();
-        assert_eq!(journal.append(&records[..3]).unwrap(), 3);
-        assert_eq!(journal.append(&records[3..]).unwrap(), 2);
-        // A host that was killed, and one that goes on.
-        let mut journal = Journal::open(&file(&dir), u64::MAX).unwrap();
-        assert_eq!(journal.waiting(), 5);
-        assert_eq!(all(&mut journal), records);
-        assert_eq!((journal.waiting(), std::fs::metadata(file(&dir)).unwrap().len()), (0, 0));
-    }
-
-    #[test]
-    fn only_what_is_damaged_is_lost() {
-        let dir = tempfile::tempdir().unwrap();
-        let records: Vec<_> = (0..4).map(record).collect();
-        Journal::open(&file(&dir), u64::MAX).unwrap().append(&records).unwrap();
-        let mut bytes = std::fs::read(file(&dir)).unwrap();
-        let line = bytes.len() / 4;
-        // A digit of the second, and the end of the last.
-        let digit = bytes[line..].iter().position(|byte| *byte == b':').unwrap() + line + 2;
-        bytes[digit] ^= 1;
-        bytes.truncate(bytes.len() - 10);
-        std::fs::write(file(&dir), &bytes).unwrap();
-        let mut journal = Journal::open(&file(&dir), u64::MAX).unwrap();
-        assert_eq!(journal.next(9).unwrap().damaged(), 1);
-        // What comes behind a torn line is not torn with it.
-        assert_eq!(journal.append(&records[3..]).unwrap(), 1);
-        assert_eq!(all(&mut journal), [&records[..1], &records[2..]].concat());
-    }
-
-    #[test]
-    fn it_takes_no_more_than_it_has_room_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let records: Vec<_> = (0..9).map(record).collect();
-        let mut journal = Journal::open(&file(&dir), 1_000).unwrap();
-        let taken = journal.append(&records).unwrap();
-        assert!((1..9).contains(&taken), "{taken}");
-        assert_eq!(journal.append(&records[taken..]).unwrap(), 0);
-        assert!(std::fs::metadata(file(&dir)).unwrap().len() <= 1_000);
-        assert_eq!(all(&mut journal), records[..taken]);
-        assert_eq!(journal.append(&records[taken..taken + 1]).unwrap(), 1);
-    }
-}
+mod tests;

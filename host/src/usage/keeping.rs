@@ -266,6 +266,11 @@ impl Keeper {
         if !self.caught_up || Instant::now() < self.upkeep_at {
             return;
         }
+        // Somebody may have been killed while it drained.
+        if self.shared.collect().await > 0 {
+            self.caught_up = false;
+            return;
+        }
         let [requests, minutes, hours] = self.kept.map(kept_since);
         // What is finer ends where something coarser does.
         let (minutes, hours) = (Step::Hour.floor(minutes / 1000), Step::Day.floor(hours / 1000));

@@ -3,13 +3,14 @@
 //! A request leaves a record in a queue in memory and is done with it. What is in the queue goes into the store a few
 //! times a second. A store that is locked, full, slow or gone is waited for: what it does not take at once is put into a
 //! file, and from there into the store when it can. A killed host loses what was in memory alone. A record that the store
-//! has already is not counted again.
+//! has already is not counted again. Hosts of which one takes over from the other have a file each.
 
 // 1. One request, and where records are left.
 mod book;
 mod record;
-// 2. The file, and what is done with it.
+// 2. The file, those of other hosts, and what is done with them.
 mod journal;
+mod journals;
 mod keeping;
 // 3. Many requests: sums of them, by time, and what can be asked.
 mod query;

@@ -173,10 +173,38 @@ async fn what_waits_is_there_after_a_restart() {
         // As if it were killed: nobody closes it.
     }
     store.refuses.store(false, Ordering::SeqCst);
+    let journal = std::fs::File::open(dir.path().join("usage.journal")).unwrap();
+    // What was under way when it was killed has the file for a moment.
+    eventually("the file", || journal.try_lock().is_ok()).await;
+    drop(journal);
     let book = open(&store, dir.path(), &UsageSettings::default()).await;
     assert_eq!(kept(&*store).await, records, "before anything else begins");
     book.close().await;
     assert_eq!(std::fs::metadata(dir.path().join("usage.journal")).unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn what_another_host_leaves_is_written_by_the_one_that_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, records) = (moody(dir.path()).await, some(1700));
+    let elder = open(&store, dir.path(), &UsageSettings::default()).await;
+    store.refuses.store(true, Ordering::SeqCst);
+    put(&elder, &records[..900]);
+    eventually("the file", || elder.counts().spilled == 900).await;
+    let younger = open(&store, dir.path(), &UsageSettings::default()).await;
+    assert_eq!(younger.counts(), Counts::default(), "it is the elder's");
+    // It has written some of what is in its file, and does not know it.
+    put(&elder, &records[900..]);
+    store.real.write_usage(&records[500..1000]).await.unwrap();
+    elder.close().await;
+    younger.collect().await;
+    assert_eq!(younger.counts().spilled, 1700);
+    store.refuses.store(false, Ordering::SeqCst);
+    younger.flush().await;
+    assert_eq!(younger.counts(), Counts { written: 1700, ..Counts::default() });
+    let mut kept = kept(&*store).await;
+    kept.sort_by_key(|record| record.at);
+    assert_eq!(kept, records);
 }
 
 #[tokio::test]

@@ -98,6 +98,11 @@ impl Message {
         self.tool_call_id.as_deref().ok_or_else(unnamed)
     }
 
+    /// What the model thought before it said this, where the client brings it back.
+    pub fn reasoning(&self) -> Option<&str> {
+        self.extra.get("reasoning_content")?.as_str()
+    }
+
     /// The text of the content; empty where there is none.
     pub fn text(&self) -> Cow<'_, str> {
         self.content.as_ref().map(Content::text).unwrap_or_default()

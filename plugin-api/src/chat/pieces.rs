@@ -1,5 +1,7 @@
 //! What a message says, piece by piece, however it was written.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::{Content, FunctionCall, Message, Part};
@@ -33,15 +35,15 @@ pub enum Said<'a> {
     Other(&'a str, &'a Map<String, Value>),
 }
 
-/// Where an image or a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where an image, a file or speech is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Media<'a> {
     /// At an address.
     At(&'a str),
     /// In the request itself.
     Inline {
         /// Such as `image/png`, without its parameters.
-        media_type: &'a str,
+        media_type: Cow<'a, str>,
         /// In base64.
         data: &'a str,
     },
@@ -75,6 +77,27 @@ impl<'a> Piece<'a> {
     /// A further member, such as `cache_control`.
     pub fn member(&self, name: &str) -> Option<&'a Value> {
         self.members?.get(name)
+    }
+
+    /// Where it is, if it is an image, a file or speech; the error of [`unsupported`](Self::unsupported) otherwise.
+    ///
+    /// ```
+    /// # use patchbay_plugin_api::chat::{ChatRequest, Media};
+    /// let asked = br#"{"messages": [{"role": "user", "content": [
+    ///     {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]}]}"#;
+    /// let asked = ChatRequest::parse(asked)?;
+    /// let speech = asked.messages[0].pieces().next().unwrap();
+    /// assert_eq!(speech.media()?, Media::Inline { media_type: "audio/wav".into(), data: "AAAA" });
+    /// # Ok::<(), patchbay_plugin_api::ProviderError>(())
+    /// ```
+    pub fn media(&self) -> Result<Media<'a>> {
+        match self.said {
+            Said::Image(url) | Said::File(url) => Media::of(url),
+            Said::Audio { data, format } => {
+                Ok(Media::Inline { media_type: format!("audio/{format}").into(), data })
+            }
+            Said::Text(_) | Said::Other(..) => Err(self.unsupported()),
+        }
     }
 
     /// The error of a provider that does not take it.
@@ -123,7 +146,7 @@ impl<'a> Media<'a> {
     /// ```
     /// # use patchbay_plugin_api::chat::Media;
     /// let media = Media::of("data:image/png;base64,AAAA")?;
-    /// assert_eq!(media, Media::Inline { media_type: "image/png", data: "AAAA" });
+    /// assert_eq!(media, Media::Inline { media_type: "image/png".into(), data: "AAAA" });
     /// # Ok::<(), patchbay_plugin_api::ProviderError>(())
     /// ```
     pub fn of(url: &'a str) -> Result<Self> {
@@ -137,8 +160,8 @@ impl<'a> Media<'a> {
         match about.split(';').next().unwrap_or_default() {
             "" => Err(refused("a `data:` URL does not say its type, such as image/png")),
             // A common mistake, which vendors do not forgive.
-            "image/jpg" => Ok(Self::Inline { media_type: "image/jpeg", data }),
-            media_type => Ok(Self::Inline { media_type, data }),
+            "image/jpg" => Ok(Self::Inline { media_type: "image/jpeg".into(), data }),
+            media_type => Ok(Self::Inline { media_type: media_type.into(), data }),
         }
     }
 }
@@ -224,6 +247,9 @@ mod tests {
             other => panic!("{other:?}"),
         });
         assert_eq!(kinds.collect::<Vec<_>>(), ["file", "input_audio", "scent"]);
+        let media: Vec<_> = message.pieces().map(|piece| piece.media().ok()).collect();
+        assert_eq!(media[1], Some(Media::At("https://x/a.png")));
+        assert_eq!(media.iter().flatten().count(), 2, "a text has none, and what cannot be read");
         let unsupported = message.pieces().last().unwrap().unsupported();
         assert_eq!(unsupported.message, "this provider does not support parts of type `scent`");
         assert_eq!(Message { content: None, ..Message::user("") }.pieces().count(), 0);
@@ -242,7 +268,7 @@ mod tests {
     #[test]
     fn media_are_at_an_address_or_in_base64() {
         assert_eq!(Media::of("https://x/a.png"), Ok(Media::At("https://x/a.png")));
-        let jpeg = Media::Inline { media_type: "image/jpeg", data: "AA" };
+        let jpeg = Media::Inline { media_type: "image/jpeg".into(), data: "AA" };
         assert_eq!(Media::of("data:image/jpg;name=a;base64,AA"), Ok(jpeg));
         for (url, says) in [
             ("data:image/png", "no data"),

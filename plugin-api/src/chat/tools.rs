@@ -28,17 +28,19 @@ pub enum ToolChoice<'a> {
 }
 
 impl<'a> ToolChoice<'a> {
-    /// The vendor's word: that the model decides, that it may call none, or that it must call one.
+    /// The vendor's word: that the model decides, that it may call none, or that it must call one. A choice that this
+    /// version does not know is refused.
     ///
     /// ```
     /// # use patchbay_plugin_api::chat::ToolChoice;
-    /// assert_eq!(ToolChoice::Function("f").word(["AUTO", "NONE", "ANY"]), "ANY");
+    /// assert_eq!(ToolChoice::Function("f").word(["AUTO", "NONE", "ANY"]), Ok("ANY"));
     /// ```
-    pub fn word(&self, [auto, never, required]: [&'static str; 3]) -> &'static str {
+    pub fn word(&self, [auto, never, required]: [&'static str; 3]) -> Result<&'static str> {
         match self {
-            Self::Never => never,
-            Self::Required | Self::Function(_) | Self::Allowed { required: true, .. } => required,
-            Self::Auto | Self::Allowed { required: false, .. } | Self::Other(_) => auto,
+            Self::Never => Ok(never),
+            Self::Required | Self::Function(_) | Self::Allowed { required: true, .. } => Ok(required),
+            Self::Auto | Self::Allowed { required: false, .. } => Ok(auto),
+            Self::Other(_) => Err(ProviderError::unsupported("this `tool_choice`").with_param("tool_choice")),
         }
     }
 
@@ -74,15 +76,16 @@ impl ToolFunction {
 }
 
 impl ChatRequest {
-    /// Whether and which tool to call, where the request says it.
+    /// Whether and which tool to call, where the request says it and there are any: vendors refuse a choice among none.
     ///
     /// ```
     /// # use patchbay_plugin_api::{ChatRequest, chat::ToolChoice};
-    /// let request = ChatRequest { tool_choice: Some("required".into()), ..ChatRequest::ask("hi") };
-    /// assert_eq!(request.choice(), Some(ToolChoice::Required));
+    /// let request = br#"{"messages": [], "tools": [{"function": {"name": "f"}}], "tool_choice": "required"}"#;
+    /// assert_eq!(ChatRequest::parse(request)?.choice(), Some(ToolChoice::Required));
+    /// # Ok::<(), patchbay_plugin_api::ProviderError>(())
     /// ```
     pub fn choice(&self) -> Option<ToolChoice<'_>> {
-        let choice = self.tool_choice.as_ref()?;
+        let choice = self.tool_choice.as_ref().filter(|_| !self.tools.is_empty())?;
         Some(match choice.as_str() {
             Some("auto") => ToolChoice::Auto,
             Some("none") => ToolChoice::Never,
@@ -160,8 +163,10 @@ mod tests {
             ),
             (other.clone(), Some(ToolChoice::Other(&other))),
         ] {
-            assert_eq!(asked(&json!({"tool_choice": written})).choice(), expected, "{written}");
+            let asked = asked(&json!({"tool_choice": written, "tools": [function("f")]}));
+            assert_eq!(asked.choice(), expected, "{written}");
         }
+        assert_eq!(asked(&json!({"tool_choice": "required"})).choice(), None);
     }
 
     #[test]
@@ -169,16 +174,18 @@ mod tests {
         let named = |name: &str| json!({"type": "function", "function": {"name": name}});
         let some = |mode: &str| json!({"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [named("g")]}});
         for (written, word, offered) in [
-            ("auto".into(), "may", vec!["f", "g"]),
-            ("none".into(), "must not", vec!["f", "g"]),
-            ("required".into(), "must", vec!["f", "g"]),
-            (named("f"), "must", vec!["f"]),
-            (some("auto"), "may", vec!["g"]),
-            (some("required"), "must", vec!["g"]),
-            (json!({"type": "custom"}), "may", vec!["f", "g"]),
+            ("auto".into(), Some("may"), vec!["f", "g"]),
+            ("none".into(), Some("must not"), vec!["f", "g"]),
+            ("required".into(), Some("must"), vec!["f", "g"]),
+            (named("f"), Some("must"), vec!["f"]),
+            (some("auto"), Some("may"), vec!["g"]),
+            (some("required"), Some("must"), vec!["g"]),
+            (json!({"type": "custom"}), None, vec!["f", "g"]),
         ] {
             let asked = asked(&json!({"tool_choice": written, "tools": [named("f"), named("g")]}));
-            assert_eq!(asked.choice().unwrap().word(["may", "must not", "must"]), word, "{written}");
+            let said = asked.choice().unwrap().word(["may", "must not", "must"]);
+            assert_eq!(said.as_ref().ok(), word.as_ref(), "{written}");
+            assert_eq!(said.err().and_then(|error| error.param).is_some(), word.is_none(), "{written}");
             let functions = asked.offered_functions().unwrap().into_iter();
             assert_eq!(functions.map(|function| &*function.name).collect::<Vec<_>>(), offered, "{written}");
         }

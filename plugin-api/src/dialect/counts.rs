@@ -48,8 +48,7 @@ impl Counts {
         reasoning: NOWHERE,
     };
 
-    /// Reads the counts; none where neither side is counted. Of several, as the events of a stream have them, each count
-    /// is taken from the first that has it.
+    /// Reads the counts; none where neither side is counted. Of several, each count is taken from the first that has it.
     pub fn of(&self, counted: &[Json<'_>]) -> Option<Usage> {
         let count = |path: &str| counted.iter().find_map(|counts| counts.number(path));
         let sum = |paths: &[&str]| paths.iter().filter_map(|path| count(path)).reduce(u64::saturating_add);

@@ -1,15 +1,16 @@
 //! What providers with a dialect of their own have in common, so that a plugin says only what is peculiar to its
 //! vendor.
 //!
-//! A [`Dialect`] is the whole of it: data, and a few functions that translate. They take from here, in the order in which
-//! a request meets it: [`Upstream`] for what is configured; [`turns`] and [`Message::said`](crate::Message::said) for what
-//! is said; [`ChatRequest::choice`](crate::ChatRequest::choice), [`functions`](crate::ChatRequest::functions) and
-//! [`form`](crate::ChatRequest::form) for what is asked, and [`object`] to write it; [`Json`] and [`Counts`] for what comes
-//! back, and [`Chunks`](crate::Chunks) to say it, in a stream or [as a whole](crate::Chunks::gather). An
-//! [`HttpProvider`](crate::HttpProvider) that fits no [`Api`] may use all of them by itself.
+//! A [`Dialect`] is what is data of it; a [`RequestWriter`] and an [`AnswerReader`] translate. They take from here, in the
+//! order in which a request meets it: [`Upstream`] for what is configured; [`Turns`] and
+//! [`Message::said`](crate::Message::said) for what is said; [`ChatRequest::choice`](crate::ChatRequest::choice),
+//! [`functions`](crate::ChatRequest::functions), [`form`](crate::ChatRequest::form) and
+//! [`effort_as`](crate::ChatRequest::effort_as) for what is asked, and [`object!`](crate::object!) to write it; [`Json`],
+//! [`Counts`] and [`Ends`] for what comes back, and [`Chunks`](crate::Chunks) to say it, in a stream or
+//! [as a whole](crate::Chunks::gather). The [`prelude`] has all of it. An [`HttpProvider`](crate::HttpProvider) that fits
+//! no [`Api`] may use all of it by itself.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::{ProviderError, Result};
 
@@ -18,26 +19,50 @@ mod translator;
 mod upstream;
 
 // 2. What is asked.
+#[doc(hidden)]
+pub mod object;
 mod schema;
 mod turns;
 
 // 3. What comes back.
 mod counts;
 mod date;
+mod ends;
 mod errors;
 mod json;
 mod models;
 mod scan;
+mod vectors;
 
 pub use counts::Counts;
 pub use date::unix_seconds;
+pub use ends::{Ending, Ends};
 pub use errors::{Errors, Meaning};
 pub use json::Json;
 pub use models::ModelList;
+pub use object::list;
 pub use schema::closed;
-pub use translator::{AnswerReader, Api, BEARER_KEY, Dialect, Translator};
-pub use turns::turns;
+pub use translator::{AnswerReader, Api, BEARER_KEY, Dialect, RequestWriter, Translator};
+pub use turns::Turns;
 pub use upstream::Upstream;
+pub use vectors::Vectors;
+
+/// What the modules of a dialect are written with, so that they begin with one line:
+/// `use patchbay_plugin_api::dialect::prelude::*`.
+pub mod prelude {
+    pub use serde_json::{Map, Value, json};
+
+    pub use super::{
+        AnswerReader, Api, BEARER_KEY, Counts, Dialect, Ending, Ends, Errors, Json, Meaning, ModelList,
+        RequestWriter, Translator, Turns, Upstream, Vectors, closed, filled, list, version,
+    };
+    pub use crate::abi::KEY_PLACEHOLDER;
+    pub use crate::chat::{AnswerForm, Media, Piece, Said, ToolChoice, ToolFunction, image_type};
+    pub use crate::{
+        ChatRequest, Chunks, EmbedRequest, ErrorKind, FinishReason, Framing, Http, Message, Model,
+        ProviderError, Result, Role, Tool, ToolCall, Usage, object,
+    };
+}
 
 /// A path to nothing, for what a vendor does not say.
 const NOWHERE: &str = "/";
@@ -57,35 +82,8 @@ fn unreadable(what: &str, error: &serde_json::Error) -> ProviderError {
     ProviderError::unreadable(format!("{what} cannot be read")).with_detail(error.to_string())
 }
 
-/// An object of the members that are not `null`: the body of a request is written in one piece, and what is optional in
-/// it as the `Option` that it is. The values are moved into it, where `json!` would copy them.
-///
-/// ```
-/// # use patchbay_plugin_api::dialect::object;
-/// # use serde_json::json;
-/// let body = object([("model", "tiny".into()), ("seed", None::<u64>.into()), ("schema", json!({"default": null}))]);
-/// assert_eq!(body, json!({"model": "tiny", "schema": {"default": null}}));
-/// ```
-pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    let mut object = Map::new();
-    members.into_iter().for_each(|(name, value)| put(&mut object, name, value));
-    object.into()
-}
-
-// Once in a library, not once for every number of members.
-#[inline(never)]
-fn put(object: &mut Map<String, Value>, name: &str, value: Value) {
-    if !value.is_null() {
-        object.insert(name.to_owned(), value);
-    }
-}
-
-/// The object or, where it has no members, nothing: for what is itself a member of an [`object`].
-pub fn unless_empty(object: Value) -> Option<Value> {
-    Some(object).filter(|object| object.as_object().is_some_and(|members| !members.is_empty()))
-}
-
-/// A list or a text or, where it is empty, nothing: for members of an [`object`] that upstream wants full or not at all.
+/// A list or a text or, where it is empty, nothing: for members of an [`object!`](crate::object!) that upstream
+/// wants full or not at all.
 pub fn filled<T: Default + PartialEq>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }
@@ -108,13 +106,9 @@ pub fn version(model: &str) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn what_is_empty_is_left_out() {
-        assert_eq!(unless_empty(object([("a", Value::Null)])), None);
-        let full = object([("a", json!([null])), ("b", Value::Null)]);
-        assert_eq!(unless_empty(full), Some(json!({"a": [null]})));
         assert_eq!((filled(vec![1]), filled(Vec::<u8>::new())), (Some(vec![1]), None));
         assert_eq!((filled("a"), filled("")), (Some("a"), None));
     }

@@ -43,6 +43,8 @@ pub struct ModelList {
     /// The signs of what a model is for, of which the first that is there holds. What shows none of them is left out, as
     /// nobody can ask for it; where the list has no such signs, all models are for chat.
     pub kinds: &'static [(&'static str, &'static str)],
+    /// Parts of names that say of a model what it is for, where by all signs it would be for chat.
+    pub names: &'static [(&'static str, &'static str)],
     /// The signs of what it can do, and the features that they stand for. A list that says nothing of it, which is not
     /// the same as that it can do nothing, has none of them.
     pub capabilities: &'static [(&'static str, &'static str)],
@@ -58,6 +60,7 @@ impl ModelList {
         created: NOWHERE,
         owner: None,
         kinds: &[],
+        names: &[],
         capabilities: &[],
     };
 
@@ -92,6 +95,9 @@ impl ModelList {
         if !self.kinds.is_empty() {
             let (_, kind) = self.kinds.iter().find(|(sign, _)| shows(listed, sign))?;
             model.kind = (*kind).to_owned();
+        }
+        if model.kind == "chat" {
+            model = model.kind_by_name(self.names);
         }
         let can = self.capabilities.iter().filter(|(sign, _)| shows(listed, sign));
         Some(model.with_capabilities(can.map(|(_, feature)| *feature)))
@@ -137,6 +143,7 @@ mod tests {
             created: "/since",
             owner: Some("us"),
             kinds: &[("/does/chat", "chat"), ("/family/bert", "embedding")],
+            names: &[("-tts", "audio")],
             capabilities: &[("/can", "streaming"), ("/can/see", "vision"), ("/can/think/yes", "reasoning")],
             ..ModelList::PLAIN
         };
@@ -150,6 +157,14 @@ mod tests {
         let (chat, other) =
             (json!({"id": "a", "does": ["walk", "chat"]}), json!({"id": "a", "does": ["chats"]}));
         assert_eq!((read(chat), read(other)), (Some(model("chat")), None));
+        let speaks = read(json!({"id": "a-tts", "does": "chat"}));
+        assert_eq!(speaks, Some(Model { id: "a-tts".into(), ..model("audio") }));
+        let reads = read(json!({"id": "a-tts", "family": "bert"}));
+        assert_eq!(
+            reads,
+            Some(Model { id: "a-tts".into(), ..model("embedding") }),
+            "that is what its signs say"
+        );
         assert_eq!(read(json!({"id": "a", "does": "chat", "gone": true})), None);
 
         let full = json!({"id": "a", "title": "A", "family": "old-bert", "reads": {"most": 8.0}, "since": "1970-01-02T00:00:00Z",

@@ -8,6 +8,7 @@ use crate::chat::{Answer, ChatRequest, ChunkStream};
 use crate::embed::{EmbedRequest, Embeddings};
 use crate::host::{Call, Host};
 use crate::http::{HttpRequest, HttpResponse};
+use crate::manifest::Implied;
 use crate::model::{Credentials, Health, Model};
 use crate::plan::Plan;
 use crate::provider::Provider;
@@ -51,6 +52,8 @@ impl<P: HttpProvider> Http<P> {
 }
 
 impl<P: HttpProvider> Provider for Http<P> {
+    const IMPLIED: Implied = Implied { requires: &["service:http>=1"], ..P::IMPLIED };
+
     type Config = P::Config;
 
     fn create(config: Self::Config, host: Host) -> Result<Self> {

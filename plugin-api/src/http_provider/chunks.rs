@@ -25,7 +25,8 @@ pub struct Chunks {
     finished: bool,
     /// How many tool calls there were.
     calls: u32,
-    /// Whether the last of them still has no arguments.
+    /// Whether the last of them may get more arguments, and whether it still has none.
+    calls_on: bool,
     awaits_arguments: bool,
     /// What a whole answer is called, and who gave it.
     id: Option<String>,
@@ -58,47 +59,58 @@ impl Chunks {
     pub fn tool_call(&mut self, call: ToolCall) {
         let arguments = call.function.arguments;
         let arguments = if is_nothing(&arguments) { "{}".to_owned() } else { arguments };
-        self.begin_call(call.id, call.function.name, arguments);
+        self.push_call(call.id, call.function.name, arguments);
         if !call.extra.is_empty() {
             self.push(Chunk::tool_call_extra(self.calls - 1, call.extra));
         }
     }
 
-    /// Begins a tool call with as much of its arguments as is known, which may be nothing.
+    /// Begins a tool call with as much of its arguments as is known, which may be nothing; an empty object is nothing,
+    /// too.
     pub fn begin_call(
         &mut self,
         id: impl Into<String>,
         name: impl Into<String>,
         arguments: impl Into<String>,
     ) {
+        let known = |arguments: &String| !is_nothing(arguments) && arguments != "{}";
+        let arguments = Some(arguments.into()).filter(known).unwrap_or_default();
+        self.push_call(id.into(), name.into(), arguments);
+    }
+
+    fn push_call(&mut self, id: String, name: String, arguments: String) {
         self.end_call();
-        let arguments = Some(arguments.into()).filter(|arguments| !is_nothing(arguments)).unwrap_or_default();
+        self.calls_on = true;
         self.awaits_arguments = arguments.is_empty();
-        self.push(Chunk::tool_call(self.calls, Some(id.into()), Some(name.into()), arguments));
+        self.push(Chunk::tool_call(self.calls, Some(id), Some(name), arguments));
         self.calls += 1;
     }
 
-    /// Adds to the arguments of the tool call that was begun last.
+    /// Adds to the arguments of the tool call that was begun last, if it was not [ended](Self::end_call).
     pub fn arguments(&mut self, more: impl Into<String>) {
-        let (call, more) = (self.calls.saturating_sub(1), more.into());
+        let more = more.into();
         // Within arguments a blank or a `null` is theirs.
         let none = if self.awaits_arguments { is_nothing(&more) } else { more.is_empty() };
-        if !none {
+        if self.calls_on && !none {
             self.awaits_arguments = false;
-            self.push(Chunk::tool_call(call, None, None, more));
+            self.push(Chunk::tool_call(self.calls - 1, None, None, more));
         }
     }
 
-    /// Arguments that upstream did not write are none, and still have to be JSON.
-    fn end_call(&mut self) {
+    /// Ends the tool call that was begun last, if there is one, as the next call and the end of the answer do by
+    /// themselves: for vendors that write the arguments of something else in the same way.
+    pub fn end_call(&mut self) {
+        // Arguments that upstream did not write are none, and still have to be JSON.
         if self.awaits_arguments {
             self.arguments("{}");
         }
+        self.calls_on = false;
     }
 
-    /// How many tool calls there were.
-    pub fn calls(&self) -> u32 {
-        self.calls
+    /// The id of the next tool call: what upstream gave or, where it gives none, one that no other call of the
+    /// conversation has; `answer` is what only this answer has.
+    pub fn call_id(&self, given: Option<String>, answer: &str) -> String {
+        given.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{answer}_{}", self.calls))
     }
 
     /// Says what a whole answer is called and which model gave it; streams say it by themselves.
@@ -207,10 +219,38 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_object_may_be_the_beginning_of_arguments() {
+        let mut out = Chunks::default();
+        out.begin_call("1", "f", "{}");
+        out.arguments("{\"a\": 1}");
+        out.begin_call("2", "g", "{}");
+        out.end_call();
+        out.arguments("those of something else");
+        out.end(FinishReason::Stop, None);
+        let mut said = Vec::from_iter(std::iter::from_fn(|| out.pop()));
+        assert_eq!(said.pop(), Some(Chunk::finish(FinishReason::ToolCalls)));
+        let begun =
+            |index, id: &str, name: &str| Chunk::tool_call(index, Some(id.into()), Some(name.into()), "");
+        let more = |index, arguments: &str| Chunk::tool_call(index, None, None, arguments);
+        assert_eq!(said, [begun(0, "1", "f"), more(0, "{\"a\": 1}"), begun(1, "2", "g"), more(1, "{}")]);
+    }
+
+    #[test]
+    fn a_call_has_an_id_that_no_other_has() {
+        let mut out = Chunks::default();
+        let ids = [Some("x".into()), Some(String::new()), None].map(|given| {
+            let id = out.call_id(given, "answer");
+            out.begin_call(&*id, "f", "");
+            id
+        });
+        assert_eq!(ids, ["x", "call_answer_1", "call_answer_2"]);
+    }
+
+    #[test]
     fn a_stream_is_what_was_said() {
         let mut out = Chunks::default();
         said(&mut out);
-        assert!(out.is_finished() && out.calls() == 3);
+        assert!(out.is_finished() && out.calls == 3);
         let begun = |index, id: &str, name: &str, arguments: &str| {
             Chunk::tool_call(index, Some(id.into()), Some(name.into()), arguments)
         };

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use crate::chat::{Answer, ChatRequest};
 use crate::embed::{EmbedRequest, Embeddings};
 use crate::http::HttpRequest;
+use crate::manifest::Implied;
 use crate::model::Model;
 use crate::plan::Plan;
 use crate::split::{DEFAULT_EVENT_LIMIT, Event, Framing};
@@ -29,6 +30,10 @@ pub(crate) use failure::clean;
 /// needs no other function; one with a dialect of its own writes [`request`](Self::request),
 /// [`response`](Self::response) and [`event`](Self::event). Export it as [`Http<Self>`](Http).
 pub trait HttpProvider: Sized + 'static {
+    /// What the manifest need not be told.
+    #[doc(hidden)]
+    const IMPLIED: Implied = Implied::NOTHING;
+
     /// What a configuration's `config` holds.
     type Config: DeserializeOwned;
 

@@ -8,6 +8,7 @@ use crate::Result;
 use crate::dialect::Upstream;
 use crate::http::HttpRequest;
 use crate::http_provider::HttpProvider;
+use crate::manifest::Implied;
 use crate::model::Model;
 use crate::plan::Plan;
 
@@ -31,8 +32,7 @@ use crate::plan::Plan;
 /// patchbay_plugin_api::export! {
 ///     Http<OpenAi<Example>>,
 ///     name: "Example",
-///     requires: ["service:http>=1"],
-///     features: ["chat_completion", "streaming", "model_list", "health_check", "credentials_check"],
+///     features: ["function_calling", "vision"],
 ///     config_defaults: r#"{"base_url": "https://api.example.com/v1", "model": "example-1"}"#,
 /// }
 /// ```
@@ -65,6 +65,17 @@ pub struct OpenAi<V: Vendor> {
 }
 
 impl<V: Vendor> HttpProvider for OpenAi<V> {
+    const IMPLIED: Implied = Implied {
+        features: &[
+            ("chat_completion", true),
+            ("streaming", true),
+            ("model_list", true),
+            ("health_check", true),
+            ("credentials_check", true),
+        ],
+        ..Implied::NOTHING
+    };
+
     type Config = Upstream<V::Config>;
     type StreamState = ();
 

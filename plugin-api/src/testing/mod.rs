@@ -185,6 +185,22 @@ impl TestHost {
     }
 }
 
+/// What the configuration of a provider of this kind is where nobody says otherwise, beside what its manifest has under
+/// `config_defaults`.
+///
+/// ```
+/// # use patchbay_plugin_api::openai::{OpenAi, Vendor};
+/// # struct Example;
+/// # impl Vendor for Example { type Config = (); }
+/// # use patchbay_plugin_api::{Http, testing::defaults};
+/// assert!(defaults::<Http<OpenAi<Example>>>().is_empty());
+/// ```
+pub fn defaults<P: Provider>() -> Map<String, Value> {
+    let said =
+        P::IMPLIED.config.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.into())));
+    said.collect()
+}
+
 /// A call such as the host makes.
 pub fn call() -> Call {
     let meta = Map::from_iter([("request_id".to_owned(), Value::from("test-request"))]);

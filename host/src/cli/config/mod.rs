@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::hosting::config_file;
 use super::{Failure, output};
 use crate::app::{AppOptions, Setup};
 use crate::config::{self, Enabled, Environment};
@@ -32,7 +33,8 @@ enum Command {
 /// Which configuration is meant.
 #[derive(Debug, Args)]
 struct Place {
-    /// The configuration file [env: PATCHBAY_CONFIG] [default: plugin_config.json, if it is there]
+    /// The configuration file [env: PATCHBAY_CONFIG] [default: plugin_config.json of the working directory, or else of
+    /// the installation that the program is in]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -101,7 +103,7 @@ fn remarks(setup: &Setup) -> Vec<String> {
 impl Place {
     /// Reads it as a host would that starts now.
     fn read(self, environment: Environment) -> Result<Setup, Failure> {
-        let config_file = self.config.or_else(|| environment.path("PATCHBAY_CONFIG"));
+        let config_file = config_file(self.config.as_ref(), &environment);
         let options =
             AppOptions { config_file, data_dir: self.data_dir, environment, ..AppOptions::default() };
         Ok(Setup::read(&options)?)

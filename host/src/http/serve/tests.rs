@@ -1,5 +1,6 @@
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axum::body::Body;
 use axum::routing::get;
 use bytes::Bytes;
 use futures_util::stream;
@@ -40,6 +41,7 @@ impl Drop for Alive {
 
 struct Running {
     address: SocketAddr,
+    leaving: CancellationToken,
     shutdown: CancellationToken,
     alive: Arc<AtomicUsize>,
     task: JoinHandle<Outcome>,
@@ -67,10 +69,11 @@ async fn run(limits: Limits, grace: Duration) -> Running {
                 }))
             }),
         );
-    let server = Server::bind("127.0.0.1:0").await.unwrap().with_limits(limits);
+    let leaving = CancellationToken::new();
+    let server = Server::bind("127.0.0.1:0").await.unwrap().with_limits(limits).until(leaving.clone());
     let (address, shutdown) = (server.local_addr().unwrap(), CancellationToken::new());
     let task = tokio::spawn(server.run(router, shutdown.clone(), grace));
-    Running { address, shutdown, alive, task }
+    Running { address, leaving, shutdown, alive, task }
 }
 
 impl Running {
@@ -187,6 +190,66 @@ async fn requests_under_way_are_ended_in_peace() {
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await.unwrap();
     assert!(answer.ends_with("done"), "{answer}");
+    assert_eq!(running.task.await.unwrap(), Outcome::Drained);
+}
+
+/// Somebody else takes connections; those that are here are not closed under a request that is on its way.
+#[tokio::test]
+async fn connections_that_are_left_may_bring_one_request_more() {
+    let running = run(Limits::default(), Duration::from_secs(30)).await;
+    let mut used = TcpStream::connect(running.address).await.unwrap();
+    used.write_all(GET).await.unwrap();
+    let answer = read_until(&mut used, "done").await;
+    assert!(!answer.contains("connection: close"), "{answer}");
+    let mut silent = TcpStream::connect(running.address).await.unwrap();
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let multiplexed = || client.get(format!("http://{}/slow", running.address)).send();
+    assert_eq!(multiplexed().await.unwrap().status(), 200);
+    let last = tokio::spawn(multiplexed());
+    assert!(running.alive_comes_to(1).await);
+
+    running.leaving.cancel();
+    let closed = eventually(|| std::net::TcpStream::connect(running.address).is_err()).await;
+    assert!(closed, "nobody new comes here");
+    let began = Instant::now();
+    assert_eq!(last.await.unwrap().unwrap().status(), 200);
+    for socket in [&mut used, &mut silent] {
+        socket.write_all(GET).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains("\r\nconnection: close\r\n"),
+            "{answer}"
+        );
+        assert!(answer.ends_with("done"), "{answer}");
+    }
+    // When the last has gone nothing is waited for.
+    assert_eq!(running.task.await.unwrap(), Outcome::Drained);
+    assert!(began.elapsed() < LINGER, "{:?}", began.elapsed());
+}
+
+/// What has changed meanwhile is known to whoever serves now.
+#[tokio::test]
+async fn a_request_that_comes_when_nothing_is_begun_any_more_is_sent_elsewhere() {
+    let running = run(Limits::default(), Duration::from_secs(30)).await;
+    let mut slow = TcpStream::connect(running.address).await.unwrap();
+    slow.write_all(&GET[..GET.len() - 2]).await.unwrap();
+    // Taken, and read as far as that: connections are taken in order.
+    let mut other = TcpStream::connect(running.address).await.unwrap();
+    other.write_all(GET).await.unwrap();
+    assert!(running.alive_comes_to(1).await);
+    running.leaving.cancel();
+    running.shutdown.cancel();
+    slow.write_all(&GET[GET.len() - 2..]).await.unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("\"code\":\"upgrading\""), "{answer}");
+    assert!(
+        answer.contains("\r\nconnection: close\r\n") && answer.contains("\r\nretry-after: 1\r\n"),
+        "{answer}"
+    );
+    assert!(read_until(&mut other, "done").await.starts_with("HTTP/1.1 200 "), "it was begun before");
     assert_eq!(running.task.await.unwrap(), Outcome::Drained);
 }
 

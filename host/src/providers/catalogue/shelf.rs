@@ -111,7 +111,8 @@ impl Shelf {
             return Ok(false);
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
-        durable::replace(&self.path(provider), &bytes).map(|()| true)
+        let path = self.path(provider);
+        durable::replace_by(&unfinished(&path), &path, &bytes).map(|()| true)
     }
 
     /// Removes the lists of all but these providers and those that may come by themselves, and what a killed host left
@@ -131,7 +132,7 @@ impl Shelf {
         let Ok(there) = fs::read_dir(&self.dir) else { return };
         for path in there.flatten().map(|entry| entry.path()).filter(|path| !stays.contains(path)) {
             let Some((name, end)) = own(&path) else { continue };
-            if end != UNFINISHED && may_come(name) {
+            if !end.starts_with(UNFINISHED) && may_come(name) {
                 continue;
             }
             match fs::remove_file(&path) {
@@ -158,7 +159,12 @@ impl Shelf {
 /// A file's name and what stands behind it, where it is one that the host gives.
 fn own(path: &Path) -> Option<(&str, &str)> {
     let (name, end) = path.file_name()?.to_str()?.split_once('.')?;
-    ["json", DAMAGED, UNFINISHED].contains(&end).then_some((name, end))
+    (["json", DAMAGED].contains(&end) || end.starts_with(UNFINISHED)).then_some((name, end))
+}
+
+/// Where a list is until it is complete. A host that takes over from another writes lists while that one still does.
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension(format!("{UNFINISHED}.{}", std::process::id()))
 }
 
 fn load(path: &Path) -> io::Result<Vec<u8>> {

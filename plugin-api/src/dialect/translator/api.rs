@@ -9,8 +9,10 @@ pub const BEARER_KEY: (&str, &str) = ("authorization", "Bearer {{key}}");
 /// [`Api::at`].
 #[derive(Debug, Clone, Copy)]
 pub struct Api {
-    /// Where it begins, as an example of a good `base_url`.
+    /// Where it begins: the `base_url` by default, and an example of a good one.
     pub begins: &'static str,
+    /// The model of requests that name none, where the operator has not chosen it.
+    pub model: Option<&'static str>,
     /// What comes after that, and operators copy along with it: such a `base_url` is refused.
     pub goes_on: &'static [&'static str],
     /// The headers of all requests, such as the one for the key; those of the operator come in their place.
@@ -38,6 +40,7 @@ impl Api {
     pub const fn at(begins: &'static str) -> Self {
         Self {
             begins,
+            model: None,
             goes_on: &[],
             headers: &[],
             before_model: "",

@@ -3,11 +3,12 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Errors, Json, ModelList, Upstream};
+use super::{Errors, Json, ModelList, Upstream, Vectors};
 use crate::chat::{Answer, ChatRequest};
 use crate::embed::{EmbedRequest, Embeddings};
 use crate::http::HttpRequest;
 use crate::http_provider::{Chunks, Failure, HttpProvider};
+use crate::manifest::Implied;
 use crate::model::Model;
 use crate::split::{Event, Framing};
 use crate::{ErrorKind, ProviderError, Result};
@@ -18,14 +19,11 @@ mod tests;
 
 pub use api::{Api, BEARER_KEY};
 
-/// A vendor's dialect: what is data stands in its constants, and a few functions translate. Export the provider that
-/// comes of it as `Http<Translator<D>>`.
+/// A vendor's dialect, of which most is data; a [`RequestWriter`] and an [`AnswerReader`] translate. Export the provider
+/// that comes of it as `Http<Translator<D>>`.
 ///
 /// ```
-/// use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
-/// use patchbay_plugin_api::dialect::{AnswerReader, Api, Dialect, Errors, Json, Translator, Upstream, object};
-/// use patchbay_plugin_api::{ChatRequest, Chunks, FinishReason, Http, Result};
-/// use serde_json::Value;
+/// use patchbay_plugin_api::dialect::prelude::*;
 ///
 /// pub struct Example;
 ///
@@ -34,6 +32,7 @@ pub use api::{Api, BEARER_KEY};
 ///     type Reader = Reader;
 ///
 ///     const API: Api = Api {
+///         model: Some("example-1"),
 ///         headers: &[("x-api-key", KEY_PLACEHOLDER)],
 ///         chat: "generate",
 ///         models: Some("models"),
@@ -41,10 +40,11 @@ pub use api::{Api, BEARER_KEY};
 ///         ..Api::at("https://api.example.com/v1")
 ///     };
 ///     const ERRORS: Errors = Errors { word: "/error/type", ..Errors::PLAIN };
+/// }
 ///
+/// impl RequestWriter for Example {
 ///     fn request(_upstream: &Upstream, request: &ChatRequest, model: &str) -> Result<Value> {
-///         let prompt = request.last_user_text();
-///         Ok(object([("model", model.into()), ("prompt", prompt.into()), ("stream", request.stream.into())]))
+///         Ok(object!({"model": model, "prompt": request.last_user_text(), "stream": request.stream}))
 ///     }
 /// }
 ///
@@ -65,9 +65,8 @@ pub use api::{Api, BEARER_KEY};
 /// patchbay_plugin_api::export! {
 ///     Http<Translator<Example>>,
 ///     name: "Example",
-///     requires: ["service:http>=1"],
-///     features: ["chat_completion", "streaming", "model_list", "health_check", "credentials_check"],
-///     config_defaults: r#"{"base_url": "https://api.example.com/v1", "model": "example-1"}"#,
+///     // That it answers, streams and lists its models is known.
+///     features: ["json_output"],
 /// }
 /// ```
 pub trait Dialect: 'static {
@@ -86,6 +85,9 @@ pub trait Dialect: 'static {
     /// How it lists its models.
     const MODELS: ModelList = ModelList::PLAIN;
 
+    /// How it answers with vectors.
+    const VECTORS: Vectors = Vectors::PLAIN;
+
     /// Checks what is the vendor's own in a configuration. The error's message says what to mend.
     fn check(_upstream: &Upstream<Self::Own>) -> Result<()> {
         Ok(())
@@ -96,22 +98,20 @@ pub trait Dialect: 'static {
         configured
     }
 
+    /// Changes what was read of a model; none for what nobody can ask for.
+    fn model(model: Model, _listed: &Value) -> Option<Model> {
+        Some(model)
+    }
+}
+
+/// Writes what a vendor is asked.
+pub trait RequestWriter: Dialect {
     /// The body that asks for one answer; `request.stream` says whether in events.
     fn request(upstream: &Upstream<Self::Own>, request: &ChatRequest, model: &str) -> Result<Value>;
 
     /// The body that asks for vectors.
     fn embed_request(_: &Upstream<Self::Own>, _request: &EmbedRequest, _model: &str) -> Result<Value> {
         Err(ProviderError::unsupported("embeddings"))
-    }
-
-    /// Reads vectors.
-    fn embeddings(_said: Json<'_>) -> Result<Embeddings> {
-        Err(ProviderError::unsupported("embeddings"))
-    }
-
-    /// Changes what was read of a model; none for what nobody can ask for.
-    fn model(model: Model, _listed: &Value) -> Option<Model> {
-        Some(model)
     }
 }
 
@@ -127,9 +127,9 @@ pub trait AnswerReader: Default + 'static {
 }
 
 /// The provider for a [`Dialect`].
-pub struct Translator<D: Dialect>(Upstream<D::Own>);
+pub struct Translator<D: RequestWriter>(Upstream<D::Own>);
 
-impl<D: Dialect> Translator<D> {
+impl<D: RequestWriter> Translator<D> {
     /// The model to ask, by its name alone.
     fn model<'a>(&'a self, asked: Option<&'a str>) -> Result<&'a str> {
         self.0.model(asked).map(|model| D::API.bare(model))
@@ -152,7 +152,20 @@ impl<D: Dialect> Translator<D> {
     }
 }
 
-impl<D: Dialect> HttpProvider for Translator<D> {
+impl<D: RequestWriter> HttpProvider for Translator<D> {
+    const IMPLIED: Implied = Implied {
+        features: &[
+            ("chat_completion", true),
+            ("streaming", true),
+            ("embeddings", D::API.embed.is_some()),
+            ("model_list", D::API.models.is_some()),
+            ("health_check", D::API.health.is_some() || D::API.credentials.is_some()),
+            ("credentials_check", D::API.credentials.is_some()),
+        ],
+        config: &[("base_url", Some(D::API.begins)), ("model", D::API.model)],
+        ..Implied::NOTHING
+    };
+
     type Config = Upstream<D::Own>;
     type StreamState = D::Reader;
 
@@ -202,12 +215,7 @@ impl<D: Dialect> HttpProvider for Translator<D> {
     }
 
     fn embed_response(&self, body: &[u8]) -> Result<Embeddings> {
-        let vectors = D::embeddings(D::ERRORS.read("the provider's embeddings", body)?)?;
-        // Whoever asks has something to be turned into vectors.
-        if vectors.is_empty() {
-            return Err(ProviderError::unreadable("the provider's answer holds no embeddings"));
-        }
-        Ok(vectors)
+        D::VECTORS.read(body, &D::ERRORS)
     }
 
     fn models_request(&self) -> Option<HttpRequest> {

@@ -3,7 +3,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::chat::{FinishReason, Usage};
-use crate::dialect::{Meaning, object};
+use crate::dialect::Meaning;
+use crate::object;
 use crate::testing::{Reply, TestHost, block_on, call, drain};
 use crate::{Chunk, Credentials, ErrorKind, Health, Http, Provider as _};
 
@@ -51,6 +52,8 @@ impl Dialect for Full {
     const ERRORS: Errors =
         Errors { meanings: &[("cannot", Meaning::Kind(ErrorKind::Unsupported))], ..Errors::PLAIN };
 
+    const VECTORS: Vectors = Vectors { list: "/vectors", each: "", ..Vectors::PLAIN };
+
     fn check(upstream: &Upstream<Own>) -> Result<()> {
         match upstream.own.region.as_deref() {
             Some("moon") => Err(ProviderError::invalid_input("nobody is there")),
@@ -62,21 +65,19 @@ impl Dialect for Full {
         configured.trim_end_matches("/extra")
     }
 
+    fn model(model: Model, listed: &Value) -> Option<Model> {
+        (listed["gone"] != true).then(|| model.with_capabilities(["vision"]))
+    }
+}
+
+impl RequestWriter for Full {
     fn request(upstream: &Upstream<Own>, request: &ChatRequest, model: &str) -> Result<Value> {
         let region = upstream.own.region.as_deref();
-        Ok(object([("say", request.last_user_text().into()), ("of", model.into()), ("in", region.into())]))
+        Ok(object!({"say": request.last_user_text(), "of": model, "in": region}))
     }
 
     fn embed_request(_: &Upstream<Own>, request: &EmbedRequest, model: &str) -> Result<Value> {
         Ok(json!({"texts": request.texts()?, "of": model}))
-    }
-
-    fn embeddings(said: Json<'_>) -> Result<Embeddings> {
-        said.at("/vectors").to("the vectors").map(Embeddings::new)
-    }
-
-    fn model(model: Model, listed: &Value) -> Option<Model> {
-        (listed["gone"] != true).then(|| model.with_capabilities(["vision"]))
     }
 }
 
@@ -103,13 +104,15 @@ impl Dialect for Least {
     type Reader = Whole;
 
     const API: Api = Api { chat: "chat", ..Api::at("https://api.example.com") };
+}
 
+impl RequestWriter for Least {
     fn request(_: &Upstream, _request: &ChatRequest, model: &str) -> Result<Value> {
         Ok(json!({"model": model}))
     }
 }
 
-fn made<D: Dialect>(config: &Value) -> Result<(TestHost, Http<Translator<D>>)> {
+fn made<D: RequestWriter>(config: &Value) -> Result<(TestHost, Http<Translator<D>>)> {
     let host = TestHost::new();
     Ok((host, host.provider(&config.to_string())?))
 }

@@ -1,7 +1,6 @@
 //! From what Anthropic says, whole or in the events of a stream, to a canonical answer.
 
-use patchbay_plugin_api::dialect::{AnswerReader, Counts, Json};
-use patchbay_plugin_api::{Chunks, FinishReason, ProviderError, Result};
+use patchbay_plugin_api::dialect::prelude::*;
 
 /// Anthropic counts apart what went through its cache.
 const COUNTS: Counts = Counts {
@@ -12,15 +11,18 @@ const COUNTS: Counts = Counts {
     ..Counts::NONE
 };
 
-/// What must be remembered of an answer.
+/// Why answers end.
+const ENDS: Ends = Ends {
+    // A turn that paused waits to be sent back, which a client may do with an answer that stopped.
+    stop: &["", "end_turn", "stop_sequence", "pause_turn"],
+    length: &["max_tokens", "model_context_window_exceeded"],
+    tool_calls: &["tool_use"],
+    content_filter: &["refusal"],
+    ..Ends::UNKNOWN
+};
+
 #[derive(Default)]
-pub struct Reader {
-    /// Counts of tokens, as they stood when it began and as they stand. What is not counted again still holds.
-    counts: [String; 2],
-    reason: Option<String>,
-    /// Whether the block under way is a call of one of the client's tools.
-    calls: bool,
-}
+pub struct Reader(Ending);
 
 impl AnswerReader for Reader {
     fn whole(&mut self, message: Json<'_>, out: &mut Chunks) -> Result<()> {
@@ -28,28 +30,18 @@ impl AnswerReader for Reader {
             return Err(ProviderError::unreadable("the provider's answer is not a message"));
         }
         out.name(message.string("/id"), message.string("/model"));
-        for block in message.items("/content") {
-            self.begin(block, out);
-            if self.calls {
-                out.arguments(block.at("/input").as_str());
-            }
-        }
-        self.counts[1] = message.at("/usage").as_str().to_owned();
-        self.reason = message.string("/stop_reason");
-        self.end(out);
-        Ok(())
+        message.items("/content").for_each(|block| begin(block, out));
+        self.0.keep(message.at("/usage"), message.at("/stop_reason"));
+        self.0.end(&ENDS, &COUNTS, out)
     }
 
     fn event(&mut self, event: Json<'_>, out: &mut Chunks) -> Result<()> {
         match &*event.text("/type") {
-            "message_start" => self.counts[0] = event.at("/message/usage").as_str().to_owned(),
-            "content_block_start" => self.begin(event.at("/content_block"), out),
-            "content_block_delta" => self.go_on(event.at("/delta"), out),
-            "message_delta" => {
-                self.counts[1] = event.at("/usage").as_str().to_owned();
-                self.reason = event.string("/delta/stop_reason").or(self.reason.take());
-            }
-            "message_stop" => self.end(out),
+            "message_start" => self.0.keep(event.at("/message/usage"), event.at("/message/stop_reason")),
+            "content_block_start" => begin(event.at("/content_block"), out),
+            "content_block_delta" => go_on(event.at("/delta"), out),
+            "message_delta" => self.0.keep(event.at("/usage"), event.at("/delta/stop_reason")),
+            "message_stop" => self.0.end(&ENDS, &COUNTS, out)?,
             // `ping`, and whatever is invented next: the API asks to ignore it.
             _ => {}
         }
@@ -57,36 +49,19 @@ impl AnswerReader for Reader {
     }
 }
 
-impl Reader {
-    /// Begins a block with what is known of it.
-    fn begin(&mut self, block: Json<'_>, out: &mut Chunks) {
-        self.calls = block.text("/type") == "tool_use";
-        if self.calls {
-            out.begin_call(block.text("/id"), block.text("/name"), "");
-        }
-        self.go_on(block, out);
+/// Begins a block with what is known of it.
+fn begin(block: Json<'_>, out: &mut Chunks) {
+    // Anthropic's own tools have arguments too, which are none of the client's business.
+    out.end_call();
+    if block.text("/type") == "tool_use" {
+        out.begin_call(block.text("/id"), block.text("/name"), block.at("/input").as_str());
     }
+    go_on(block, out);
+}
 
-    fn go_on(&self, block: Json<'_>, out: &mut Chunks) {
-        let [thinking, text] = block.members(["thinking", "text"]);
-        out.reasoning(thinking.text(""));
-        out.text(text.text(""));
-        // Anthropic's own tools have arguments too, which are none of the client's business.
-        if self.calls {
-            out.arguments(block.text("/partial_json"));
-        }
-    }
-
-    fn end(&self, out: &mut Chunks) {
-        let reason = match self.reason.as_deref() {
-            // A turn that paused waits to be sent back, which a client may do with an answer that stopped.
-            None | Some("end_turn" | "stop_sequence" | "pause_turn") => FinishReason::Stop,
-            Some("max_tokens" | "model_context_window_exceeded") => FinishReason::Length,
-            Some("tool_use") => FinishReason::ToolCalls,
-            Some("refusal") => FinishReason::ContentFilter,
-            Some(newer) => FinishReason::from(newer),
-        };
-        let [first, last] = self.counts.each_ref().map(|counts| Json::from(&**counts));
-        out.end(reason, COUNTS.of(&[last, first]));
-    }
+fn go_on(block: Json<'_>, out: &mut Chunks) {
+    let [thinking, text, arguments] = block.members(["thinking", "text", "partial_json"]);
+    out.reasoning(thinking.text(""));
+    out.text(text.text(""));
+    out.arguments(arguments.text(""));
 }

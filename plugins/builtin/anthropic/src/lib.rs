@@ -1,51 +1,28 @@
 //! Anthropic, whose Messages API is a dialect of its own: every request and every answer is translated.
 
-use std::num::NonZeroU64;
+use patchbay_plugin_api::dialect::prelude::*;
 
-use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
-use patchbay_plugin_api::dialect::{Api, Dialect, Errors, Meaning, ModelList, Translator, Upstream};
-use patchbay_plugin_api::{ChatRequest, ErrorKind, Http, Result};
-use serde::Deserialize;
-use serde_json::Value;
-
-// 1. What is asked.
-mod messages;
-mod request;
-mod thinking;
-
-// 2. What is answered.
 mod answer;
-
+mod request;
 #[cfg(test)]
 mod tests;
-
-const DEFAULTS: &str =
-    r#"{"base_url": "https://api.anthropic.com/v1", "model": "claude-sonnet-5-5", "priority": 50}"#;
-
-/// The version of the API, which has not moved since; what is new is asked for by members of a request.
-const VERSION: &str = "2023-06-01";
 
 patchbay_plugin_api::export! {
     Http<Translator<Anthropic>>,
     name: "Anthropic",
     category: "official",
     documentation: "https://platform.claude.com/docs/en/api/messages",
-    requires: ["service:http>=1"],
-    features: [
-        "chat_completion", "streaming", "function_calling", "vision", "json_output", "reasoning", "model_list",
-        "health_check", "credentials_check",
-    ],
-    config_defaults: DEFAULTS,
+    features: ["function_calling", "vision", "json_output", "reasoning"],
 }
 
 /// The vendor.
 pub struct Anthropic;
 
 /// What an operator may configure beside what all upstreams have.
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 pub struct Own {
     /// The most tokens of answers to requests that do not bound them: the API insists on a bound.
-    max_tokens: Option<NonZeroU64>,
+    max_tokens: Option<std::num::NonZeroU64>,
 }
 
 impl Dialect for Anthropic {
@@ -54,7 +31,9 @@ impl Dialect for Anthropic {
 
     const API: Api = Api {
         goes_on: &["/messages"],
-        headers: &[("x-api-key", KEY_PLACEHOLDER), ("anthropic-version", VERSION)],
+        model: Some("claude-sonnet-5-5"),
+        // The version has not moved since: what is new is asked for by members of a request.
+        headers: &[("x-api-key", KEY_PLACEHOLDER), ("anthropic-version", "2023-06-01")],
         chat: "messages",
         // As many as a page may hold: unasked, it is twenty.
         models: Some("models?limit=1000"),
@@ -89,8 +68,4 @@ impl Dialect for Anthropic {
         ],
         ..ModelList::PLAIN
     };
-
-    fn request(upstream: &Upstream<Own>, request: &ChatRequest, model: &str) -> Result<Value> {
-        request::body(request, model, upstream.own.max_tokens.map(NonZeroU64::get))
-    }
 }

@@ -2,8 +2,7 @@
 //!
 //! Citations are left out: clients of OpenAI's have no place for them, and the text is whole without.
 
-use patchbay_plugin_api::dialect::{AnswerReader, Counts, Dialect as _, Json};
-use patchbay_plugin_api::{Chunks, ErrorKind, FinishReason, ProviderError, Result, Usage};
+use patchbay_plugin_api::dialect::prelude::*;
 
 use crate::Cohere;
 
@@ -20,9 +19,14 @@ const BILLED: Counts = Counts {
 const COUNTED: Counts =
     Counts { prompt: &["/tokens/input_tokens"], completion: &["/tokens/output_tokens"], ..BILLED };
 
-pub(crate) fn usage(counted: Json<'_>) -> Option<Usage> {
-    BILLED.of(&[counted]).or_else(|| COUNTED.of(&[counted]))
-}
+/// Why answers end.
+const ENDS: Ends = Ends {
+    stop: &["COMPLETE", "STOP_SEQUENCE"],
+    length: &["MAX_TOKENS"],
+    tool_calls: &["TOOL_CALL"],
+    content_filter: &["ERROR_TOXIC"],
+    failed: &[(&["TIMEOUT"], ErrorKind::TimedOut, "the provider gave up: its answer took too long")],
+};
 
 #[derive(Default)]
 pub(crate) struct Reader;
@@ -30,58 +34,41 @@ pub(crate) struct Reader;
 impl AnswerReader for Reader {
     fn whole(&mut self, answer: Json<'_>, out: &mut Chunks) -> Result<()> {
         out.name(answer.string("/id"), None);
-        say(answer.at("/message"), out);
-        answer.items("/message/tool_calls").for_each(|call| begin(call, out));
-        end(answer, out)
+        read(answer, out)
     }
 
+    /// In its `delta`, an event has a part of what a whole answer is.
     fn event(&mut self, event: Json<'_>, out: &mut Chunks) -> Result<()> {
         let [kind, delta] = event.members(["type", "delta"]);
-        match &*kind.text("") {
-            "" => return Err(ProviderError::unreadable("an event of the provider's stream has no type")),
-            "content-start" | "content-delta" | "tool-plan-delta" => say(delta.at("/message"), out),
-            "tool-call-start" => delta.items("/message/tool_calls").for_each(|call| begin(call, out)),
-            "tool-call-delta" => out.arguments(delta.text("/message/tool_calls/function/arguments")),
-            "message-end" => end(delta, out)?,
-            // Citations, and whatever is invented next.
-            _ => {}
+        if kind.is_null() {
+            return Err(ProviderError::unreadable("an event of the provider's stream has no type"));
         }
-        Ok(())
+        read(delta, out)
     }
 }
 
-fn say(message: Json<'_>, out: &mut Chunks) {
-    let [plan, content] = message.members(["tool_plan", "content"]);
+fn read(said: Json<'_>, out: &mut Chunks) -> Result<()> {
+    let [message, reason, error, usage] = said.members(["message", "finish_reason", "error", "usage"]);
+    let [plan, content, calls] = message.members(["tool_plan", "content", "tool_calls"]);
     // What it plans to do with its tools is what it says beside calling them.
     out.text(plan.text(""));
     for block in content.items("") {
         out.reasoning(block.text("/thinking"));
         out.text(block.text("/text"));
     }
-}
-
-fn begin(call: Json<'_>, out: &mut Chunks) {
-    out.begin_call(call.text("/id"), call.text("/function/name"), call.text("/function/arguments"));
-}
-
-/// Ends the answer, if this is its end. One that failed on the way is no answer.
-fn end(said: Json<'_>, out: &mut Chunks) -> Result<()> {
-    let reason = said.text("/finish_reason");
-    if reason == "ERROR" || !said.at("/error").is_null() {
+    for call in calls.items("") {
+        match call.string("/id") {
+            Some(id) => out.begin_call(id, call.text("/function/name"), call.text("/function/arguments")),
+            None => out.arguments(call.text("/function/arguments")),
+        }
+    }
+    let reason = reason.text("");
+    // One that failed on the way is no answer.
+    if reason == "ERROR" || !error.is_null() {
         return Err(Cohere::ERRORS.within(said.as_str().as_bytes()));
     }
-    let reason = match &*reason {
-        "" => return Ok(()),
-        "COMPLETE" | "STOP_SEQUENCE" => FinishReason::Stop,
-        "TOOL_CALL" => FinishReason::ToolCalls,
-        "MAX_TOKENS" => FinishReason::Length,
-        "ERROR_TOXIC" => FinishReason::ContentFilter,
-        "TIMEOUT" => {
-            let message = "the provider gave up: its answer took too long";
-            return Err(ProviderError::new(ErrorKind::TimedOut, message));
-        }
-        newer => FinishReason::from(newer),
-    };
-    out.end(reason, usage(said.at("/usage")));
+    if !reason.is_empty() {
+        out.end(ENDS.of(&reason)?, BILLED.of(&[usage]).or_else(|| COUNTED.of(&[usage])));
+    }
     Ok(())
 }

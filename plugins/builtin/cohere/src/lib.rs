@@ -4,36 +4,19 @@
 //! neither `tool_choice` nor `parallel_tool_calls`, of efforts to think only the least and the most, and for vectors
 //! neither a length nor a purpose. So requests and answers are translated.
 
-use patchbay_plugin_api::dialect::{
-    Api, BEARER_KEY, Dialect, Errors, Json, Meaning, ModelList, Translator, Upstream, object,
-};
-use patchbay_plugin_api::{ChatRequest, EmbedRequest, Embeddings, ErrorKind, Http, Model, Result};
-use serde_json::Value;
+use patchbay_plugin_api::dialect::prelude::*;
 
-// 1. What is asked.
-mod messages;
-mod request;
-
-// 2. What comes back.
 mod answer;
-
+mod request;
 #[cfg(test)]
 mod tests;
-
-const DEFAULTS: &str =
-    r#"{"base_url": "https://api.cohere.com", "model": "command-a-plus-05-2026", "priority": 50}"#;
 
 patchbay_plugin_api::export! {
     Http<Translator<Cohere>>,
     name: "Cohere",
     category: "official",
     documentation: "https://docs.cohere.com/reference/chat",
-    requires: ["service:http>=1"],
-    features: [
-        "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
-        "model_list", "health_check", "credentials_check",
-    ],
-    config_defaults: DEFAULTS,
+    features: ["function_calling", "vision", "json_output", "reasoning"],
 }
 
 /// The vendor.
@@ -46,6 +29,7 @@ impl Dialect for Cohere {
     const API: Api = Api {
         // Without its version, for the parts of the API are of different ones.
         goes_on: &["/v1", "/v2"],
+        model: Some("command-a-plus-05-2026"),
         headers: &[BEARER_KEY],
         chat: "v2/chat",
         embed: Some("v2/embed"),
@@ -87,27 +71,12 @@ impl Dialect for Cohere {
         ..ModelList::PLAIN
     };
 
-    fn request(_: &Upstream, request: &ChatRequest, model: &str) -> Result<Value> {
-        request::body(request, model)
-    }
-
-    /// Cohere wants to know what vectors are for; where it is not told in its own words, they are to be found again.
-    fn embed_request(_: &Upstream, request: &EmbedRequest, model: &str) -> Result<Value> {
-        let own = |name| request.extra.get(name).cloned();
-        Ok(object([
-            ("model", model.into()),
-            ("texts", request.texts()?.into()),
-            ("embedding_types", ["float"].as_slice().into()),
-            ("input_type", own("input_type").unwrap_or_else(|| "search_document".into())),
-            ("output_dimension", request.dimensions.into()),
-            ("truncate", own("truncate").into()),
-        ]))
-    }
-
-    fn embeddings(said: Json<'_>) -> Result<Embeddings> {
-        let vectors = Embeddings::new(said.at("/embeddings/float").to("the provider's embeddings")?);
-        Ok(vectors.with_usage(answer::usage(said.at("/meta")).unwrap_or_default()))
-    }
+    const VECTORS: Vectors = Vectors {
+        list: "/embeddings/float",
+        each: "",
+        tokens: &["/meta/billed_units/input_tokens", "/meta/tokens/input_tokens"],
+        ..Vectors::PLAIN
+    };
 
     fn model(model: Model, listed: &Value) -> Option<Model> {
         (listed["is_deprecated"] != true).then_some(model)

@@ -3,19 +3,16 @@
 use std::time::Duration;
 
 use patchbay_plugin_api::testing::conformance::{self, Operation, Subject};
-use patchbay_plugin_api::testing::{Native, Reply, TestHost, block_on, call, drain, every_cut};
-use patchbay_plugin_api::{
-    Answer, Chunk, ChunkMeta, Chunks, Credentials, Health, Provider as _, ProviderError, Usage,
-};
-use serde_json::json;
+use patchbay_plugin_api::testing::{Native, Reply, TestHost, block_on, call, defaults, drain, every_cut};
+use patchbay_plugin_api::{Answer, Chunk, ChunkMeta, Credentials, Embeddings, Health, Provider as _};
 
 use super::*;
 
 fn made(config: &Value) -> Result<(TestHost, Http<Translator<Cohere>>)> {
-    let mut merged: Value = serde_json::from_str(DEFAULTS).unwrap();
-    merged.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+    let mut merged = defaults::<Http<Translator<Cohere>>>();
+    merged.extend(config.as_object().unwrap().clone());
     let host = TestHost::new();
-    Ok((host, host.provider(&merged.to_string())?))
+    Ok((host, host.provider(&Value::from(merged).to_string())?))
 }
 
 fn plain() -> (TestHost, Http<Translator<Cohere>>) {
@@ -226,7 +223,7 @@ fn it_does_what_every_provider_must_do() {
         fn with(reply: Reply) -> Native {
             let host = TestHost::new();
             host.reply(reply);
-            Native::create::<Http<Translator<Cohere>>>(host, DEFAULTS).unwrap()
+            Native::create::<Http<Translator<Cohere>>>(host, r#"{"base_url": "https://x.test"}"#).unwrap()
         }
     }
     impl Subject for Scripted {

@@ -1,38 +1,18 @@
 //! Google Gemini, in Google's own dialect: its `generateContent`, where thoughts, signatures and caches are whole.
-//!
-//! Requests are translated in `request` and `contents`, answers in `answer`.
 
-use patchbay_plugin_api::abi::KEY_PLACEHOLDER;
-use patchbay_plugin_api::dialect::{
-    Api, Dialect, Errors, Json, Meaning, ModelList, Translator, Upstream, object,
-};
-use patchbay_plugin_api::{ChatRequest, EmbedRequest, Embeddings, ErrorKind, Http, Model, Result, Usage};
-use serde_json::{Value, json};
+use patchbay_plugin_api::dialect::prelude::*;
 
-// 1. What is asked.
-mod contents;
-mod request;
-
-// 2. What comes back.
 mod answer;
-
+mod request;
 #[cfg(test)]
 mod tests;
-
-const DEFAULTS: &str = r#"{"base_url": "https://generativelanguage.googleapis.com/v1beta",
-    "model": "gemini-3.5-flash", "priority": 50}"#;
 
 patchbay_plugin_api::export! {
     Http<Translator<Gemini>>,
     name: "Google Gemini",
     category: "official",
     documentation: "https://ai.google.dev/api/generate-content",
-    requires: ["service:http>=1"],
-    features: [
-        "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
-        "model_list", "health_check", "credentials_check",
-    ],
-    config_defaults: DEFAULTS,
+    features: ["function_calling", "vision", "json_output", "reasoning"],
 }
 
 /// The vendor.
@@ -44,6 +24,7 @@ impl Dialect for Gemini {
 
     const API: Api = Api {
         goes_on: &["/models"],
+        model: Some("gemini-3.5-flash"),
         // Never in the address, as Google's older examples have it: addresses are logged.
         headers: &[("x-goog-api-key", KEY_PLACEHOLDER)],
         before_model: "models/",
@@ -80,58 +61,31 @@ impl Dialect for Gemini {
             ("/supportedGenerationMethods/generateContent", "chat"),
             ("/supportedGenerationMethods/embedContent", "embedding"),
         ],
+        // Those that speak and draw are asked as those that write.
+        names: &[("-tts", "audio"), ("-audio", "audio"), ("-image", "image")],
         ..ModelList::PLAIN
     };
 
-    fn request(_: &Upstream, request: &ChatRequest, model: &str) -> Result<Value> {
-        request::body(request, model)
-    }
-
-    /// Google asks for the model of each text again.
-    fn embed_request(_: &Upstream, request: &EmbedRequest, model: &str) -> Result<Value> {
-        let asked = |text: &str| {
-            object([
-                ("model", format!("models/{model}").into()),
-                ("content", json!({"parts": [{"text": text}]})),
-                ("outputDimensionality", request.dimensions.into()),
-            ])
-        };
-        Ok(json!({"requests": request.texts()?.into_iter().map(asked).collect::<Vec<_>>()}))
-    }
-
-    fn embeddings(said: Json<'_>) -> Result<Embeddings> {
-        let vectors = said.items("/embeddings").map(of_length_one).collect::<Result<_>>()?;
+    const VECTORS: Vectors = Vectors {
+        list: "/embeddings",
+        each: "/values",
         // Older models do not count.
-        let read = said.number("/usageMetadata/promptTokenCount").unwrap_or_default();
-        Ok(Embeddings::new(vectors).with_usage(Usage::new(read, 0)))
-    }
+        tokens: &["/usageMetadata/promptTokenCount"],
+        // Google cuts vectors to the dimensions that are asked for, and what is left is shorter.
+        to_length_one: true,
+        ..Vectors::PLAIN
+    };
 
-    fn model(mut model: Model, listed: &Value) -> Option<Model> {
-        // Those that speak and draw are asked as those that write, and only their names tell.
-        let others = [("-tts", "audio"), ("-audio", "audio"), ("-image", "image")];
-        if let Some((_, kind)) =
-            others.iter().find(|(word, _)| model.kind == "chat" && model.id.contains(word))
-        {
-            model.kind = (*kind).to_owned();
-        }
-        if model.kind != "chat" {
-            return Some(model);
-        }
+    fn model(model: Model, listed: &Value) -> Option<Model> {
         // The list does not say more of what a model takes; Google's open models take less than its own.
-        let google: &[&str] = &["function_calling", "vision", "json_output"];
-        let own = if model.id.starts_with("gemini-") { google } else { &[] };
+        let can: &[&str] = match &*model.kind {
+            "chat" if model.id.starts_with("gemini-") => {
+                &["streaming", "function_calling", "vision", "json_output"]
+            }
+            "chat" => &["streaming"],
+            _ => return Some(model),
+        };
         let thinks = (listed["thinking"] == true).then_some("reasoning");
-        Some(model.with_capabilities(["streaming"].into_iter().chain(own.iter().copied()).chain(thinks)))
+        Some(model.with_capabilities(can.iter().copied().chain(thinks)))
     }
-}
-
-/// As OpenAI's vectors are, for whose clients a product is a likeness. Google cuts vectors to the dimensions that are
-/// asked for, and what is left is shorter.
-fn of_length_one(embedding: Json<'_>) -> Result<Vec<f32>> {
-    let mut vector: Vec<f32> = embedding.at("/values").to("the provider's embeddings")?;
-    let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|number| *number /= length);
-    }
-    Ok(vector)
 }

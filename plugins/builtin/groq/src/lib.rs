@@ -15,11 +15,7 @@ patchbay_plugin_api::export! {
     name: "Groq",
     category: "official",
     documentation: "https://console.groq.com/docs/openai",
-    requires: ["service:http>=1"],
-    features: [
-        "chat_completion", "streaming", "function_calling", "vision", "json_output", "reasoning", "model_list",
-        "health_check", "credentials_check",
-    ],
+    features: ["function_calling", "vision", "json_output", "reasoning"],
     config_defaults: DEFAULTS,
 }
 
@@ -47,11 +43,9 @@ impl Vendor for Groq {
         plan.without_completions().without_embeddings().without_members(REFUSED)
     }
 
-    fn model(mut model: Model, listed: &Value) -> Option<Model> {
+    fn model(model: Model, listed: &Value) -> Option<Model> {
         // The list does not say which hear and speak instead of writing.
-        if ["whisper", "tts", "orpheus"].iter().any(|part| model.id.contains(part)) {
-            model.kind = "audio".into();
-        }
+        let model = model.kind_by_name(&[("whisper", "audio"), ("tts", "audio"), ("orpheus", "audio")]);
         (listed["active"] != false).then_some(model)
     }
 }

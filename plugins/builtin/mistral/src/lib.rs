@@ -15,11 +15,7 @@ patchbay_plugin_api::export! {
     name: "Mistral AI",
     category: "official",
     documentation: "https://docs.mistral.ai/api/endpoint/chat",
-    requires: ["service:http>=1"],
-    features: [
-        "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
-        "model_list", "health_check", "credentials_check",
-    ],
+    features: ["function_calling", "vision", "embeddings", "json_output", "reasoning"],
     config_defaults: DEFAULTS,
 }
 

@@ -1,11 +1,13 @@
 //! Answers, whole and line by line: they have the same shape.
 
-use patchbay_plugin_api::dialect::{AnswerReader, Counts, Json, filled};
-use patchbay_plugin_api::{Chunks, FinishReason, ProviderError, Result, ToolCall};
+use patchbay_plugin_api::dialect::prelude::*;
 
 /// Nothing may be counted; and a prompt that was read before is not counted again.
 const COUNTS: Counts =
     Counts { prompt: &["/prompt_eval_count"], completion: &["/eval_count"], ..Counts::NONE };
+
+/// Loading a model, or unloading it, is all that a request without messages asks for.
+const ENDS: Ends = Ends { stop: &["", "load", "unload"], ..Ends::UNKNOWN };
 
 #[derive(Default)]
 pub(crate) struct Reader;
@@ -23,26 +25,17 @@ impl AnswerReader for Reader {
         out.reasoning(thinking.text(""));
         out.text(content.text(""));
         for call in calls.items("") {
-            let id = call.string("/id").and_then(filled);
-            let id = id.unwrap_or_else(|| made_up_id(&line.text("/created_at"), out.calls()));
+            // Older versions give none. The time, in its digits, makes it another one in each answer of a conversation.
+            let time: String =
+                line.text("/created_at").chars().filter(char::is_ascii_digit).take(23).collect();
+            let id = out.call_id(call.string("/id"), &time);
             let (name, arguments) = (call.text("/function/name"), call.at("/function/arguments"));
             out.tool_call(ToolCall::function(id, name, arguments.as_str()));
         }
         if done {
             out.name(None, line.string("/model"));
-            let reason = match &*line.text("/done_reason") {
-                // Loading a model, or unloading it, is all that a request without messages asks for.
-                "" | "stop" | "load" | "unload" => FinishReason::Stop,
-                other => FinishReason::from(other),
-            };
-            out.end(reason, COUNTS.of(&[line]));
+            out.end(ENDS.of(&line.text("/done_reason"))?, COUNTS.of(&[line]));
         }
         Ok(())
     }
-}
-
-/// Older versions give none. The time, in its digits, makes it another one in each answer of a conversation.
-fn made_up_id(time: &str, index: u32) -> String {
-    let digits: String = time.chars().filter(char::is_ascii_digit).take(23).collect();
-    format!("call_{digits}_{index}")
 }

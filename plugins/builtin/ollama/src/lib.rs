@@ -1,27 +1,12 @@
 //! Ollama, in its own dialect: what its OpenAI-compatible one lacks (`think`, `num_ctx`, `keep_alive`) is there, too.
 
-use patchbay_plugin_api::dialect::{
-    Api, BEARER_KEY, Dialect, Errors, Json, Meaning, ModelList, Translator, Upstream,
-};
-use patchbay_plugin_api::{
-    ChatRequest, EmbedRequest, Embeddings, ErrorKind, Framing, Http, ProviderError, Result, Usage,
-};
+use patchbay_plugin_api::dialect::prelude::*;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
-// What is asked.
-mod message;
-mod request;
-
-// What is answered.
 mod answer;
-
+mod request;
 #[cfg(test)]
 mod tests;
-
-/// No model: which there are depends on what was pulled, and one that is not there would only fail later. Much time,
-/// as much as Ollama itself allows for loading a model: the first answer waits for that, and a whole one for its end.
-const DEFAULTS: &str = r#"{"base_url": "http://127.0.0.1:11434", "priority": 60, "timeout": 300}"#;
 
 // Nothing asks for the credentials: without a key there are none, and hosted lists of models are open to everybody.
 patchbay_plugin_api::export! {
@@ -29,12 +14,10 @@ patchbay_plugin_api::export! {
     name: "Ollama",
     category: "official",
     documentation: "https://docs.ollama.com/api",
-    requires: ["service:http>=1"],
-    features: [
-        "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
-        "model_list", "health_check",
-    ],
-    config_defaults: DEFAULTS,
+    features: ["function_calling", "vision", "json_output", "reasoning"],
+    // As much time as Ollama itself allows for loading a model: the first answer waits for that, and a whole one for
+    // its end.
+    config_defaults: r#"{"priority": 60, "timeout": 300}"#,
 }
 
 /// The vendor.
@@ -62,6 +45,7 @@ impl Dialect for Ollama {
         models: Some("api/tags"),
         health: Some("api/version"),
         framing: Framing::Ndjson,
+        // No model: which there are depends on what was pulled, and one that is not there would only fail later.
         ..Api::at("http://127.0.0.1:11434")
     };
 
@@ -93,6 +77,9 @@ impl Dialect for Ollama {
         ..ModelList::PLAIN
     };
 
+    const VECTORS: Vectors =
+        Vectors { list: "/embeddings", each: "", tokens: &["/prompt_eval_count"], ..Vectors::PLAIN };
+
     fn check(upstream: &Upstream<Own>) -> Result<()> {
         if Self::base_url(&upstream.base_url).ends_with("/v1") {
             let message = "`base_url` is where Ollama is, such as http://127.0.0.1:11434; its OpenAI dialect below \
@@ -107,19 +94,5 @@ impl Dialect for Ollama {
         let base = configured.trim_end_matches('/');
         // A host may be called `api`, too.
         base.strip_suffix("/api").filter(|rest| !rest.ends_with('/')).unwrap_or(base)
-    }
-
-    fn request(upstream: &Upstream<Own>, request: &ChatRequest, model: &str) -> Result<Value> {
-        request::chat(request, model, &upstream.own)
-    }
-
-    fn embed_request(upstream: &Upstream<Own>, request: &EmbedRequest, model: &str) -> Result<Value> {
-        request::embed(request, model, &upstream.own)
-    }
-
-    fn embeddings(said: Json<'_>) -> Result<Embeddings> {
-        let usage = Usage::new(said.number("/prompt_eval_count").unwrap_or_default(), 0);
-        let vectors = Embeddings::new(said.at("/embeddings").to("the provider's answer")?).with_usage(usage);
-        Ok(said.string("/model").into_iter().fold(vectors, Embeddings::with_model))
     }
 }

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use patchbay_plugin_api::testing::{Native, Reply, TestHost, block_on, call, conformance, drain, every_cut};
-use patchbay_plugin_api::{Answer, Chunk, ChunkMeta, Health, Provider as _};
-use serde_json::json;
+use patchbay_plugin_api::testing::{
+    Native, Reply, TestHost, block_on, call, conformance, defaults, drain, every_cut,
+};
+use patchbay_plugin_api::{Answer, Chunk, ChunkMeta, Embeddings, Health, Provider as _};
 
 use super::*;
 
 fn make(config: &Value) -> Result<(TestHost, Http<Translator<Ollama>>)> {
-    let mut merged: Value = serde_json::from_str(DEFAULTS).unwrap();
-    merged.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+    let mut merged = defaults::<Http<Translator<Ollama>>>();
+    merged.extend(config.as_object().unwrap().clone());
     let host = TestHost::new();
-    Ok((host, host.provider(&merged.to_string())?))
+    Ok((host, host.provider(&Value::from(merged).to_string())?))
 }
 
 fn tiny() -> (TestHost, Http<Translator<Ollama>>) {

@@ -14,11 +14,7 @@ patchbay_plugin_api::export! {
     Http<OpenAi<AnyServer>>,
     name: "OpenAI-compatible",
     category: "official",
-    requires: ["service:http>=1"],
-    features: [
-        "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
-        "model_list", "health_check", "credentials_check",
-    ],
+    features: ["function_calling", "vision", "embeddings", "json_output", "reasoning"],
     sample_config: r#"{"base_url": "https://api.example.com/v1"}"#,
 }
 

@@ -15,11 +15,7 @@ patchbay_plugin_api::export! {
     name: "OpenAI",
     category: "official",
     documentation: "https://platform.openai.com/docs/api-reference/chat",
-    requires: ["service:http>=1"],
-    features: [
-        "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
-        "model_list", "health_check", "credentials_check",
-    ],
+    features: ["function_calling", "vision", "embeddings", "json_output", "reasoning"],
     config_defaults: DEFAULTS,
 }
 
@@ -66,10 +62,7 @@ impl Vendor for OpenAiItself {
         plan
     }
 
-    fn model(mut model: Model, _listed: &Value) -> Option<Model> {
-        if let Some((_, kind)) = KINDS.iter().find(|(part, _)| model.id.contains(part)) {
-            model.kind = (*kind).into();
-        }
-        Some(model)
+    fn model(model: Model, _listed: &Value) -> Option<Model> {
+        Some(model.kind_by_name(&KINDS))
     }
 }

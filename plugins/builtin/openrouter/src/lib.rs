@@ -16,11 +16,7 @@ patchbay_plugin_api::export! {
     name: "OpenRouter",
     category: "official",
     documentation: "https://openrouter.ai/docs/api-reference/overview",
-    requires: ["service:http>=1"],
-    features: [
-        "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
-        "model_list", "health_check", "credentials_check",
-    ],
+    features: ["function_calling", "vision", "embeddings", "json_output", "reasoning"],
     config_defaults: DEFAULTS,
 }
 

@@ -15,11 +15,7 @@ patchbay_plugin_api::export! {
     name: "Together AI",
     category: "official",
     documentation: "https://docs.together.ai/reference/chat-completions",
-    requires: ["service:http>=1"],
-    features: [
-        "chat_completion", "streaming", "function_calling", "vision", "embeddings", "json_output", "reasoning",
-        "model_list", "health_check", "credentials_check",
-    ],
+    features: ["function_calling", "vision", "embeddings", "json_output", "reasoning"],
     config_defaults: DEFAULTS,
 }
 

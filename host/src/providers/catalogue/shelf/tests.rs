@@ -50,7 +50,7 @@ fn a_host_that_was_killed_while_it_wrote_finds_the_list_of_before() {
     let (before, after) = (list(&["a"]), list(&["b"]));
     keep(&shelf, "p", &source, &before);
     // All that there is between writing and renaming.
-    let half = durable::temporary(&shelf.path("p"));
+    let half = unfinished(&shelf.path("p"));
     fs::write(&half, r#"{"version":1,"provi"#).unwrap();
     assert_eq!(shelf.read("p", &source), Some(before));
     shelf.keep_only(["p"], |_| true);

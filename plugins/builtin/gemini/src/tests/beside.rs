@@ -102,7 +102,9 @@ fn it_does_what_every_provider_must() {
     let (whole, streamed) = (Reply::json(last.to_string()), Reply::sse(streamed));
 
     let host = TestHost::new();
-    let native = Native::create::<Http<Translator<Gemini>>>(host, DEFAULTS).unwrap();
+    let native =
+        Native::create::<Http<Translator<Gemini>>>(host, r#"{"base_url": "https://x.test", "model": "m"}"#)
+            .unwrap();
     host.reply(streamed.clone());
     let asked = br#"{"messages": [], "stream": true}"#;
     let batches = native.stream(asked, usize::MAX).unwrap().batches;

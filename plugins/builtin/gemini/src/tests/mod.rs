@@ -1,10 +1,10 @@
 //! What Gemini is sent, and what is made of its answers, without a network.
 
-use patchbay_plugin_api::testing::{Reply, TestHost, block_on, call, drain, every_cut};
+use patchbay_plugin_api::testing::{Reply, TestHost, block_on, call, defaults, drain, every_cut};
 use patchbay_plugin_api::{ChatRequest, Chunk, ChunkMeta, ErrorKind, Http, Provider as _, Result};
 use serde_json::{Value, json};
 
-use crate::{DEFAULTS, Gemini, Translator};
+use crate::{Gemini, Translator};
 
 mod beside;
 mod failures;
@@ -12,7 +12,7 @@ mod translation;
 
 fn provider() -> (TestHost, Http<Translator<Gemini>>) {
     let host = TestHost::new();
-    (host, host.provider(DEFAULTS).unwrap())
+    (host, host.provider(&json!(defaults::<Http<Translator<Gemini>>>()).to_string()).unwrap())
 }
 
 fn request(asked: &Value) -> Result<ChatRequest> {
