@@ -15,8 +15,8 @@ use crate::http::routes::{Audience, Route};
 /// What these routes are.
 pub(super) fn document(routes: &[Route]) -> Value {
     let mut book = Book::new();
-    let mut refused = Refused::default();
-    let errors = [book.answer::<Shape<'_>>(), book.answer::<OpenAiShape<'_>>()];
+    let (own, openai) = (book.answer::<Shape<'_>>(), book.answer::<OpenAiShape<'_>>());
+    let mut refused = Refused { own, openai, names: BTreeMap::new() };
     let mut paths = Map::new();
     for route in routes {
         let described = (route.describe)(Operation::new(route, &mut book));
@@ -36,7 +36,7 @@ pub(super) fn document(routes: &[Route]) -> Value {
         "paths": paths,
         "components": {
             "schemas": book.into_schemas(),
-            "responses": refused.into_components(&errors),
+            "responses": refused.into_components(),
             "headers": headers(),
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": KEY },
@@ -63,9 +63,18 @@ fn operation(described: Operation<'_>, refused: &mut Refused) -> Value {
         answers.insert(status.to_string(), answer.clone());
     }
     for (status, codes) in described.refusals.iter() {
-        // Where a route's own answer has this status, it is that.
-        let place = answers.entry(status.to_string());
-        place.or_insert_with(|| refused.reference(&described.refusals, status, codes));
+        match answers.get_mut(&status.to_string()) {
+            // An answer of the route's own may have this status, too.
+            Some(own) => {
+                let schema = &mut own["content"]["application/json"]["schema"];
+                let refusal = refused.schema(described.refusals.dialect, codes);
+                *schema = json!({ "anyOf": [schema.take(), refusal] });
+            }
+            None => {
+                let refusal = refused.reference(&described.refusals, status, codes);
+                answers.insert(status.to_string(), refusal);
+            }
+        }
     }
     let security = security(described.route);
     let parameters = described.parameters.clone();
@@ -91,15 +100,20 @@ fn security(route: &Route) -> Value {
 }
 
 /// Refusals that are written down once, however many routes have them.
-#[derive(Debug, Default)]
-struct Refused(BTreeMap<(Dialect, u16, Codes), String>);
+#[derive(Debug)]
+struct Refused {
+    /// Errors of this host's shape, and of OpenAI's.
+    own: Value,
+    openai: Value,
+    names: BTreeMap<(Dialect, u16, Codes), String>,
+}
 
 impl Refused {
     fn reference(&mut self, refusals: &Refusals, status: u16, codes: &Codes) -> Value {
         let alike =
-            self.0.keys().filter(|(dialect, known, _)| (*dialect, *known) == (refusals.dialect, status));
+            self.names.keys().filter(|(dialect, known, _)| (*dialect, *known) == (refusals.dialect, status));
         let count = alike.count();
-        let name = self.0.entry((refusals.dialect, status, codes.clone())).or_insert_with(|| {
+        let name = self.names.entry((refusals.dialect, status, codes.clone())).or_insert_with(|| {
             let dialect = if refusals.dialect == Dialect::OpenAi { "OpenAi" } else { "" };
             let count = if count == 0 { String::new() } else { format!("_{}", count + 1) };
             format!("{dialect}Refused{status}{count}")
@@ -107,36 +121,37 @@ impl Refused {
         reference("responses", name)
     }
 
-    fn into_components(self, errors: &[Value; 2]) -> Map<String, Value> {
-        let [own, openai] = errors;
-        let one = |((dialect, status, codes), name): ((Dialect, u16, Codes), String)| {
-            let schema = if dialect == Dialect::Own { own } else { openai };
-            (name, response(dialect, status, &codes, schema))
+    /// An error with one of these codes.
+    fn schema(&self, dialect: Dialect, codes: &Codes) -> Value {
+        let mut code = json!({ "type": "string" });
+        code[if codes.open { "examples" } else { "enum" }] = json!(codes.known);
+        let code = json!({ "properties": { "code": code } });
+        match dialect {
+            Dialect::Own => json!({ "allOf": [self.own, code] }),
+            Dialect::OpenAi => json!({ "allOf": [self.openai, { "properties": { "error": code } }] }),
+        }
+    }
+
+    fn into_components(self) -> Map<String, Value> {
+        let one = |((dialect, status, codes), name): (&(Dialect, u16, Codes), &String)| {
+            (name.clone(), response(*dialect, *status, codes, &self.schema(*dialect, codes)))
         };
-        self.0.into_iter().map(one).collect()
+        self.names.iter().map(one).collect()
     }
 }
 
-fn response(dialect: Dialect, status: u16, codes: &Codes, error: &Value) -> Value {
+fn response(dialect: Dialect, status: u16, codes: &Codes, schema: &Value) -> Value {
     let first = codes.known.first().copied().unwrap_or_default();
-    let mut code = json!({ "type": "string" });
-    code[if codes.open { "examples" } else { "enum" }] = json!(codes.known);
     let short = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let short = short.unwrap_or("Refused");
-    let (narrowed, example) = match dialect {
-        Dialect::Own => (
-            json!({ "properties": { "code": code } }),
-            json!({
-                "error": short, "code": first, "details": meaning(status),
-                "request_id": "req-5f0c3a1e9b7d2468-00002a", "timestamp": "2026-11-01T12:00:00.000Z",
-            }),
-        ),
-        Dialect::OpenAi => (
-            json!({ "properties": { "error": { "properties": { "code": code } } } }),
-            json!({ "error": {
-                "message": meaning(status), "type": "invalid_request_error", "param": null, "code": first,
-            } }),
-        ),
+    let example = match dialect {
+        Dialect::Own => json!({
+            "error": short, "code": first, "details": meaning(status),
+            "request_id": "req-5f0c3a1e9b7d2468-00002a", "timestamp": "2026-11-01T12:00:00.000Z",
+        }),
+        Dialect::OpenAi => json!({ "error": {
+            "message": meaning(status), "type": "invalid_request_error", "param": null, "code": first,
+        } }),
     };
     let mut headers = Map::from_iter([("x-request-id".to_owned(), reference("headers", "x-request-id"))]);
     match status {
@@ -145,7 +160,6 @@ fn response(dialect: Dialect, status: u16, codes: &Codes, error: &Value) -> Valu
         429 | 503 => _ = headers.insert("retry-after".to_owned(), reference("headers", "retry-after")),
         _ => {}
     }
-    let schema = json!({ "allOf": [error, narrowed] });
     let content = json!({ "application/json": { "schema": schema, "example": example } });
     json!({ "description": meaning(status), "headers": headers, "content": content })
 }

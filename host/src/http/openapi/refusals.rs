@@ -28,6 +28,8 @@ impl Refusals {
         let mut refusals = Self { dialect: Dialect::of_path(route.path), statuses: BTreeMap::new() };
         refusals.add(405, &["method_not_allowed"]);
         refusals.add(500, &["internal_error"]);
+        // By a host that another one has taken over from; by a new one, of what would change what both have.
+        refusals.add(503, &["upgrading"]);
         if route.audience == Audience::Anyone {
             return refusals;
         }
