@@ -191,3 +191,44 @@ async fn a_damaged_store_is_a_reason_not_to_start_that_says_how_to_mend_it() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn a_key_that_is_changed_is_the_same_key_and_its_changes_hold_at_once() {
+    let (upstream, data) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start(&upstream, data.path()).await;
+    let (id, key) = made(&host, json!({ "name": "team", "limits": { "requests_per_minute": 1 } })).await;
+    let path = format!("/api/keys/{id}");
+    let change = async |patch: Value| with_key(&host, Method::PATCH, &path, "", Some(patch)).await;
+    assert_eq!([chat(&host, &key, "m").await.status, chat(&host, &key, "m").await.status], [200, 429]);
+    let changed = change(json!({ "name": "crew", "limits": { "requests_per_minute": null } })).await;
+    assert_eq!((changed.status, &changed.json()["warnings"]), (200, &json!([])), "{}", changed.body);
+    assert!(!changed.body.contains(&key));
+    assert_eq!(chat(&host, &key, "m").await.status, 200);
+    let warned = change(json!({ "models": ["a-only", "nobody/m"] })).await.json();
+    assert!(warned["warnings"][0].as_str().unwrap().contains("no provider is named \"nobody\""), "{warned}");
+    assert_eq!([chat(&host, &key, "m").await.status, chat(&host, &key, "a-only").await.status], [403, 200]);
+    for (patch, status, code) in [
+        (json!({}), 400, "invalid_key"),
+        (json!([]), 400, "invalid_key"),
+        (json!({ "limit": 1 }), 400, "invalid_key"),
+        (json!({ "scopes": [] }), 422, "invalid_key"),
+    ] {
+        let (told, word, details) = change(patch).await.error();
+        assert_eq!((told, word.as_str()), (status, code), "{details}");
+    }
+    let nobody = with_key(&host, Method::PATCH, "/api/keys/key_0", "", Some(json!({ "name": "x" }))).await;
+    assert_eq!(nobody.error().1, "key_not_found");
+
+    // Who changed what, and what it was before.
+    let audit = host.get("/api/audit").await.json();
+    let entries = audit["entries"].as_array().unwrap();
+    let entry = entries.iter().find(|entry| entry["before"]["name"] == "team").unwrap();
+    assert_eq!((&entry["route"], &entry["target"]), (&json!("PATCH /api/keys/{id}"), &json!(id)));
+    let pictures = json!([{ "name": "team", "limits": { "requests_per_minute": 1 } },
+        { "name": "crew", "limits": { "requests_per_minute": null } }]);
+    assert_eq!(json!([entry["before"], entry["after"]]), pictures);
+    host.kill().await;
+    let host = start(&upstream, data.path()).await;
+    assert_eq!([chat(&host, &key, "m").await.status, chat(&host, &key, "a-only").await.status], [403, 200]);
+    host.stop().await;
+}

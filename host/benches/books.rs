@@ -50,6 +50,7 @@ fn record(provider: &Provider) -> Record {
         first_token: took,
         usage: Some(Usage { prompt_tokens: 1234, completion_tokens: 567, ..Usage::default() }),
         cost,
+        expected: None,
         latency: Duration::from_secs(3),
     }
 }

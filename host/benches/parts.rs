@@ -83,13 +83,14 @@ fn limits(criterion: &mut Criterion) {
         let allowance = Allowance { rates: requests, ..Allowance::default() };
         bencher.iter(|| limiter.admit(Subject::Key([1; 32]), black_box(&allowance), now()).is_ok());
     });
+    let wish = Wish { tokens: 1005, ..Wish::default() };
     group.bench_function("all of them, of key, host and provider", |bencher| {
         bencher.iter(|| {
             let admitted = limiter.admit(Subject::Key([2; 32]), black_box(&all), now());
             let Some(payer) = admitted.as_ref().ok().and_then(|it| it.payer.as_ref()) else { return };
-            let mut claims = payer.claim(1005, now()).unwrap();
+            let mut claims = payer.claim(wish, now()).unwrap();
             payer.reserve(&mut claims, price).unwrap();
-            claims.asks_provider(provider.claim(&rates, Wish { tokens: 1005, cost: price }, now()).ok());
+            claims.asks_provider(provider.claim(&rates, Wish { cost: price, ..wish }, now()).ok());
             claims.settle(Some(4), Some(price));
             black_box(payer.standing(now()));
         });

@@ -19,7 +19,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use patchbay::config::UsageSettings;
 use patchbay::providers::Cost;
 use patchbay::store::{SqliteStore, Store as _};
-use patchbay::usage::{Dimension, Filter, RecordId, Span, Step, Sums, UsageBook, UsageQuery, UsageRecord};
+use patchbay::usage::{
+    BUCKETS, Dimension, Filter, NUMBERS, RecordId, Span, Step, Sums, UsageBook, UsageQuery, UsageRecord,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{AssertSqlSafe, Connection as _};
 
@@ -166,6 +168,7 @@ fn record(number: i64, at: SystemTime) -> UsageRecord {
         first_token: Some(Duration::from_micros((80_000 + number % 331 * 3_000).cast_unsigned())),
         usage: None,
         cost: Some(Cost::of_units(i128::from(1_000_000 + number % 1000) * 1_000_000_000)),
+        estimated: false,
     }
 }
 
@@ -231,6 +234,13 @@ async fn fill_sums(connection: &mut SqliteConnection, requests: i64, now: i64) {
 /// Step, beginning and group.
 type Place = (i64, i64, i64);
 
+/// The columns of sums, in the order in which they are told.
+fn columns() -> String {
+    let buckets = |of: &'static str| (0..BUCKETS).map(move |place| format!("{of}_{place}"));
+    let numbers = NUMBERS.iter().map(ToString::to_string);
+    numbers.chain(buckets("latency")).chain(buckets("first")).collect::<Vec<_>>().join(", ")
+}
+
 async fn write_sums(connection: &mut SqliteConnection, sums: HashMap<Place, Sums>) {
     let mut sums: Vec<_> = sums.into_iter().collect();
     sums.sort_by_key(|(place, _)| *place);
@@ -241,7 +251,8 @@ async fn write_sums(connection: &mut SqliteConnection, sums: HashMap<Place, Sums
             format!("({step}, {at}, {group}, {})", columns.join(", "))
         };
         let rows: Vec<_> = rows.iter().map(row).collect();
-        let sql = format!("INSERT INTO usage_sums VALUES {}", rows.join(", "));
+        let sql =
+            format!("INSERT INTO usage_sums (step, at, group_id, {}) VALUES {}", columns(), rows.join(", "));
         sqlx::query(AssertSqlSafe(sql)).persistent(false).execute(&mut *change).await.unwrap();
     }
     change.commit().await.unwrap();

@@ -50,6 +50,8 @@ mod dice;
 mod durable;
 mod hex;
 mod segment;
+// And changed in part.
+mod patch;
 // 12. What others write, read with patience.
 mod lenient;
 

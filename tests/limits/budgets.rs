@@ -10,9 +10,14 @@ fn dear() -> Value {
 }
 
 async fn start_in(dir: &Path, upstream: &Upstream, limits: Value) -> Host {
+    start_with(dir, upstream, limits, "m").await
+}
+
+/// With a price for this model.
+async fn start_with(dir: &Path, upstream: &Upstream, limits: Value, priced: &str) -> Host {
     let config = json!({
         "base_url": upstream.base_url(), "models": ["m", "gated"],
-        "pricing": { "m": { "prompt": "1", "completion": "1.00", "per": 1 } },
+        "pricing": { priced: { "prompt": "1", "completion": "1.00", "per": 1 } },
     });
     let options = HostOptions::default().builtin(&libraries::openai_compatible());
     let options = options.section("health", json!({ "enabled": false })).section("limits", limits);
@@ -157,6 +162,58 @@ async fn written(host: &Host, count: u64) {
         (usage["totals"]["requests"].as_u64().unwrap_or_else(|| panic!("{usage}")) >= count).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_budget_that_a_key_is_given_later_knows_what_was_spent() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start_in(dir.path(), &upstream, json!({})).await;
+    let key = made(&host, json!({})).await;
+    assert_eq!(ask(&host, Some(&key), &dear()).await.status, 200);
+    let id = host.get("/api/keys").await.json()["keys"][0]["id"].as_str().unwrap().to_owned();
+    let change = async |limits: Value| {
+        let path = format!("/api/keys/{id}");
+        let body = json!({ "limits": limits }).to_string();
+        let request = host.request(reqwest::Method::PATCH, &path).body(body);
+        host.answer(&path, request.header("content-type", "application/json")).await
+    };
+    let changed = change(json!({ "budget_usd_per_day": 4 })).await;
+    assert_eq!(changed.json()["spent"]["today_usd"], 4, "{}", changed.body);
+    assert_eq!(ask(&host, Some(&key), &dear()).await.status, 429);
+    change(json!({ "budget_usd_per_day": 5 })).await;
+    assert_eq!(ask(&host, Some(&key), &dear()).await.status, 200);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn an_estimate_that_stayed_is_written_down_and_not_forgotten() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let budget = |dollars: u64| json!({ "host_budget_usd_per_day": dollars });
+    let host = start_with(dir.path(), &upstream, budget(1000), "gated").await;
+    let body = json!({
+        "model": "gated", "max_tokens": 7, "stream": true, "messages": [{ "role": "user", "content": "hello" }],
+    });
+    upstream.release(1);
+    let mut stream = host.open("/v1/chat/completions", &body.to_string()).await;
+    stream.next().await.unwrap();
+    drop(stream);
+    written(&host, 1).await;
+    let request = &host.get("/api/usage/requests").await.json()["requests"][0];
+    let usage = json!({ "prompt_tokens": 6, "completion_tokens": 7, "total_tokens": 13 });
+    assert_eq!(
+        (&request["estimated"], &request["usage"], &request["cost_usd"], &request["error"]),
+        (&json!(true), &usage, &json!(13), &json!("abandoned"))
+    );
+    let totals = &host.get("/api/usage").await.json()["totals"];
+    assert_eq!((&totals["estimated_requests"], &totals["unpriced_requests"]), (&json!(1), &json!(0)));
+    host.stop().await;
+
+    // As large as what was spent.
+    let host = start_with(dir.path(), &upstream, budget(13), "gated").await;
+    let refused = host.post_json("/v1/chat/completions", &body).await;
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    assert!(refused.body.contains("13 USD for the day is spent (13)"), "{}", refused.body);
+    host.stop().await;
 }
 
 #[tokio::test]

@@ -62,6 +62,25 @@ async fn a_deleted_store_is_put_back() {
 }
 
 #[tokio::test]
+async fn a_store_that_tells_nothing_keeps_nobody_from_starting() {
+    let (upstream, data) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start(&upstream, data.path()).await;
+    let before = ask_often(&host, 3).await;
+    all_are_kept(&host, 3).await;
+    host.stop().await;
+    let mut somebody = somebody(data.path()).await;
+    sqlx::raw_sql("ALTER TABLE usage_sums RENAME TO aside").execute(&mut somebody).await.unwrap();
+    let host = start(&upstream, data.path()).await;
+    host.logs("what was spent could not be read", "no such table").await;
+    let during = ask_often(&host, 3).await;
+    sqlx::raw_sql("ALTER TABLE aside RENAME TO usage_sums").execute(&mut somebody).await.unwrap();
+    host.logs("what was spent is known again", "").await;
+    all_are_kept(&host, 6).await;
+    assert_eq!(ids(&host).await, &before | &during);
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn a_damaged_store_is_not_started_with() {
     let (upstream, data) = (Upstream::start().await, tempfile::tempdir().unwrap());
     fs::write(data.path().join("store.sqlite"), vec![0x5a; 100_000]).unwrap();

@@ -140,6 +140,13 @@ async fn what_was_used_is_told_by_whom_and_of_what() {
     assert_eq!((status, code.as_str()), (400, "invalid_query"));
     assert!(details.contains("it takes provider, model, key, route and time"), "{details}");
 
+    // Whose it was is known when the key is not taken any more.
+    let path = format!("/api/keys/{}", team.0);
+    assert_eq!(host.answer(&path, host.request(Method::DELETE, &path)).await.status, 204);
+    let page = host.get("/api/usage?by=key").await.json();
+    assert_eq!(page["groups"][0]["key"], json!({ "id": team.0, "name": "team" }));
+    assert_eq!(kept(&host).await[0]["key"]["name"], "team");
+
     let errors: BTreeSet<_> = kept(&host).await.iter().map(|request| request["error"].to_string()).collect();
     assert_eq!(errors.len(), 3, "{errors:?}");
     host.stop().await;

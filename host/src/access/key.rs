@@ -1,14 +1,17 @@
 //! A virtual key: what somebody may do who does not have the keys of the providers themselves.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rust_decimal::Decimal;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
-use super::book::{LONGEST_ENTRY, LONGEST_LIFE, LONGEST_LIST, LONGEST_NAME, MOST_PER_MINUTE};
+use super::rules::{LONGEST_ENTRY, LONGEST_LIFE, LONGEST_LIST, LONGEST_NAME, MOST_PER_MINUTE};
 use crate::config::{as_number, dollars, dollars_schema};
+use crate::patch;
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -108,6 +111,59 @@ pub struct NewKey {
     #[serde(default)]
     #[schemars(range(min = 1, max = LONGEST_LIFE))]
     pub expires_in: Option<u64>,
+}
+
+/// What is to be otherwise about a key: members as in [`NewKey`], of which what is left out stays. Null takes one back to
+/// what it is for a key that is made without it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct KeyPatch(Map<String, Value>);
+
+impl JsonSchema for KeyPatch {
+    fn schema_name() -> Cow<'static, str> {
+        "KeyPatch".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = NewKey::json_schema(generator);
+        schema.remove("required");
+        let members = schema.get_mut("properties").and_then(Value::as_object_mut);
+        for member in members.into_iter().flat_map(Map::values_mut) {
+            let about = member.get("description").cloned().unwrap_or_default();
+            *member = json!({ "description": about, "anyOf": [member.take(), { "type": "null" }] });
+        }
+        schema
+    }
+}
+
+impl KeyPatch {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether it says anything of when the key ends.
+    pub fn sets_end(&self) -> bool {
+        self.0.contains_key("expires_in")
+    }
+
+    /// What would be asked for to make the key as it is to be; of its end, only what the patch says.
+    pub fn over(&self, key: &VirtualKey) -> Result<NewKey, serde_json::Error> {
+        let VirtualKey { name, scopes, permits, limits, .. } = key;
+        let Permits { models, providers } = permits;
+        let mut whole = Map::new();
+        for (member, value) in [
+            ("name", serde_json::to_value(name)?),
+            ("scopes", serde_json::to_value(scopes)?),
+            ("models", serde_json::to_value(models)?),
+            ("providers", serde_json::to_value(providers)?),
+            ("limits", serde_json::to_value(limits)?),
+        ] {
+            whole.insert(member.to_owned(), value);
+        }
+        patch::merge(&mut whole, &self.0);
+        serde_json::from_value(Value::Object(whole))
+    }
 }
 
 fn chat() -> Vec<Scope> {

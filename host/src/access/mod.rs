@@ -2,17 +2,19 @@
 
 // 1. A key, and what it lets do.
 mod key;
+mod rules;
 // 2. What they are recognised with.
 mod secret;
 // 3. All of them, as requests look them up.
 mod book;
 
 pub use book::{BookError, KeyBook, OpenError, Unrecognised};
-pub use key::{Limits, NewKey, Permits, Scope, VirtualKey};
+pub use key::{KeyPatch, Limits, NewKey, Permits, Scope, VirtualKey};
 pub use secret::SecretError;
 
 #[cfg(test)]
 pub(crate) mod testing {
+    use std::collections::HashMap;
     use std::sync::Arc;
     use std::time::SystemTime;
 
@@ -41,8 +43,19 @@ pub(crate) mod testing {
             Box::pin(async { Ok(false) })
         }
 
+        fn change_key<'a>(&'a self, _: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async { Ok(()) })
+        }
+
         fn revoke_key<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
             Box::pin(async { Ok(()) })
+        }
+
+        fn key_names<'a>(
+            &'a self,
+            _: &'a [&'a str],
+        ) -> BoxFuture<'a, Result<HashMap<String, String>, StoreError>> {
+            Box::pin(async { Ok(HashMap::new()) })
         }
 
         fn add_audit<'a>(&'a self, _: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>> {

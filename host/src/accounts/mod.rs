@@ -17,7 +17,7 @@ pub use record::{Attempt, Outcome, Record};
 pub use tab::Tab;
 pub use trace::{Parent, SpanId, Trace, TraceHeaders, TraceId};
 pub use usage::Usage;
-pub use visit::{Arrival, AttemptSpan, Visit, cut};
+pub use visit::{Arrival, AttemptSpan, MAX_NAME_BYTES, Visit, cut};
 
 /// Somebody who is told of every request when it is over. What is told must be taken down at once: a client may be
 /// waiting.

@@ -8,6 +8,7 @@ use patchbay_plugin_api::ErrorKind;
 use super::{Arrival, AttemptSpan, Trace, Usage, Visit};
 use crate::access::VirtualKey;
 use crate::config::ProviderSettings;
+use crate::limits::Wish;
 use crate::providers::Cost;
 
 /// See the module. Holds nothing of a plugin: whoever keeps it keeps no library alive.
@@ -41,6 +42,8 @@ pub struct Record {
     pub usage: Option<Usage>,
     /// What it cost, as far as its tokens have prices.
     pub cost: Option<Cost>,
+    /// What it was taken for by those who limit what it takes, where upstream did not say.
+    pub expected: Option<Wish>,
     /// From the request's arrival to the last of the answer that the client was sent.
     pub latency: Duration,
 }
@@ -111,6 +114,7 @@ impl Record {
             first_token: None,
             usage: None,
             cost: None,
+            expected: None,
             latency: Duration::ZERO,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use patchbay_plugin_api::ErrorKind;
 use tokio::time::Instant;
 
+use super::visit::{MAX_NAME_BYTES, cut};
 use super::{Arrival, Attempt, AttemptSpan, Books, Outcome, Record, SpanId, TraceHeaders, Usage};
 use crate::access::VirtualKey;
 use crate::config::ProviderSettings;
@@ -114,7 +115,10 @@ impl Tab {
         // Whoever says how many tokens it was, and has no price, says that it cost nothing.
         let spent = usage.map(|_| cost.unwrap_or_default());
         let mut running = self.running();
-        running.claims.settle(usage.map(|usage| usage.total_tokens), spent);
+        let expected = running.claims.settle(usage.map(|usage| usage.total_tokens), spent);
+        if expected.is_some() {
+            running.record.expected = expected;
+        }
         (running.record.usage, running.record.cost) = (usage, cost);
     }
 
@@ -126,8 +130,9 @@ impl Tab {
     /// What upstream calls the answer, and why that ended. For traces alone.
     pub(crate) fn answer(&self, id: Option<&str>, finish_reason: Option<&str>) {
         if let Some(trace) = self.running().record.trace.as_mut().filter(|trace| trace.sampled) {
-            (trace.answer_id, trace.finish_reason) =
-                (id.map(str::to_owned), finish_reason.map(str::to_owned));
+            // Upstream's own words, of any length.
+            let name = |text: &str| cut(text, MAX_NAME_BYTES).to_owned();
+            (trace.answer_id, trace.finish_reason) = (id.map(name), finish_reason.map(name));
         }
     }
 
@@ -159,8 +164,38 @@ impl Tab {
 /// The request is over.
 impl Drop for Open {
     fn drop(&mut self) {
-        let record = &mut self.running.get_mut().unwrap_or_else(PoisonError::into_inner).record;
+        let Running { record, claims } = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
+        record.expected = record.expected.or(claims.leave());
         record.latency = self.began.elapsed();
         self.books.close(record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::{Bookkeeper, Trace};
+
+    /// Keeps the last one.
+    #[derive(Clone, Default)]
+    struct Last(Arc<Mutex<Option<Record>>>);
+
+    impl Bookkeeper for Last {
+        fn note(&self, record: &Record) {
+            *self.0.lock().unwrap() = Some(record.clone());
+        }
+    }
+
+    #[test]
+    fn what_upstream_calls_things_is_cut() {
+        let last = Last::default();
+        let books = Arc::new(Books::of(vec![Box::new(last.clone())]));
+        let trace = Some(Box::new(Trace::begin(None, |_, _| true)));
+        let tab = Tab::open(books, "r".into(), Arrival { trace, ..Arrival::default() });
+        tab.answer(Some(&"\u{e9}".repeat(10_000)), Some(&"x".repeat(10_000)));
+        drop(tab);
+        let trace = last.0.lock().unwrap().take().unwrap().trace.unwrap();
+        let lengths = [trace.answer_id, trace.finish_reason].map(|text| text.unwrap().len());
+        assert_eq!(lengths, [MAX_NAME_BYTES, MAX_NAME_BYTES]);
     }
 }

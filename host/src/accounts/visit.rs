@@ -11,6 +11,9 @@ use crate::providers::PluginRef;
 /// A path is cut here: it is the client's own words.
 const MAX_PATH_BYTES: usize = 256;
 
+/// What others name things is their own words; nobody needs more of one.
+pub const MAX_NAME_BYTES: usize = 200;
+
 /// What is taken down of a request before it is served. Nothing, where nobody wants it.
 #[derive(Clone, Debug, Default)]
 pub struct Arrival {

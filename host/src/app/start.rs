@@ -14,7 +14,7 @@ use super::{App, AppOptions, Setup, StartError, Stop, watching};
 use crate::accounts::{Bookkeeper, Books};
 use crate::config::{Config, ServerSettings};
 use crate::http::{self, AppState, Counts, Frozen, Readiness, Reception, Server};
-use crate::limits::{keep_recalled, recall};
+use crate::limits::{keep_recalled, recall_again, recall_first};
 use crate::plugins::problem::chain;
 use crate::plugins::{Cache, Manager, ManagerOptions, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, keep_checking, keep_listed};
@@ -40,7 +40,7 @@ impl App {
 
         let (listener, address) = socket.listen(&settings).await?;
         let parts = Parts::assemble(&sources, &config, &data_dir, Cache::of(&data_dir, term)).await?;
-        let Parts { kept, registry, client, cache, manager } = parts;
+        let Parts { kept, registry, is_recalled, client, cache, manager } = parts;
         let traces = traces::start(&config.telemetry.traces, client.clone())
             .map_err(|error| StartError::Configuration(error.to_string()))?;
         let stop = Stop::default();
@@ -60,7 +60,7 @@ impl App {
         let state = AppState::new(&settings, shared);
 
         // These first: what changes while the first load runs is then a change.
-        let mut background = vec![recalling(&registry, &kept)];
+        let mut background = vec![recalling(&registry, &kept, is_recalled)];
         if options.watch {
             background.push(watching::start(&sources, &manager).await?);
         }
@@ -109,6 +109,8 @@ impl App {
 struct Parts {
     kept: Kept,
     registry: Arc<Registry>,
+    /// Whether it is known what was spent.
+    is_recalled: bool,
     client: HttpClient,
     cache: Cache,
     manager: Manager,
@@ -123,7 +125,7 @@ impl Parts {
     ) -> Result<Self, StartError> {
         let kept = Kept::open(data_dir, &config.usage).await?;
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
-        recall(&registry.limiter, &kept.keys, &kept.store).await?;
+        let is_recalled = recall_first(&registry.limiter, &kept.keys, &kept.usage).await?;
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
             data_dir: data_dir.to_owned(),
@@ -134,7 +136,7 @@ impl Parts {
             client: client.clone(),
             events: kept.events.clone(),
         })?;
-        Ok(Self { kept, registry, client, cache, manager })
+        Ok(Self { kept, registry, is_recalled, client, cache, manager })
     }
 }
 
@@ -196,7 +198,7 @@ async fn see_off(mut it: Predecessor, frozen: Option<Frozen>, kept: Kept, regist
     kept.usage.collect().await;
     kept.usage.catch_up().await;
     // What its last requests have cost is in the store now.
-    if let Err(problem) = recall(&registry.limiter, &kept.keys, &kept.store).await {
+    if let Err(problem) = recall_again(&registry.limiter, &kept.keys, &kept.usage).await {
         warn!(
             problem = chain(&problem),
             "what the host before this one spent last is not counted for budgets"
@@ -204,9 +206,9 @@ async fn see_off(mut it: Predecessor, frozen: Option<Frozen>, kept: Kept, regist
     }
 }
 
-fn recalling(registry: &Arc<Registry>, kept: &Kept) -> AbortOnDropHandle<()> {
-    let recalling = keep_recalled(Arc::clone(registry), Arc::clone(&kept.keys), Arc::new(kept.store.clone()));
-    AbortOnDropHandle::new(tokio::spawn(recalling))
+fn recalling(registry: &Arc<Registry>, kept: &Kept, is_recalled: bool) -> AbortOnDropHandle<()> {
+    let (keys, usage) = (Arc::clone(&kept.keys), kept.usage.clone());
+    AbortOnDropHandle::new(tokio::spawn(keep_recalled(Arc::clone(registry), keys, usage, is_recalled)))
 }
 
 /// Has the server's requests told of: to whoever counts, in the log, and in traces where these go somewhere.

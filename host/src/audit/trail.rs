@@ -1,9 +1,10 @@
 //! Entries on their way: into the log and to listeners at once, and into the store behind everybody's back.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use super::refusals::Refusals;
 use crate::events::{Bus, News};
 use crate::plugins::problem::chain;
 use crate::store::Store;
+use crate::telemetry::log::AUDIT;
 
 /// So many entries may wait to be kept. More than that come only when the store has failed for long.
 const WAITING: usize = 1024;
@@ -46,7 +48,11 @@ pub struct Trail(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    queue: mpsc::Sender<Message>,
+    queue: mpsc::Sender<Box<Seen>>,
+    /// How many have come into the queue.
+    noted: AtomicU64,
+    /// How many of them are kept: whoever reads waits for that, and takes no place in the queue.
+    kept: watch::Receiver<u64>,
     events: Bus,
     refusals: Refusals,
     store: Arc<dyn Store>,
@@ -55,21 +61,17 @@ struct Shared {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-#[derive(Debug)]
-enum Message {
-    Keep(Box<Seen>),
-    /// Wants to know when all before it is kept.
-    Settled(oneshot::Sender<()>),
-}
-
 impl Trail {
     /// Keeps entries in this store from now on.
     pub fn start(store: Arc<dyn Store>, events: Bus) -> Self {
         let (queue, entries) = mpsc::channel(WAITING);
+        let (keeping, kept) = watch::channel(0);
         let ending = CancellationToken::new();
-        let writer = tokio::spawn(write(Arc::clone(&store), entries, ending.clone()));
+        let writer = tokio::spawn(write(Arc::clone(&store), entries, keeping, ending.clone()));
         Self(Arc::new(Shared {
             queue,
+            noted: AtomicU64::new(0),
+            kept,
             events,
             refusals: Refusals::default(),
             store,
@@ -103,11 +105,13 @@ impl Trail {
         log(&entry);
         self.0.events.tell(News::Audit(Box::new(entry.clone())));
         let seen = Box::new(Seen { at: SystemTime::now(), entry });
-        if self.0.queue.try_send(Message::Keep(seen)).is_err() {
+        if self.0.queue.try_send(seen).is_err() {
             error!(
                 "an audit entry could not be kept: the store has failed for too long; the log has the entry"
             );
+            return;
         }
+        self.0.noted.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The latest entries, newest first, and the number of each: those before a number, if there is one.
@@ -116,11 +120,10 @@ impl Trail {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<(i64, Seen)>, crate::store::StoreError> {
-        let (reply, settled) = oneshot::channel();
+        let noted = self.0.noted.load(Ordering::Relaxed);
+        let mut kept = self.0.kept.clone();
         // If that takes too long, what is there is better than nothing.
-        if self.0.queue.try_send(Message::Settled(reply)).is_ok() {
-            let _ = timeout(SETTLED_WITHIN, settled).await;
-        }
+        let _ = timeout(SETTLED_WITHIN, kept.wait_for(|kept| *kept >= noted)).await;
         self.0.store.audit(before, limit).await
     }
 
@@ -140,7 +143,7 @@ impl Trail {
     }
 }
 
-/// One line, with its own target so that it can be sent elsewhere.
+/// One line, with its own target so that it can be sent elsewhere, and is not kept back with others.
 fn log(entry: &Entry) {
     let Entry { who, address, request_id, route, target, outcome, status, code, change, not_noted } = entry;
     // In JSON a line has a target of its own.
@@ -148,50 +151,43 @@ fn log(entry: &Entry) {
     let (who, before, after) = (who.word(), change.before.to_string(), change.after.to_string());
     match outcome {
         Outcome::Refused => warn!(
-            target: "patchbay::audit",
+            target: AUDIT,
             who, key, %address, request_id, route, about, status, code, not_noted, "admin request refused"
         ),
         _ => info!(
-            target: "patchbay::audit",
+            target: AUDIT,
             who, key, %address, request_id, route, about, status, code, before, after, "admin change {}",
             if *outcome == Outcome::Done { "done" } else { "failed" }
         ),
     }
 }
 
-async fn write(store: Arc<dyn Store>, mut queue: mpsc::Receiver<Message>, ending: CancellationToken) {
-    let mut messages = Vec::new();
+async fn write(
+    store: Arc<dyn Store>,
+    mut queue: mpsc::Receiver<Box<Seen>>,
+    kept: watch::Sender<u64>,
+    ending: CancellationToken,
+) {
+    let mut waiting = Vec::new();
     loop {
         tokio::select! {
-            count = queue.recv_many(&mut messages, AT_ONCE) => if count == 0 { return },
+            count = queue.recv_many(&mut waiting, AT_ONCE) => if count == 0 { return },
             // What was begun before is there by now.
             () = ending.cancelled() => {
                 queue.close();
-                if queue.recv_many(&mut messages, AT_ONCE).await == 0 {
+                if queue.recv_many(&mut waiting, AT_ONCE).await == 0 {
                     return;
                 }
             }
         }
-        let (mut entries, mut waiting) = (Vec::new(), Vec::new());
-        for message in messages.drain(..) {
-            match message {
-                Message::Keep(seen) => entries.push(*seen),
-                Message::Settled(reply) => waiting.push(reply),
-            }
-        }
+        let entries: Vec<Seen> = waiting.drain(..).map(|seen| *seen).collect();
         keep(&*store, &entries, &ending).await;
-        for reply in waiting {
-            // Whoever asked may have gone away.
-            let _ = reply.send(());
-        }
+        kept.send_modify(|kept| *kept += entries.len() as u64);
     }
 }
 
 /// Tries until it is done; once more when the host ends.
 async fn keep(store: &dyn Store, entries: &[Seen], ending: &CancellationToken) {
-    if entries.is_empty() {
-        return;
-    }
     let mut told = false;
     while let Err(problem) = store.add_audit(entries).await {
         if !told {
@@ -209,6 +205,7 @@ async fn keep(store: &dyn Store, entries: &[Seen], ending: &CancellationToken) {
 #[cfg(test)]
 mod tests {
     use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+    use tokio::sync::oneshot;
 
     use super::*;
     use crate::store::SqliteStore;
@@ -245,6 +242,28 @@ mod tests {
         let kept = store.audit(None, 500).await.unwrap();
         let statuses: Vec<u16> = kept.iter().rev().map(|(_, seen)| seen.entry.status).collect();
         assert_eq!(statuses, (200..300).collect::<Vec<u16>>());
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_takes_no_place_of_what_is_to_be_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("store.sqlite");
+        let store = SqliteStore::open(&file).await.unwrap();
+        let trail = Trail::start(Arc::new(store.clone()), Bus::default());
+        let elsewhere = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&file)).await.unwrap();
+        sqlx::raw_sql("ALTER TABLE audit RENAME TO aside").execute(&elsewhere).await.unwrap();
+        trail.note(entry(200));
+        // More readers than there are places, each of whom has begun to wait.
+        let mut readers: Vec<_> = (0..=WAITING).map(|_| Box::pin(trail.latest(None, 1))).collect();
+        for reader in &mut readers {
+            assert!(futures_util::poll!(reader).is_pending());
+        }
+        trail.note(entry(201));
+        sqlx::raw_sql("ALTER TABLE aside RENAME TO audit").execute(&elsewhere).await.unwrap();
+        elsewhere.close().await;
+        drop(readers);
+        trail.finish().await;
+        assert_eq!(store.audit(None, 10).await.unwrap().len(), 2);
     }
 
     #[tokio::test]

@@ -22,7 +22,8 @@ Examples:
   patchbay usage --since 24h --by time --key key_1f6f0a4c2b9d8e77
 
 Without --since it is the last 24 hours; dates are days of UTC. What costs the most is on top. A ? behind a cost says \
-that not everything had a price. --json prints the answer of GET /api/usage: {\"from\", \"to\", \"by\", \"step\", \
+that not everything had a price, a ~ before it that some of it is estimated: what was cut off, or what upstream did not \
+count, is taken for what its budget took it for. --json prints the answer of GET /api/usage: {\"from\", \"to\", \"by\", \"step\", \
 \"totals\", \"groups\", \"groups_left_out\", \"series\"}, each with \"requests\", \"errors\", \"usage\", \"cost_usd\", ...")]
 pub(super) struct Usage {
     /// From when on: so long ago, such as 24h or 7d, or a date or time, such as 2026-11-01
@@ -132,6 +133,8 @@ struct Sums {
     usage: Tokens,
     cost_usd: Value,
     unpriced_requests: u64,
+    #[serde(default)]
+    estimated_requests: u64,
     latency_ms: Times,
 }
 
@@ -221,6 +224,12 @@ impl Line {
 }
 
 impl Sums {
+    fn cost(&self) -> String {
+        let about = if self.estimated_requests > 0 { "~" } else { "" };
+        let at_least = if self.unpriced_requests > 0 { "?" } else { "" };
+        format!("{about}{}{at_least}", self.cost_usd)
+    }
+
     fn cells(&self, what: String) -> [String; 8] {
         let millis = |time: Option<f64>| or_dash(time.map(f64::round));
         [
@@ -229,7 +238,7 @@ impl Sums {
             self.errors.to_string(),
             self.usage.prompt_tokens.to_string(),
             self.usage.completion_tokens.to_string(),
-            format!("{}{}", self.cost_usd, if self.unpriced_requests > 0 { "?" } else { "" }),
+            self.cost(),
             millis(self.latency_ms.mean),
             millis(self.latency_ms.p95),
         ]
@@ -244,7 +253,7 @@ mod tests {
     const PAGE: &str = r#"{"from":"2026-11-01T00:00:00.000Z","to":"2026-11-02T00:00:00.000Z","by":["model","key"],
         "step":null,"groups_left_out":3,
         "totals":{"requests":12,"errors":1,"usage":{"prompt_tokens":100,"completion_tokens":50},
-            "cost_usd":0.0123,"unpriced_requests":1,"latency_ms":{"mean":250.4,"p95":900.0}},
+            "cost_usd":0.0123,"unpriced_requests":1,"estimated_requests":2,"latency_ms":{"mean":250.4,"p95":900.0}},
         "groups":[{"model":"m","key":{"id":"key_1","name":"team"},
             "requests":12,"errors":1,"usage":{"prompt_tokens":100,"completion_tokens":50},
             "cost_usd":0.0123,"unpriced_requests":0,"latency_ms":{"mean":null,"p95":null}}]}"#;
@@ -256,7 +265,7 @@ mod tests {
 2026-11-01T00:00 to 2026-11-02T00:00
 WHAT     REQUESTS  ERRORS  TOKENS IN  TOKENS OUT  COST USD  MEAN MS  P95 MS
 m  team  12        1       100        50          0.0123    -        -
-all      12        1       100        50          0.0123?   250      900
+all      12        1       100        50          ~0.0123?  250      900
 3 more with --limit";
         assert_eq!(page.render(&[By::Model, By::Key], Paint::none()), expected);
     }

@@ -316,7 +316,7 @@ static USAGE: Section = closed(&[
         "spill_mib",
         Shape::Whole { least: 1, most: 1 << 20 },
         "256",
-        "How large the file may get in which they wait for the store, in MiB.",
+        "So many MiB of requests may wait in a file for the store; while it is emptied the file may be twice as long.",
     ),
 ]);
 

@@ -175,6 +175,12 @@ impl Listener {
     }
 
     fn look(&mut self) -> Option<Told> {
+        // Whoever wants nothing of all this misses nothing of it.
+        if self.topics.is_empty() {
+            self.is_from_before = false;
+            self.next = self.shared.kept().next;
+            return None;
+        }
         if std::mem::take(&mut self.is_from_before) {
             return Some(Told::Missed { count: None });
         }
@@ -267,6 +273,18 @@ mod tests {
         for other in [1, u64::MAX] {
             assert_eq!(heard(&mut all(&bus, Some(other))), ["missed None", "0"]);
         }
+    }
+
+    #[test]
+    fn who_wants_none_of_it_misses_nothing_and_knows_where_it_is() {
+        let bus = Bus::default();
+        let mut other = bus.listen(Vec::new(), Some(7)).unwrap();
+        for plugin in 0..KEPT + 3 {
+            bus.tell(removed(plugin));
+        }
+        assert_eq!(heard(&mut other), Vec::<String>::new());
+        bus.tell(restart());
+        assert_eq!(heard(&mut all(&bus, Some(other.heard()))), ["config"]);
     }
 
     #[test]

@@ -95,9 +95,10 @@ impl<'r> Forecast<'r> {
     }
 
     /// In tokens, read and written.
-    pub(super) fn total(&self) -> u64 {
+    pub(super) fn wish(&self) -> Wish {
         let tokens = self.tokens();
-        tokens.prompt.saturating_add(tokens.completion)
+        let all = tokens.prompt.saturating_add(tokens.completion);
+        Wish { tokens: all, prompt: tokens.prompt, ..Wish::default() }
     }
 
     /// In tokens and, where there are prices, money.
@@ -105,7 +106,7 @@ impl<'r> Forecast<'r> {
         let Candidate { provider, model, .. } = candidate;
         let priced = model.as_ref().and_then(|model| provider.priced(provider.names_of(model)));
         let cost = priced.and_then(|priced| priced.prices.cost(self.tokens()));
-        Wish { tokens: self.total(), cost: cost.unwrap_or_default() }
+        Wish { cost: cost.unwrap_or_default(), ..self.wish() }
     }
 
     fn tokens(&self) -> &Tokens {

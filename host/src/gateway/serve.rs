@@ -263,7 +263,7 @@ impl Gateway {
             )
         };
         if let Some(payer) = &asker.payer {
-            let claimed = payer.claim(attempts.forecast.total(), began);
+            let claimed = payer.claim(attempts.forecast.wish(), began);
             asker.tab.hold(claimed.map_err(GatewayError::Limited)?);
         }
         let served = Self::ask_in_turn(&mut attempts, asker, operation).await;

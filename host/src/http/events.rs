@@ -93,7 +93,7 @@ impl Listening {
                 // With the id, so that who comes back is not told anew what it has left out.
                 Err(_) => format!(": keep-alive\nid: {}\n\n", listener.heard()).into(),
             },
-            _ = due => stats::event(state),
+            _ = due => stats::event(state, listener.heard()),
         };
         // A key that was revoked meanwhile ends this, too.
         let may_hear = who.key_id().is_none_or(|id| state.keys.is_good(id, SystemTime::now()));

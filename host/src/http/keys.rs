@@ -10,16 +10,17 @@ use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde_json::Value;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::audit;
 use super::body::{WholeBody, object};
 use super::error::{ApiError, timestamp};
 use super::named::Named;
 use super::state::AppState;
-use crate::access::{BookError, Limits, NewKey, Scope, VirtualKey};
+use crate::access::{BookError, KeyPatch, Limits, NewKey, Permits, Scope, VirtualKey};
 use crate::gateway::find_provider;
-use crate::limits::Spent;
+use crate::limits::{Spent, recall_again};
+use crate::plugins::problem::chain;
 use crate::providers::Cost;
 
 /// All of them, without what would let anybody in.
@@ -39,22 +40,50 @@ pub(super) async fn create(
         let details = format!("The body is no key to be made: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
     })?;
-    let mut warnings = unheard_of(&state, &wanted);
+    let mut warnings = Vec::new();
     if !state.keys.is_in_use() && !state.access.is_open() {
         warnings.push("From now on applications need a key, on this machine too".to_owned());
     }
     let (key, token) = state.keys.create(wanted, SystemTime::now()).await?;
     info!(id = key.id, name = key.name, scopes = ?key.scopes, "virtual key made");
+    warnings.splice(0..0, unheard_of(&state, &key.permits));
     let made = Made { key: View::of(&key, Some(token.expose_secret()), Spent::default()), warnings };
     let id = Extension(audit::Made(key.id.clone()));
     Ok((StatusCode::CREATED, id, Json(made)).into_response())
 }
 
+/// Changes a part of one, for the next request that comes with it.
+pub(super) async fn change(
+    State(state): State<AppState>,
+    Named(id): Named,
+    WholeBody(body): WholeBody,
+) -> Result<Response, ApiError> {
+    let refused =
+        |details: String| ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details);
+    let patch: KeyPatch =
+        object(&body).map_err(|error| refused(format!("The body changes nothing of a key: {error}")))?;
+    if patch.is_empty() {
+        let members = "name, scopes, models, providers, limits, expires_in";
+        return Err(refused(format!("Say what to change: {members}; null takes a limit away")));
+    }
+    let limiter = &state.registry.limiter;
+    let mut warnings = Vec::new();
+    // Before it holds.
+    if let Err(problem) = recall_again(limiter, &state.keys, &state.usage).await {
+        warn!(problem = chain(&problem), "what was spent with a key could not be read");
+        warnings.push("What was spent could not be read: a budget that is new counts from now on".to_owned());
+    }
+    let key = state.keys.change(&id, &patch, SystemTime::now()).await?;
+    info!(id = key.id, name = key.name, scopes = ?key.scopes, "virtual key changed");
+    warnings.splice(0..0, unheard_of(&state, &key.permits));
+    Ok(Json(Made { key: View::of(&key, None, limiter.spent_with(key.hash)), warnings }).into_response())
+}
+
 /// The providers that a key is bound to and that are not there: they may come yet, or be misspelt.
-fn unheard_of(state: &AppState, wanted: &NewKey) -> Vec<String> {
+fn unheard_of(state: &AppState, permits: &Permits) -> Vec<String> {
     let snapshot = state.registry.snapshot();
-    let in_models = wanted.models.iter().filter_map(|model| Some(model.split_once('/')?.0));
-    let named = wanted.providers.iter().map(String::as_str).chain(in_models);
+    let in_models = permits.models.iter().filter_map(|model| Some(model.split_once('/')?.0));
+    let named = permits.providers.iter().map(String::as_str).chain(in_models);
     let unknown = named.filter_map(|name| find_provider(&snapshot, name).err());
     unknown.map(|error| format!("{error}: the key is good for it once there is one")).collect()
 }
@@ -142,6 +171,9 @@ impl From<BookError> for ApiError {
     fn from(error: BookError) -> Self {
         let details = error.to_string();
         match error {
+            BookError::Misread(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
+            }
             BookError::Refused(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_key", "Key not accepted", details)
             }
@@ -149,7 +181,7 @@ impl From<BookError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, "key_not_found", "Unknown key", details)
             }
             BookError::Store(_) | BookError::NoRandom(_) => {
-                tracing::error!(problem = crate::plugins::problem::chain(&error), "keys not changed");
+                tracing::error!(problem = chain(&error), "keys not changed");
                 let details =
                     "The keys could not be changed: look at the data directory's disk, and at the log";
                 Self::new(

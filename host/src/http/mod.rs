@@ -104,6 +104,7 @@ fn all() -> Vec<Route> {
             .changes(Nothing),
         Operators.get("/api/keys", keys::list, said::keys::list),
         Operators.post("/api/keys", keys::create, said::keys::create).changes(Key),
+        Operators.patch("/api/keys/{id}", keys::change, said::keys::change).changes(Key),
         Operators.delete("/api/keys/{id}", keys::revoke, said::keys::revoke).changes(Key),
         Operators.get("/api/usage", usage::sums, said::usage::sums),
         Operators.get("/api/usage/requests", usage::requests, said::usage::requests),

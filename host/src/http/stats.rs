@@ -40,8 +40,9 @@ impl InUse {
     }
 }
 
-/// How everything is now. Without an id: who comes back wants those of then.
-pub(super) fn event(state: &AppState) -> Bytes {
+/// How everything is now. The id is that of the last event that was heard or left out: who comes back wants the figures
+/// of then, and is not told anew what was before.
+pub(super) fn event(state: &AppState, heard: u64) -> Bytes {
     let snapshot = state.registry.snapshot();
     let stats = Stats {
         r#type: "stats",
@@ -53,5 +54,5 @@ pub(super) fn event(state: &AppState) -> Bytes {
     };
     // Texts and numbers can always be written.
     let json = serde_json::to_string(&stats).unwrap_or_default();
-    format!("event: stats\ndata: {json}\n\n").into()
+    format!("id: {heard}\nevent: stats\ndata: {json}\n\n").into()
 }

@@ -32,7 +32,8 @@ pub(super) async fn sums(
     let Query(wish) = wish.map_err(|error| refused(error.body_text()))?;
     let query = wish.query(SystemTime::now(), state.usage.minutes_since()).map_err(refused)?;
     let answer = state.usage.sums(&query).await?;
-    let keys = KeyNames::of(&state);
+    let all = answer.groups.iter().map(|(names, _)| names).chain(answer.series.iter().map(|it| &it.names));
+    let keys = KeyNames::of(&state, all.filter_map(|names| names.key.as_deref())).await?;
     let groups = answer.groups.iter();
     let groups =
         groups.map(|(names, sums)| Line { names: keys.view(names, &query.by), sums: View::of(sums) });
@@ -62,7 +63,7 @@ pub(super) async fn requests(
     let Query(wish) = wish.map_err(|error| refused(error.body_text()))?;
     let (before, limit) = wish.place().map_err(refused)?;
     let records = state.usage.recent(before, limit).await?;
-    let keys = KeyNames::of(&state);
+    let keys = KeyNames::of(&state, records.iter().filter_map(|record| record.key.as_deref())).await?;
     let last = records.last().filter(|_| records.len() == limit);
     let page = RequestPage {
         next: last.map(|record| format!("{}-{}", record.millis(), record.id)),
@@ -92,7 +93,7 @@ fn second(second: i64) -> String {
     timestamp(UNIX_EPOCH + Duration::from_secs(second.max(0).cast_unsigned()))
 }
 
-/// What keys are called. Of one that was revoked nobody knows any more.
+/// What keys are called, or were before they were revoked.
 struct KeyNames(HashMap<String, String>);
 
 #[derive(Serialize, JsonSchema)]
@@ -103,8 +104,8 @@ struct KeyView<'a> {
 }
 
 impl KeyNames {
-    fn of(state: &AppState) -> Self {
-        Self(state.keys.list().iter().map(|key| (key.id.clone(), key.name.clone())).collect())
+    async fn of(state: &AppState, ids: impl Iterator<Item = &str>) -> Result<Self, StoreError> {
+        state.keys.names(ids).await.map(Self)
     }
 
     fn key<'a>(&'a self, id: Option<&'a Arc<str>>) -> Option<KeyView<'a>> {
@@ -181,6 +182,8 @@ struct View {
     cost_usd: Cost,
     /// Those whose cost is not in there, because nobody knows it.
     unpriced_requests: u64,
+    /// Those whose tokens and cost in there are estimates, because upstream did not say.
+    estimated_requests: u64,
     latency_ms: Times,
     first_token_ms: Times,
 }
@@ -201,6 +204,7 @@ impl View {
             },
             cost_usd: Cost::of_units(sums.cost),
             unpriced_requests: sums.unpriced,
+            estimated_requests: sums.estimated,
             latency_ms: Times::of(&sums.latency),
             first_token_ms: Times::of(&sums.first_token),
         }
@@ -250,6 +254,8 @@ struct RequestView<'a> {
     first_token_ms: Option<f64>,
     usage: Option<Usage>,
     cost_usd: Option<Cost>,
+    /// Whether upstream did not say either of them.
+    estimated: bool,
 }
 
 impl<'a> RequestView<'a> {
@@ -270,6 +276,7 @@ impl<'a> RequestView<'a> {
             first_token_ms: record.first_token.map(millis),
             usage: record.usage,
             cost_usd: record.cost,
+            estimated: record.estimated,
         }
     }
 }

@@ -45,13 +45,15 @@ pub enum Over {
     Spent(Overspent),
 }
 
-/// What a request is about to take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a request is about to take. The one that costs more is the larger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wish {
-    /// About so many tokens; none where they do not matter.
-    pub tokens: u64,
     /// About so much money; none where nobody knows a price.
     pub cost: Cost,
+    /// About so many tokens; none where they do not matter.
+    pub tokens: u64,
+    /// Of them, those of the question.
+    pub prompt: u64,
 }
 
 /// See the module.
@@ -198,6 +200,11 @@ impl Claim {
     pub fn settle(mut self, tokens: Option<u64>, cost: Option<Cost>) {
         self.request = None;
         self.close(tokens.unwrap_or(self.wish.tokens), cost.unwrap_or(self.wish.cost));
+    }
+
+    /// What it is expected to come to.
+    pub(super) fn wish(&self) -> Wish {
+        self.wish
     }
 
     fn close(&mut self, tokens: u64, cost: Cost) {

@@ -16,7 +16,7 @@ pub use calendar::{Clock, Period};
 pub use limiter::{Admitted, Allowance, Exceeded, InFlight, Limiter, Subject};
 pub use meter::{Claim, Meter, Over, Rates, Wish};
 pub use payer::{Claims, Payer};
-pub use recall::{keep_recalled, recall};
+pub use recall::{keep_recalled, recall_again, recall_first};
 pub(crate) use spending::SOON;
 pub use spending::{Budget, Overspent, Spent};
 pub use window::Standing;

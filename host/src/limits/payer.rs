@@ -39,8 +39,7 @@ impl Payer {
     }
 
     /// Takes about so many tokens, and makes sure that there is money left.
-    pub fn claim(&self, tokens: u64, now: Instant) -> Result<Claims, Exceeded> {
-        let wish = Wish { tokens, ..Wish::default() };
+    pub fn claim(&self, wish: Wish, now: Instant) -> Result<Claims, Exceeded> {
         let host_rates = Rates { budget: self.host_budget, ..Rates::default() };
         let own = (!self.rates.is_unlimited()).then(|| self.own.claim(&self.rates, wish, now));
         let own = own.transpose().map_err(Exceeded::Own)?;
@@ -90,13 +89,24 @@ impl Claims {
         }
     }
 
-    /// What it took in truth. What is none nobody said: then it is taken for what was expected.
-    pub fn settle(&mut self, tokens: Option<u64>, cost: Option<Cost>) {
+    /// What it took in truth. What is none nobody said: then it is taken for what was expected, which is answered with
+    /// where anybody counts it.
+    pub fn settle(&mut self, tokens: Option<u64>, cost: Option<Cost>) -> Option<Wish> {
+        let mut expected = None;
         for claim in [&mut self.own, &mut self.host, &mut self.provider] {
-            if let Some(claim) = claim.take() {
-                claim.settle(tokens, cost);
+            let Some(claim) = claim.take() else { continue };
+            if tokens.is_none() {
+                // Only some of them were told of money.
+                expected = expected.max(Some(claim.wish()));
             }
+            claim.settle(tokens, cost);
         }
+        expected
+    }
+
+    /// Nobody will hear how it ends: a provider that is at it may go on to the end. Answers as [`Self::settle`] does.
+    pub fn leave(&mut self) -> Option<Wish> {
+        if self.asked { self.settle(None, None) } else { None }
     }
 
     /// Nobody has served it: everything goes back.
@@ -108,10 +118,7 @@ impl Claims {
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        // Nobody heard how it ended: a provider that was at it may have gone on to the end.
-        if self.asked {
-            self.settle(None, None);
-        }
+        self.leave();
     }
 }
 

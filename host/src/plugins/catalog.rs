@@ -119,10 +119,16 @@ impl Catalog {
         self.state().reloads.note(report);
     }
 
-    /// How every plugin does that was ever loaded, and how reloads went.
+    /// How every plugin does that was loaded and is there, or not gone yet; and how reloads went.
     pub(super) fn vitals(&self) -> (Vec<Vitals>, Reloads) {
         let state = self.state();
-        let vitals = state.generations.iter().map(|(id, records)| {
+        let is_there = |id: &str, records: &[Arc<Record>]| {
+            let has_file =
+                |entry: &Entry| entry.manifest.as_ref().is_some_and(|manifest| manifest.id.as_str() == id);
+            records.iter().any(|record| record.life() != Life::Unloaded) || state.entries.iter().any(has_file)
+        };
+        let loaded = state.generations.iter().filter(|(id, records)| is_there(id, records));
+        let vitals = loaded.map(|(id, records)| {
             let forgotten = state.forgotten.get(id).copied().unwrap_or_default();
             Vitals::of(id, forgotten, records.iter().map(Arc::as_ref))
         });
@@ -232,11 +238,15 @@ mod tests {
             let (pulse, jobs) = (Arc::new(Pulse::default()), mpsc::channel(1).0);
             pulse.note_panic(9, Duration::ZERO);
             let record = Record::new(number, "1.0.0".to_owned(), String::new(), pulse, jobs.downgrade());
-            record.set_life(Life::Unloaded);
+            let closing = Life::Closing { since: SystemTime::now(), step: "waits" };
+            record.set_life(if number == loads { closing } else { Life::Unloaded });
             catalog.add_generation("p", Arc::new(record));
         }
         let (vitals, _) = catalog.vitals();
         assert_eq!((vitals.len(), vitals[0].generation, vitals[0].totals.panics), (1, loads, loads));
-        assert_eq!(vitals[0].generations, Generations::default());
+        assert_eq!(vitals[0].generations, Generations { closing: 1, ..Generations::default() });
+        // There is no file of it either, so it is gone with its last generation.
+        catalog.living()[0].set_life(Life::Unloaded);
+        assert_eq!(catalog.vitals().0.len(), 0);
     }
 }

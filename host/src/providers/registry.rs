@@ -143,6 +143,11 @@ impl Snapshot {
         &self.waiting
     }
 
+    /// Whether there is one of this name, be it disabled or without a key.
+    pub fn knows(&self, name: &str) -> bool {
+        self.by_name.contains_key(name) || self.disabled.iter().any(|disabled| disabled == name)
+    }
+
     /// The provider of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Provider>> {
         self.by_name.get(name)

@@ -1,5 +1,6 @@
 //! What has to be there after a restart, whatever keeps it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -106,8 +107,17 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Keeps a new key. When it returns, the key survives a crash.
     fn add_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Keeps a key as it is from now on, unless it was revoked. When it returns, that survives a crash.
+    fn change_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>>;
+
     /// Revokes a key. When it returns, that survives a crash.
     fn revoke_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// What keys of these ids are called, or were before they were revoked.
+    fn key_names<'a>(
+        &'a self,
+        ids: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<HashMap<String, String>, StoreError>>;
 
     /// Keeps entries of the audit trail; the oldest make room.
     fn add_audit<'a>(&'a self, entries: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>>;

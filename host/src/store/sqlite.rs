@@ -13,6 +13,7 @@ mod prune;
 mod tests;
 mod usage;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -38,7 +39,7 @@ const BUSY_WITHIN: Duration = Duration::from_secs(5);
 /// host that is being taken over from goes on with a file that its successor has brought further, and goes on for good
 /// where that one does not come up. So no table or column goes, is renamed, or means anything else from then on, and
 /// what is new has a default for whoever does not know it.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     // 1: virtual keys. What they may do is one JSON document, for it is only ever read whole.
     "CREATE TABLE keys (
         id TEXT PRIMARY KEY,
@@ -52,6 +53,8 @@ const MIGRATIONS: [&str; 4] = [
     audit::MIGRATION,
     // 4: what single requests are summed up with.
     usage::GROUPED,
+    // 5: estimates in usage.
+    usage::ESTIMATED,
 ];
 
 /// See the module.
@@ -135,6 +138,11 @@ async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn document(key: &VirtualKey) -> Result<String, StoreError> {
+    serde_json::to_string(key)
+        .map_err(|error| StoreError::Unreadable { what: "a key", problem: error.to_string() })
+}
+
 impl Store for SqliteStore {
     fn keys(&self) -> BoxFuture<'_, Result<Vec<VirtualKey>, StoreError>> {
         Box::pin(async {
@@ -151,12 +159,21 @@ impl Store for SqliteStore {
 
     fn add_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async {
-            let document = serde_json::to_string(key)
-                .map_err(|error| StoreError::Unreadable { what: "a key", problem: error.to_string() })?;
             sqlx::query("INSERT INTO keys (id, hash, document) VALUES (?, ?, ?)")
                 .bind(&key.id)
                 .bind(key.hash.as_slice())
-                .bind(document)
+                .bind(document(key)?)
+                .execute(&self.pool())
+                .await?;
+            Ok(())
+        })
+    }
+
+    fn change_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async {
+            sqlx::query("UPDATE keys SET document = ? WHERE id = ? AND revoked_at IS NULL")
+                .bind(document(key)?)
+                .bind(&key.id)
                 .execute(&self.pool())
                 .await?;
             Ok(())
@@ -177,6 +194,19 @@ impl Store for SqliteStore {
                 .execute(&self.pool())
                 .await?;
             Ok(())
+        })
+    }
+
+    fn key_names<'a>(
+        &'a self,
+        ids: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<HashMap<String, String>, StoreError>> {
+        Box::pin(async {
+            let sql = "SELECT id, document ->> 'name' FROM keys WHERE id IN (SELECT value FROM json_each(?))";
+            // Texts can always be written.
+            let ids = serde_json::to_string(ids).unwrap_or_default();
+            let rows = sqlx::query(sql).bind(ids).fetch_all(&mut *self.reader().await?).await?;
+            Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
         })
     }
 

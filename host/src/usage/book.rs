@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -28,13 +28,13 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
-pub struct UsageBook(Arc<Inner>);
+pub struct UsageBook(pub(super) Arc<Inner>);
 
-struct Inner {
-    store: Arc<dyn Store>,
+pub(super) struct Inner {
+    pub(super) store: Arc<dyn Store>,
     minutes_days: u32,
     queue: mpsc::Sender<UsageRecord>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     tasks: Mutex<Option<[AbortOnDropHandle<()>; 2]>>,
 }
 
@@ -53,6 +53,9 @@ pub(super) struct Shared {
     pub(super) closing: CancellationToken,
     /// Nothing more comes into the file.
     pub(super) collected: CancellationToken,
+    /// Held while records go from the file into the store: whoever adds the two up would find them in both, or in
+    /// neither.
+    pub(super) moving: tokio::sync::Mutex<()>,
     /// Counts up whenever records have come to where they stay.
     pub(super) settled: watch::Sender<u64>,
 }
@@ -106,6 +109,7 @@ impl UsageBook {
             more: Notify::new(),
             closing: CancellationToken::new(),
             collected: CancellationToken::new(),
+            moving: tokio::sync::Mutex::default(),
             settled: watch::Sender::new(0),
         });
         let (queue, records) = mpsc::channel(settings.queue_records);
@@ -124,8 +128,15 @@ impl UsageBook {
     /// Waits until the store has what an earlier host left, unless that takes long.
     pub async fn catch_up(&self) {
         let left = self.counts().spilled;
-        if left > 0 && tokio::time::timeout(CATCH_UP_WITHIN, self.flush()).await.is_ok() {
-            tracing::info!(records = left, "usage that an earlier host left is in the store");
+        if left == 0 {
+            return;
+        }
+        match tokio::time::timeout(CATCH_UP_WITHIN, self.flush()).await {
+            Ok(()) => tracing::info!(records = left, "usage that an earlier host left is in the store"),
+            Err(_) => tracing::warn!(
+                records = self.counts().spilled,
+                "usage that an earlier host left is not in the store yet: budgets count it all the same"
+            ),
         }
     }
 
@@ -187,7 +198,7 @@ impl UsageBook {
 
     /// The second since which there are sums of single minutes.
     pub fn minutes_since(&self) -> i64 {
-        Step::Hour.floor(kept_since(self.0.minutes_days) / 1000)
+        Step::Hour.floor(kept_since(SystemTime::now(), self.0.minutes_days) / 1000)
     }
 
     /// How it goes.

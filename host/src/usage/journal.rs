@@ -36,7 +36,7 @@ pub(super) struct Journal {
     done: u64,
     /// How many lines there are in between.
     waiting: u64,
-    /// How long it may get.
+    /// How much may wait.
     bound: u64,
 }
 
@@ -58,6 +58,23 @@ impl Portion {
     /// Lines that no record could be made of.
     pub(super) fn damaged(&self) -> u64 {
         self.lines - self.records.len() as u64
+    }
+}
+
+/// See [`Journal::rest`].
+#[derive(Debug)]
+pub(super) struct Rest {
+    file: File,
+    at: u64,
+    end: u64,
+}
+
+impl Rest {
+    /// The next lines of it; none at the end.
+    pub(super) fn next(&mut self) -> io::Result<Portion> {
+        let portion = portion(&self.file, self.at, self.end, usize::MAX)?;
+        self.at += portion.bytes;
+        Ok(portion)
     }
 }
 
@@ -149,7 +166,7 @@ impl Journal {
     }
 
     fn room(&self) -> u64 {
-        self.bound.saturating_sub(self.end)
+        self.bound.saturating_sub(self.end - self.done)
     }
 
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
@@ -164,33 +181,45 @@ impl Journal {
 
     /// Up to so many lines that the store does not have.
     pub(super) fn next(&self, most: usize) -> io::Result<Portion> {
-        let length = (self.end - self.done).min(CHUNK as u64) as usize;
-        let mut chunk = vec![0; length];
-        let read = read_at(&self.file, &mut chunk, self.done)?;
-        let mut portion = Portion::default();
-        for line in chunk[..read].split_inclusive(|byte| *byte == b'\n').take(most) {
-            // Cut by the end of the chunk, unless it is longer than any record.
-            if !line.ends_with(b"\n") && line.len() < CHUNK {
-                break;
-            }
-            portion.lines += 1;
-            portion.bytes += line.len() as u64;
-            portion.records.extend(record_in(line.trim_ascii_end()));
-        }
-        // Somebody has cut the file.
-        if portion.is_empty() && length > 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(portion)
+        portion(&self.file, self.done, self.end, most)
+    }
+
+    /// All that the store does not have, for whoever reads it while more is put behind it. None of it may be taken out
+    /// meanwhile.
+    pub(super) fn rest(&self) -> io::Result<Rest> {
+        Ok(Rest { file: self.file.try_clone()?, at: self.done, end: self.end })
     }
 
     /// The store has these.
     pub(super) fn advance(&mut self, portion: &Portion) -> io::Result<()> {
         self.done += portion.bytes;
         self.waiting = self.waiting.saturating_sub(portion.lines);
-        if self.done >= self.end {
+        let left = self.end - self.done;
+        if left == 0 {
             self.start_anew()?;
+        } else if self.done >= left.max(CHUNK as u64) {
+            self.move_up(left)?;
         }
+        Ok(())
+    }
+
+    /// Puts what is left in place of what the store has, which is no shorter. So the file is never more than twice as
+    /// long as what may wait in it, and no byte is moved often. A host that is killed meanwhile has all of it in the file,
+    /// some of it twice.
+    fn move_up(&mut self, left: u64) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        let mut moved = 0;
+        while moved < left {
+            let length = (left - moved).min(CHUNK as u64) as usize;
+            let read = read_at(&self.file, &mut chunk[..length], self.done + moved)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.file.write_all_at(&chunk[..read], moved)?;
+            moved += read as u64;
+        }
+        self.file.set_len(left)?;
+        (self.end, self.done) = (left, 0);
         Ok(())
     }
 
@@ -200,6 +229,28 @@ impl Journal {
         (self.end, self.done) = (0, 0);
         Ok(std::mem::take(&mut self.waiting))
     }
+}
+
+/// Up to so many of the lines in this part of a file.
+fn portion(file: &File, begin: u64, end: u64, most: usize) -> io::Result<Portion> {
+    let length = (end - begin).min(CHUNK as u64) as usize;
+    let mut chunk = vec![0; length];
+    let read = read_at(file, &mut chunk, begin)?;
+    let mut portion = Portion::default();
+    for line in chunk[..read].split_inclusive(|byte| *byte == b'\n').take(most) {
+        // Cut by the end of the chunk, unless it is longer than any record.
+        if !line.ends_with(b"\n") && line.len() < CHUNK {
+            break;
+        }
+        portion.lines += 1;
+        portion.bytes += line.len() as u64;
+        portion.records.extend(record_in(line.trim_ascii_end()));
+    }
+    // Somebody has cut the file.
+    if portion.is_empty() && length > 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(portion)
 }
 
 /// Fills the buffer as far as there is anything.

@@ -9,11 +9,12 @@ use tracing::{error, info, warn};
 
 use super::book::Shared;
 use super::journal::Portion;
+use super::reckoning::Reckoning;
 use super::record::millis;
 use super::{Step, UsageRecord};
 use crate::config::UsageSettings;
 use crate::plugins::problem::chain;
-use crate::store::{Store, UsageHorizon};
+use crate::store::{Store, StoreError, UsageHorizon};
 
 /// So long a record is in memory alone, at most, while the disk does what it should: what a killed host loses.
 const WINDOW: Duration = Duration::from_millis(200);
@@ -40,8 +41,8 @@ const A_MONTH: u32 = 32;
 const BREATH: Duration = Duration::from_millis(20);
 
 /// What is kept for so many days is there since this millisecond.
-pub(super) fn kept_since(days: u32) -> i64 {
-    millis(SystemTime::now() - Duration::from_secs(86_400) * days)
+pub(super) fn kept_since(now: SystemTime, days: u32) -> i64 {
+    millis(now - Duration::from_secs(86_400) * days)
 }
 
 /// What takes records out of the queue.
@@ -162,8 +163,11 @@ impl Keeper {
 
     pub(super) async fn run(mut self) {
         let mut pause = PAUSES[0];
+        // Read before anything of now is written. From a store that is away nothing is taken out for a while.
+        let newest = self.store.recent_usage(None, 1).await.ok().and_then(|newest| Some(newest.first()?.at));
+        let mut reckoning = Reckoning::from(newest, Instant::now());
         loop {
-            self.keep_house().await;
+            self.keep_house(&mut reckoning).await;
             let portion = match self.next().await {
                 Ok(portion) => portion,
                 Err(error) => {
@@ -185,11 +189,8 @@ impl Keeper {
                 let _ = tokio::time::timeout(wait, self.shared.more.notified()).await;
                 continue;
             }
-            match self.store.write_usage(&portion.records).await {
-                Ok(()) => {
-                    pause = PAUSES[0];
-                    self.written(portion).await;
-                }
+            match self.pass_on(portion).await {
+                Ok(()) => pause = PAUSES[0],
                 Err(error) => {
                     self.failed("the store does not take usage, which waits in a file", &chain(&error));
                     if self.shared.collected.is_cancelled() {
@@ -219,6 +220,13 @@ impl Keeper {
             }
         });
         read.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
+    }
+
+    async fn pass_on(&self, portion: Portion) -> Result<(), StoreError> {
+        let _moving = self.shared.moving.lock().await;
+        self.store.write_usage(&portion.records).await?;
+        self.written(portion).await;
+        Ok(())
     }
 
     async fn written(&self, portion: Portion) {
@@ -261,7 +269,7 @@ impl Keeper {
     }
 
     /// One small step at a time, between two portions, so that nothing waits for it.
-    async fn keep_house(&mut self) {
+    async fn keep_house(&mut self, reckoning: &mut Reckoning) {
         // What is in the file twice is known by what is in the store.
         if !self.caught_up || Instant::now() < self.upkeep_at {
             return;
@@ -271,7 +279,11 @@ impl Keeper {
             self.caught_up = false;
             return;
         }
-        let [requests, minutes, hours] = self.kept.map(kept_since);
+        let Some(now) = reckoning.time(SystemTime::now(), Instant::now()) else {
+            self.upkeep_at = Instant::now() + UPKEEP_EVERY;
+            return;
+        };
+        let [requests, minutes, hours] = self.kept.map(|days| kept_since(now, days));
         // What is finer ends where something coarser does.
         let (minutes, hours) = (Step::Hour.floor(minutes / 1000), Step::Day.floor(hours / 1000));
         let horizon = UsageHorizon { requests, minutes, hours };

@@ -12,7 +12,10 @@ mod record;
 mod journal;
 mod journals;
 mod keeping;
-// 3. Many requests: sums of them, by time, and what can be asked.
+mod reckoning;
+// 3. What was spent, in the store and on the way there.
+mod spent;
+// 4. Many requests: sums of them, by time, and what can be asked.
 mod query;
 mod span;
 mod sums;

@@ -163,7 +163,7 @@ impl<'a> Aggregate<'a> {
 }
 
 /// What was spent with a key at a provider.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spent {
     /// The id of the virtual key.
     pub key: Option<Arc<str>>,

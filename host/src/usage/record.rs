@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{Outcome, Record, Usage};
+use crate::limits::Wish;
 use crate::providers::Cost;
 
 /// Names come from clients and upstreams; nobody needs more of one.
@@ -101,12 +102,15 @@ pub struct UsageRecord {
     /// From its arrival to the first of the answer.
     #[serde(default, with = "forms::micros::maybe", skip_serializing_if = "Option::is_none")]
     pub first_token: Option<Duration>,
-    /// The tokens, where upstream counted them.
+    /// The tokens, where upstream counted them, or somebody had to estimate them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// What they cost, where they have prices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
+    /// Whether both are what was expected beforehand, because upstream did not say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
 }
 
 impl UsageRecord {
@@ -134,9 +138,25 @@ impl UsageRecord {
             first_token: record.first_token,
             usage: record.usage,
             cost: record.cost,
+            estimated: false,
         };
+        if let (None, Some(expected)) = (record.usage, record.expected) {
+            kept.estimate(expected);
+        }
         kept.shorten();
         Some(kept)
+    }
+
+    /// Takes it for what was expected, as budgets do. What has no price is expected to cost nothing, which says nothing.
+    fn estimate(&mut self, Wish { cost, tokens, prompt }: Wish) {
+        self.usage = Some(Usage {
+            prompt_tokens: prompt,
+            completion_tokens: tokens.saturating_sub(prompt),
+            total_tokens: tokens,
+            ..Usage::default()
+        });
+        self.cost = Some(cost).filter(|cost| *cost > Cost::ZERO);
+        self.estimated = true;
     }
 
     /// Whether the client did not wait for the end.

@@ -13,11 +13,12 @@ pub const LATENCY_BOUNDS_MS: [u64; BUCKETS - 1] = [
 pub const BUCKETS: usize = 19;
 
 /// The columns of a store that are not buckets.
-pub const NUMBERS: [&str; 15] = [
+pub const NUMBERS: [&str; 16] = [
     "requests",
     "errors",
     "abandoned",
     "unpriced",
+    "estimated",
     "prompt",
     "cached",
     "cache_write",
@@ -65,6 +66,8 @@ pub struct Sums {
     pub abandoned: u64,
     /// Of all that somebody answered, those of which nobody knows what they cost.
     pub unpriced: u64,
+    /// Those whose tokens and cost are what was expected beforehand.
+    pub estimated: u64,
     /// Tokens read.
     pub prompt: u64,
     /// Of them, read before.
@@ -105,6 +108,7 @@ impl Sums {
         self.errors += u64::from(!is_answer && !is_abandoned);
         self.abandoned += u64::from(is_abandoned);
         self.unpriced += u64::from(has_begun && record.cost.is_none());
+        self.estimated += u64::from(record.estimated);
         self.prompt += tokens(usage.prompt_tokens);
         self.cached += tokens(usage.cached_tokens);
         self.cache_write += tokens(usage.cache_write_tokens);
@@ -126,6 +130,7 @@ impl Sums {
         self.errors += other.errors;
         self.abandoned += other.abandoned;
         self.unpriced += other.unpriced;
+        self.estimated += other.estimated;
         self.prompt += other.prompt;
         self.cached += other.cached;
         self.cache_write += other.cache_write;
@@ -145,6 +150,7 @@ impl Sums {
             self.errors,
             self.abandoned,
             self.unpriced,
+            self.estimated,
             self.prompt,
             self.cached,
             self.cache_write,
@@ -172,6 +178,7 @@ impl Sums {
             errors: count(),
             abandoned: count(),
             unpriced: count(),
+            estimated: count(),
             prompt: count(),
             cached: count(),
             cache_write: count(),

@@ -37,6 +37,7 @@ pub(crate) fn record(millis: i64) -> UsageRecord {
         usage: Some(usage),
         // A tenth of a cent and a bit.
         cost: Some(Cost::of_units(1_000_000_000_000_001)),
+        estimated: false,
     }
 }
 

@@ -1,8 +1,9 @@
 //! From the queue to the store, whatever becomes of that.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -15,6 +16,7 @@ use crate::access::VirtualKey;
 use crate::audit::Seen;
 use crate::config::UsageSettings;
 use crate::store::{SqliteStore, Store, StoreError, UsageHorizon};
+use crate::testing;
 
 /// A real one that fails on command, before it has written or only afterwards.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ struct Moody {
     refuses: AtomicBool,
     denies: AtomicBool,
     tries: AtomicUsize,
+    /// Up to when single requests were to be taken out, in the end.
+    pruned: Mutex<Option<i64>>,
 }
 
 fn failed() -> StoreError {
@@ -38,6 +42,13 @@ impl Store for Moody {
         self.real.had_keys()
     }
 
+    fn key_names<'a>(
+        &'a self,
+        ids: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<HashMap<String, String>, StoreError>> {
+        self.real.key_names(ids)
+    }
+
     fn add_audit<'a>(&'a self, entries: &'a [Seen]) -> BoxFuture<'a, Result<(), StoreError>> {
         self.real.add_audit(entries)
     }
@@ -48,6 +59,10 @@ impl Store for Moody {
 
     fn add_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
         self.real.add_key(key)
+    }
+
+    fn change_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.real.change_key(key)
     }
 
     fn revoke_key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -66,6 +81,7 @@ impl Store for Moody {
     }
 
     fn prune_usage<'a>(&'a self, horizon: &'a UsageHorizon) -> BoxFuture<'a, Result<bool, StoreError>> {
+        *self.pruned.lock().unwrap() = Some(horizon.requests);
         self.real.prune_usage(horizon)
     }
 
@@ -89,7 +105,7 @@ impl Store for Moody {
 async fn moody(dir: &Path) -> Arc<Moody> {
     let real = SqliteStore::open(&dir.join("store.sqlite")).await.unwrap();
     let (refuses, denies) = (AtomicBool::new(false), AtomicBool::new(false));
-    Arc::new(Moody { real, refuses, denies, tries: AtomicUsize::new(0) })
+    Arc::new(Moody { real, refuses, denies, tries: AtomicUsize::new(0), pruned: Mutex::default() })
 }
 
 async fn open(store: &Arc<Moody>, dir: &Path, settings: &UsageSettings) -> UsageBook {
@@ -124,7 +140,7 @@ async fn kept(store: &dyn Store) -> Vec<UsageRecord> {
 }
 
 async fn eventually(what: &str, look: impl Fn() -> bool) {
-    assert!(crate::testing::eventually(look).await, "waited in vain for {what}");
+    assert!(testing::eventually(look).await, "waited in vain for {what}");
 }
 
 #[tokio::test]
@@ -279,9 +295,11 @@ async fn old_requests_go_while_new_ones_come() {
     let old = millis(SystemTime::now() - Duration::from_secs(86_400 * 31));
     let records: Vec<_> = (0..6000).map(|number| record(old + number)).collect();
     store.write_usage(&records).await.unwrap();
+    // What there was up to now shows that the clock is right.
+    let new = some(20);
+    store.write_usage(&new[10..]).await.unwrap();
     let book = open(&store, dir.path(), &UsageSettings::default()).await;
-    let new = some(10);
-    put(&book, &new);
+    put(&book, &new[..10]);
     book.flush().await;
     let (mut left, begun) =
         (store.recent_usage(None, 10_000).await.unwrap().len(), std::time::Instant::now());
@@ -290,4 +308,19 @@ async fn old_requests_go_while_new_ones_come() {
         left = store.recent_usage(None, 10_000).await.unwrap().len();
     }
     assert_eq!(left, new.len());
+}
+
+#[tokio::test]
+async fn a_clock_far_ahead_of_all_that_is_known_makes_nothing_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = moody(dir.path()).await;
+    // As if it were a year later at once.
+    let then = millis(SystemTime::now() - Duration::from_secs(86_400 * 365));
+    store.write_usage(&[record(then)]).await.unwrap();
+    let book = open(&store, dir.path(), &UsageSettings::default()).await;
+    assert!(testing::eventually(|| store.pruned.lock().unwrap().is_some()).await);
+    // Longer ago than what is kept, from then on.
+    assert!(store.pruned.lock().unwrap().unwrap() < then);
+    book.close().await;
+    assert_eq!(store.recent_usage(None, 10).await.unwrap().len(), 1);
 }

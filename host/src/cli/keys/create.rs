@@ -73,7 +73,7 @@ pub(super) struct Create {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Scope {
+pub(super) enum Scope {
     /// The routes of applications
     Chat,
     /// Looking at everything, changing nothing

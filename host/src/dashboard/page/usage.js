@@ -93,12 +93,16 @@ function nothing() {
 }
 
 function totals() {
-  const { requests, errors, usage, cost_usd: cost, unpriced_requests: unpriced, latency_ms: latency } = answer.totals;
+  const { requests, errors, usage, cost_usd: cost, unpriced_requests: unpriced, estimated_requests: estimated, latency_ms: latency } = answer.totals;
+  const notes = [
+    ...(estimated > 0 ? [`${count(estimated)} estimated`] : []),
+    ...(unpriced > 0 ? [`${count(unpriced)} without a known price`] : []),
+  ];
   const words = [
     plural(requests, "request"),
     plural(errors, "error"),
     `${compact(usage.prompt_tokens)} tokens in, ${compact(usage.completion_tokens)} out`,
-    `${money(cost)}${unpriced > 0 ? ` (${count(unpriced)} without a known price)` : ""}`,
+    `${money(cost)}${notes.length > 0 ? ` (${notes.join(", ")})` : ""}`,
     `p50 ${duration(latency.p50)}, p99 ${duration(latency.p99)}`,
   ];
   return el("p", { class: "totals" }, words.map((text) => el("span", {}, text)));

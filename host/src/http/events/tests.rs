@@ -128,6 +128,25 @@ async fn silence_is_told_with_the_id_to_go_on_from() {
 }
 
 #[tokio::test]
+async fn figures_have_the_id_to_go_on_from() {
+    let host = Host::start(Duration::from_secs(15)).await;
+    host.happens(1, "x");
+    for types in ["stats", "provider,stats"] {
+        // From a host before this one: whoever wants the figures alone has missed nothing.
+        let mut heard = host.ask(&format!("/api/events?types={types}"), "last-event-id: 7\r\n").await;
+        heard.until("event: stats\ndata: ").await;
+        heard.until("\n\n").await;
+        assert_eq!(heard.text.contains("event: missed"), types != "stats", "{}", heard.text);
+        let (before, _) = heard.text.split_once("\nevent: stats").unwrap();
+        let id: u64 = before.rsplit_once("id: ").unwrap().1.parse().unwrap();
+        let mut again = host.ask("/api/events", &format!("last-event-id: {id}\r\n")).await;
+        host.happens(2, "x");
+        again.until("\"plugin\":\"2\"").await;
+        assert_eq!(again.bodies().len(), 1, "{}", again.text);
+    }
+}
+
+#[tokio::test]
 async fn what_is_asked_for_wrongly_is_refused() {
     let host = Host::start(Duration::from_secs(15)).await;
     for (path, lines, code) in [

@@ -40,6 +40,11 @@ fn tokens(limit: u32) -> Rates {
     Rates { tokens_per_minute: Some(limit), ..Rates::default() }
 }
 
+/// So many tokens, and no word of money.
+fn of(tokens: u64) -> Wish {
+    Wish { tokens, ..Wish::default() }
+}
+
 fn day(text: &str) -> Budget {
     Budget { day: Some(usd(text)), month: None }
 }
@@ -74,11 +79,11 @@ fn what_was_not_used_goes_back() {
         let payer = stand.payer(Rates { budget: day("1"), ..tokens(100) }, day("1"));
         let provider = stand.limiter.provider("p");
         let rates = Rates { requests_per_minute: Some(5), ..tokens(100) };
-        let wish = Wish { tokens: 60, cost: usd("0.4") };
+        let wish = Wish { cost: usd("0.4"), ..of(60) };
         let claim = provider.claim(&rates, wish, stand.now).unwrap();
 
-        let mut claims = payer.claim(60, stand.now).unwrap();
-        assert!(matches!(payer.claim(41, stand.now), Err(Exceeded::Own(Over::Tokens(_)))), "{end:?}");
+        let mut claims = payer.claim(of(60), stand.now).unwrap();
+        assert!(matches!(payer.claim(of(41), stand.now), Err(Exceeded::Own(Over::Tokens(_)))), "{end:?}");
         payer.reserve(&mut claims, usd("0.4")).unwrap();
         match end {
             End::Unasked => drop(claim),
@@ -86,10 +91,13 @@ fn what_was_not_used_goes_back() {
         }
         match end {
             End::Failed => claims.give_back(),
-            End::Told(tokens, cost) => claims.settle(Some(tokens), Some(usd(cost))),
-            End::Untold => claims.settle(None, None),
-            End::Unasked | End::Left => {}
+            End::Told(tokens, cost) => assert_eq!(claims.settle(Some(tokens), Some(usd(cost))), None),
+            // What stays counted is told to whoever writes it down.
+            End::Untold => assert_eq!(claims.settle(None, None), Some(wish)),
+            End::Left => assert_eq!(claims.leave(), Some(wish)),
+            End::Unasked => assert_eq!(claims.leave(), None),
         }
+        assert_eq!(claims.leave(), None, "once, {end:?}");
         drop(claims);
         let (tokens, left) = payer.standing(stand.now);
         assert_eq!((tokens.unwrap().remaining, left), (remaining, Some(usd(money))), "{end:?}");
@@ -107,8 +115,8 @@ fn a_second_provider_takes_the_place_of_the_first() {
     let stand = Stand::new();
     let payer = stand.payer(Rates { budget: day("1"), ..tokens(100) }, Budget::default());
     let (first, second) = (stand.limiter.provider("a"), stand.limiter.provider("b"));
-    let wish = Wish { tokens: 50, ..Wish::default() };
-    let mut claims = payer.claim(50, stand.now).unwrap();
+    let wish = of(50);
+    let mut claims = payer.claim(of(50), stand.now).unwrap();
     payer.reserve(&mut claims, usd("0.9")).unwrap();
     claims.asks_provider(first.claim(&tokens(100), wish, stand.now).ok());
     claims.provider_failed();
@@ -126,23 +134,23 @@ fn a_second_provider_takes_the_place_of_the_first() {
 fn what_is_too_large_by_itself_is_told_so_and_takes_nothing() {
     let stand = Stand::new();
     let payer = stand.payer(tokens(100), Budget::default());
-    let over = payer.claim(101, stand.now).unwrap_err();
+    let over = payer.claim(of(101), stand.now).unwrap_err();
     assert_eq!(over, Exceeded::Own(Over::TooLarge { tokens: 101, limit: 100 }));
-    assert!(payer.claim(100, stand.now).is_ok());
+    assert!(payer.claim(of(100), stand.now).is_ok());
 }
 
 #[test]
 fn limits_change_while_what_was_taken_stays() {
     let stand = Stand::new();
-    let mut claims = stand.payer(tokens(100), Budget::default()).claim(80, stand.now).unwrap();
+    let mut claims = stand.payer(tokens(100), Budget::default()).claim(of(80), stand.now).unwrap();
     claims.settle(Some(80), None);
     let later = stand.now + Duration::from_secs(59);
-    assert!(stand.payer(tokens(150), Budget::default()).claim(70, later).is_ok(), "it has grown");
+    assert!(stand.payer(tokens(150), Budget::default()).claim(of(70), later).is_ok(), "it has grown");
     let small = stand.payer(tokens(50), Budget::default());
-    let over = small.claim(50, later).unwrap_err();
+    let over = small.claim(of(50), later).unwrap_err();
     let Exceeded::Own(Over::Tokens(standing)) = over else { panic!("{over:?}") };
     assert_eq!((standing.remaining, standing.reset), (0, Duration::from_secs(1)));
-    assert!(small.claim(50, later + standing.reset).is_ok(), "who waits for as long as is said gets in");
+    assert!(small.claim(of(50), later + standing.reset).is_ok(), "who waits for as long as is said gets in");
 }
 
 #[test]
@@ -155,7 +163,7 @@ fn a_budget_is_overspent_by_no_more_than_is_under_way() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..100 {
-                    let Ok(mut claims) = payer.claim(1, stand.now) else { continue };
+                    let Ok(mut claims) = payer.claim(of(1), stand.now) else { continue };
                     if payer.reserve(&mut claims, usd("0.3")).is_ok() {
                         claims.asks_provider(None);
                         claims.settle(Some(1), Some(usd("0.5")));
@@ -167,14 +175,14 @@ fn a_budget_is_overspent_by_no_more_than_is_under_way() {
     let spent = payer.own.spent().day;
     // 0.2 more than was thought for each of eight, after one that found the last of it.
     assert!(spent >= usd("10") && spent <= usd("10").plus(usd("0.5")).plus(usd("1.6")), "{spent}");
-    let over = payer.claim(1, stand.now).unwrap_err();
+    let over = payer.claim(of(1), stand.now).unwrap_err();
     let Exceeded::Own(Over::Spent(over)) = over else { panic!("{over:?}") };
     assert_eq!((over.spent, over.is_for_now()), (spent, false));
     // Until midnight, and not a moment longer.
     *stand.clock.lock().unwrap() += over.wait - Duration::from_millis(1);
-    assert!(payer.claim(1, stand.now).is_err());
+    assert!(payer.claim(of(1), stand.now).is_err());
     *stand.clock.lock().unwrap() += Duration::from_millis(1);
-    assert!(payer.claim(1, stand.now).is_ok());
+    assert!(payer.claim(of(1), stand.now).is_ok());
 }
 
 #[test]
@@ -182,7 +190,7 @@ fn what_everybody_may_spend_holds_for_each() {
     let stand = Stand::new();
     let payer = stand.payer(tokens(100), day("1"));
     stand.limiter.recall_all(crate::limits::Spent { day: usd("1"), month: usd("1") });
-    let over = payer.claim(1, stand.now).unwrap_err();
+    let over = payer.claim(of(1), stand.now).unwrap_err();
     assert!(matches!(over, Exceeded::Everybodys(Over::Spent(_))), "{over:?}");
     assert_eq!(payer.standing(stand.now).0.unwrap().remaining, 100, "its own tokens went back");
     assert_eq!(payer.standing(stand.now).1, None, "what others spent is nobody's business");

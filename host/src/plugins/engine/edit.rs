@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Engine, Run};
 use crate::config::{Change, ChangeFileError, Changes, Config, ConfigProblems, runtime_problems};
+use crate::patch::merge;
 use crate::plugins::instances::alike;
 use crate::plugins::problem::Problem;
 
@@ -173,25 +174,6 @@ fn gives_key(patch: &Map<String, Value>) -> bool {
     })
 }
 
-/// RFC 7396: members are replaced, objects are merged, null removes.
-fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
-    for (name, value) in patch {
-        match value {
-            Value::Null => drop(target.remove(name)),
-            Value::Object(patch) => {
-                let member = target.entry(name.clone()).or_insert_with(|| Value::Object(Map::new()));
-                if !member.is_object() {
-                    *member = Value::Object(Map::new());
-                }
-                if let Value::Object(member) = member {
-                    merge(member, patch);
-                }
-            }
-            value => drop(target.insert(name.clone(), value.clone())),
-        }
-    }
-}
-
 /// Names stand in URLs, and before the slash of a pinned model.
 fn check_name(name: &str) -> Result<(), EditError> {
     const RULE: &str = "a provider's name has letters, digits, '.', '_' and '-', at most 64 of them, and a letter or digit first";
@@ -205,28 +187,7 @@ fn check_name(name: &str) -> Result<(), EditError> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    fn check(target: &Value, patch: &Value, expected: &Value) {
-        let object = |value: &Value| value.as_object().unwrap().clone();
-        let mut merged = object(target);
-        merge(&mut merged, &object(patch));
-        assert_eq!(Value::Object(merged), *expected);
-    }
-
-    #[test]
-    fn patches_merge_and_null_removes() {
-        check(&json!({"a": 1}), &json!({"b": 2}), &json!({"a": 1, "b": 2}));
-        check(
-            &json!({"c": {"x": 1, "y": 2}}),
-            &json!({"c": {"x": null, "z": 3}}),
-            &json!({"c": {"y": 2, "z": 3}}),
-        );
-        check(&json!({"c": 1}), &json!({"c": {"x": {"deep": null}}}), &json!({"c": {"x": {}}}));
-        check(&json!({"c": {"x": 1}}), &json!({"c": [1]}), &json!({"c": [1]}));
-    }
 
     #[test]
     fn names_fit_into_urls() {

@@ -41,6 +41,8 @@ pub(super) struct Document<'a> {
     usage: Option<Usage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost: Option<Cost>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    estimated: bool,
 }
 
 impl<'a> Document<'a> {
@@ -60,6 +62,7 @@ impl<'a> Document<'a> {
             first_token: record.first_token.map(micros),
             usage: record.usage,
             cost: record.cost,
+            estimated: record.estimated,
         }
     }
 
@@ -82,6 +85,7 @@ impl<'a> Document<'a> {
             first_token: self.first_token.map(Duration::from_micros),
             usage: self.usage,
             cost: self.cost,
+            estimated: self.estimated,
         }
     }
 }

@@ -32,6 +32,8 @@ async fn keys_are_there_after_a_restart_until_they_are_revoked() {
     store.revoke_key(&one.id).await.unwrap();
     assert_eq!(store.keys().await.unwrap(), std::slice::from_ref(&two));
     store.revoke_key(&two.id).await.unwrap();
+    let names = store.key_names(&["one", "two", "nobody"]).await.unwrap();
+    assert_eq!(names, ["one", "two"].map(|name| (name.to_owned(), name.to_owned())).into());
     assert!(store.keys().await.unwrap().is_empty() && store.had_keys().await.unwrap());
 }
 

@@ -50,6 +50,9 @@ pub(super) const TABLES: &str = "CREATE TABLE usage_requests (
 /// What is kept with each request from here on: what it is summed up with is written once, and not with each.
 pub(super) const GROUPED: &str = "ALTER TABLE usage_requests ADD COLUMN group_id INTEGER;";
 
+/// Sums know how many of their requests were estimated.
+pub(super) const ESTIMATED: &str = "ALTER TABLE usage_sums ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;";
+
 /// What one statement writes: of requests, and of sums, each of which is as long as many of those.
 const ROWS: usize = 250;
 const MANY_SUMS: usize = 32;
@@ -177,7 +180,7 @@ fn addition(rows: usize) -> String {
     let added: Vec<_> =
         columns.split(", ").map(|name| format!("{name} = {name} + excluded.{name}")).collect();
     format!(
-        "INSERT INTO usage_sums VALUES {} ON CONFLICT (step, at, group_id) DO UPDATE SET {}",
+        "INSERT INTO usage_sums (step, at, group_id, {columns}) VALUES {} ON CONFLICT (step, at, group_id) DO UPDATE SET {}",
         vec![row; rows].join(","),
         added.join(", ")
     )

@@ -28,9 +28,49 @@ struct Shared {
 struct State {
     configured: Setting,
     now: Setting,
-    temporary: Option<Temporary>,
+    /// Each part may have a time of its own, whatever is set of the other.
+    level_ends: Option<Ending<String>>,
+    access_log_ends: Option<Ending<bool>>,
     /// How often it was changed.
     changes: u64,
+}
+
+/// The end of a part that does not stay.
+#[derive(Clone, Debug)]
+struct Ending<T> {
+    /// The change that set it.
+    change: u64,
+    at: SystemTime,
+    /// What then comes back.
+    then: T,
+}
+
+impl<T> Ending<T> {
+    /// Sets a part, for some time or to stay. What came before the first of several changes that do not stay comes back.
+    fn set(ends: &mut Option<Self>, part: &mut T, value: T, until: Option<(u64, SystemTime)>) {
+        let before = std::mem::replace(part, value);
+        let then = ends.take().map_or(before, |ending| ending.then);
+        *ends = until.map(|(change, at)| Self { change, at, then });
+    }
+
+    /// What comes back when the first part to end does, if this one ends then.
+    fn then_at(ends: Option<&Self>, first: SystemTime) -> Option<&T> {
+        ends.filter(|ending| ending.at <= first).map(|ending| &ending.then)
+    }
+}
+
+impl State {
+    /// When the first part ends that does not stay, and how everything is then.
+    fn temporary(&self) -> Option<Temporary> {
+        let level = self.level_ends.as_ref();
+        let access_log = self.access_log_ends.as_ref();
+        let until = level.map(|it| it.at).into_iter().chain(access_log.map(|it| it.at)).min()?;
+        let then = Setting {
+            level: Ending::then_at(level, until).unwrap_or(&self.now.level).clone(),
+            access_log: *Ending::then_at(access_log, until).unwrap_or(&self.now.access_log),
+        };
+        Some(Temporary { until, then })
+    }
 }
 
 /// What can be set.
@@ -93,12 +133,13 @@ impl LogControl {
 
     /// What is set.
     pub fn in_force(&self) -> InForce {
-        let State { configured, now, temporary, .. } = &*self.state();
-        InForce { configured: configured.clone(), now: now.clone(), temporary: temporary.clone() }
+        let state = self.state();
+        let State { configured, now, .. } = &*state;
+        InForce { configured: configured.clone(), now: now.clone(), temporary: state.temporary() }
     }
 
-    /// Sets what is some, and with a time only for so long. What came before the first of several such changes comes
-    /// back.
+    /// Sets what is some, and with a time only for so long. What is none stays as it is, and for as long. What came
+    /// before the first of several such changes comes back.
     ///
     /// # Errors
     ///
@@ -112,14 +153,15 @@ impl LogControl {
         let filter = level.map(levels::filter).transpose()?;
         {
             let mut state = self.state();
-            let before = state.now.clone();
-            if let Some(level) = level {
-                state.now.level = level.trim().to_owned();
-            }
-            state.now.access_log = access_log.unwrap_or(before.access_log);
-            let then = state.temporary.take().map_or(before, |temporary| temporary.then);
-            state.temporary = within.map(|within| Temporary { until: SystemTime::now() + within, then });
+            let state = &mut *state;
             state.changes += 1;
+            let until = within.map(|within| (state.changes, SystemTime::now() + within));
+            if let Some(level) = level {
+                Ending::set(&mut state.level_ends, &mut state.now.level, level.trim().to_owned(), until);
+            }
+            if let Some(on) = access_log {
+                Ending::set(&mut state.access_log_ends, &mut state.now.access_log, on, until);
+            }
             self.follow(&state.now, filter);
             if let Some(within) = within {
                 let (control, change) = (self.clone(), state.changes);
@@ -132,17 +174,25 @@ impl LogControl {
         Ok(self.in_force())
     }
 
-    /// Ends a change that was for some time, unless there was another one.
+    /// Ends what a change has set for some time, unless that was set again.
     fn end(&self, change: u64) {
         let mut state = self.state();
-        if state.changes != change {
+        let state = &mut *state;
+        let is_over = |of: u64| of == change;
+        let level = state.level_ends.take_if(|ending| is_over(ending.change));
+        let access_log = state.access_log_ends.take_if(|ending| is_over(ending.change));
+        if level.is_none() && access_log.is_none() {
             return;
         }
-        let Some(Temporary { then, .. }) = state.temporary.take() else { return };
         // It was in force before.
-        self.follow(&then, levels::loose(&then.level).ok());
-        info!(filter = then.level, access_log = then.access_log, "log level is as it was before");
-        state.now = then;
+        let filter = level.as_ref().and_then(|ending| levels::loose(&ending.then).ok());
+        let Setting { level: level_before, access_log: access_log_before } = state.now.clone();
+        state.now = Setting {
+            level: level.map_or(level_before, |ending| ending.then),
+            access_log: access_log.map_or(access_log_before, |ending| ending.then),
+        };
+        self.follow(&state.now, filter);
+        info!(filter = state.now.level, access_log = state.now.access_log, "log level is as it was before");
     }
 
     fn follow(&self, setting: &Setting, filter: Option<EnvFilter>) {
@@ -193,6 +243,27 @@ mod tests {
         control.end(1);
         let in_force = control.in_force();
         assert_eq!((in_force.now.level.as_str(), in_force.temporary), ("error", None));
+    }
+
+    #[tokio::test]
+    async fn what_is_set_of_one_part_leaves_the_other_its_time() {
+        let (control, applied) = control();
+        let hour = Duration::from_secs(3600);
+        control.change(Some("debug"), None, Some(hour)).unwrap();
+        // One part stays, or has a longer time; the other still ends when it was to.
+        let InForce { temporary, .. } = control.change(None, Some(true), None).unwrap();
+        let ends = temporary.unwrap();
+        assert_eq!(ends.then, Setting { level: "info".to_owned(), access_log: true });
+        control.change(None, Some(false), Some(hour * 2)).unwrap();
+        assert_eq!(control.in_force().temporary.unwrap().until, ends.until);
+        control.end(1);
+        let InForce { now, temporary, .. } = control.in_force();
+        assert_eq!((now.level.as_str(), now.access_log), ("info", false));
+        assert_eq!(temporary.unwrap().then, Setting { level: "info".to_owned(), access_log: true });
+        control.end(3);
+        assert!(control.has_access_log() && control.in_force().temporary.is_none());
+        // The filter is only put in force when it changes.
+        assert_eq!(applied.lock().unwrap().len(), 2);
     }
 
     #[tokio::test]

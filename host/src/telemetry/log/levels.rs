@@ -3,7 +3,7 @@
 use thiserror::Error;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 
-use super::ACCESS;
+use super::{ACCESS, AUDIT};
 
 /// Nobody writes longer ones by hand.
 const MAX_BYTES: usize = 2000;
@@ -51,12 +51,16 @@ pub(super) fn loose(words: &str) -> Result<EnvFilter, BadLevel> {
     complete(words)
 }
 
-/// The lines about requests have a switch of their own; they are only kept back here where the words name them.
+/// The lines about requests have a switch of their own, and those about what operators change are for whoever keeps
+/// the log: both are only kept back here where the words name them.
 fn complete(words: &str) -> Result<EnvFilter, BadLevel> {
     let words = words.trim();
     let unreadable = |error| BadLevel::Filter(words.to_owned(), error);
     EnvFilter::try_new(words).map_err(unreadable)?;
-    let whole = if words.contains(ACCESS) { words.to_owned() } else { format!("{words},{ACCESS}=info") };
+    let mut whole = words.to_owned();
+    for target in [ACCESS, AUDIT].into_iter().filter(|target| !words.contains(target)) {
+        whole.push_str(&format!(",{target}=info"));
+    }
     EnvFilter::try_new(whole).map_err(unreadable)
 }
 
@@ -80,12 +84,16 @@ mod tests {
     }
 
     #[test]
-    fn lines_about_requests_are_kept_back_by_name_alone() {
-        for (words, expected) in
-            [("warn", "patchbay::access=info"), ("patchbay::access=off,info", "patchbay::access=off")]
-        {
+    fn lines_about_requests_and_changes_are_kept_back_by_name_alone() {
+        for (words, access, audit) in [
+            ("warn", "info", "info"),
+            ("off", "info", "info"),
+            ("patchbay::access=off,info", "off", "info"),
+            ("error,patchbay::audit=warn", "info", "warn"),
+        ] {
             let filter = filter(words).unwrap().to_string();
-            assert!(filter.contains(expected), "{filter}");
+            let expected = [format!("patchbay::access={access}"), format!("patchbay::audit={audit}")];
+            assert!(expected.iter().all(|part| filter.contains(part)), "{filter}");
         }
     }
 }

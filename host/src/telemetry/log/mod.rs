@@ -24,6 +24,9 @@ use writer::LineWriter;
 /// The lines about requests, as filters know them.
 pub(super) const ACCESS: &str = "patchbay::access";
 
+/// And those about what operators change.
+pub(crate) const AUDIT: &str = "patchbay::audit";
+
 /// Who does not read stderr for so long does not read it at all.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -90,7 +93,11 @@ impl LogOptions {
 pub fn init(options: LogOptions) -> Result<(), LogError> {
     let colours =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let writer = LineWriter::start(io::stderr()).map_err(LogError::Thread)?;
+    let lost = match options.format {
+        LogFormat::Text => writer::lost_as_text,
+        LogFormat::Json => writer::lost_as_json,
+    };
+    let writer = LineWriter::start(io::stderr(), lost).map_err(LogError::Thread)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(options.filter)
         .with_writer(writer.clone())

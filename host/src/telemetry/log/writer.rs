@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -21,6 +21,8 @@ struct Shared {
     /// Everything has been written.
     emptied: Condvar,
     limit: usize,
+    /// How it is told that there was no room for so many.
+    lost: fn(u64) -> String,
 }
 
 #[derive(Debug, Default)]
@@ -33,16 +35,21 @@ struct Waiting {
 
 impl LineWriter {
     /// Starts the thread.
-    pub(super) fn start(to: impl Write + Send + 'static) -> io::Result<Self> {
-        Self::with_limit(to, MAX_WAITING_BYTES)
+    pub(super) fn start(to: impl Write + Send + 'static, lost: fn(u64) -> String) -> io::Result<Self> {
+        Self::with_limit(to, lost, MAX_WAITING_BYTES)
     }
 
-    fn with_limit(to: impl Write + Send + 'static, limit: usize) -> io::Result<Self> {
+    fn with_limit(
+        to: impl Write + Send + 'static,
+        lost: fn(u64) -> String,
+        limit: usize,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             waiting: Mutex::default(),
             filled: Condvar::new(),
             emptied: Condvar::new(),
             limit,
+            lost,
         });
         let writing = Arc::clone(&shared);
         std::thread::Builder::new().name("log".to_owned()).spawn(move || writing.write_all_to(to))?;
@@ -96,8 +103,8 @@ impl Shared {
             let lost = std::mem::take(&mut waiting.lost);
             drop(waiting);
             if lost > 0 {
-                let line = format!("{lost} log lines were lost here: stderr is read too slowly\n");
-                taken.extend_from_slice(line.as_bytes());
+                taken.extend_from_slice((self.lost)(lost).as_bytes());
+                taken.push(b'\n');
             }
             // There is nobody to tell that nobody reads.
             let _ = to.write_all(&taken).and_then(|()| to.flush());
@@ -105,6 +112,23 @@ impl Shared {
             taken.shrink_to(64 * 1024);
         }
     }
+}
+
+/// That lines were lost, in words.
+pub(super) fn lost_as_text(lost: u64) -> String {
+    format!("{lost} log lines were lost here: stderr is read too slowly")
+}
+
+/// And as every other line is written where a program reads them.
+pub(super) fn lost_as_json(lost: u64) -> String {
+    let line = serde_json::json!({
+        "timestamp": humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
+        "level": "WARN",
+        "message": "log lines were lost here: stderr is read too slowly",
+        "lost": lost,
+        "target": module_path!(),
+    });
+    line.to_string()
 }
 
 /// One whole line for each call, which is how the formatter writes.
@@ -152,11 +176,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn nobody_waits_for_a_slow_reader_and_what_is_lost_is_told() {
+    /// What a reader gets that reads nothing for a while: a thousand lines, and the last.
+    fn read_slowly(lost: fn(u64) -> String) -> String {
         let (go, may) = mpsc::channel();
         let seen = Arc::<Mutex<Vec<u8>>>::default();
-        let mut writer = LineWriter::with_limit(Slow { may, seen: Arc::clone(&seen) }, 100).unwrap();
+        let mut writer = LineWriter::with_limit(Slow { may, seen: Arc::clone(&seen) }, lost, 100).unwrap();
         // More than there is room for, while nothing is read.
         for _ in 0..1000 {
             writer.write_all(b"a line\n").unwrap();
@@ -165,7 +189,12 @@ mod tests {
         drop(go);
         writer.0.add(b"the last\n");
         LineWriter::flush(&writer, Duration::from_secs(10));
-        let text = String::from_utf8(seen.lock().unwrap().clone()).unwrap();
+        String::from_utf8(seen.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn nobody_waits_for_a_slow_reader_and_what_is_lost_is_told() {
+        let text = read_slowly(lost_as_text);
         let lines = text.lines().filter(|line| *line == "a line").count();
         let lost: usize = text
             .lines()
@@ -175,5 +204,18 @@ mod tests {
         let last = usize::from(!text.contains("the last"));
         assert_eq!(lines + lost, 1000 + last, "{text}");
         assert!(lost > 900, "{text}");
+    }
+
+    #[test]
+    fn where_a_program_reads_the_log_it_can_read_that_too() {
+        let text = read_slowly(lost_as_json);
+        let lost = text.lines().filter(|line| line.starts_with('{')).map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(humantime::parse_rfc3339(line["timestamp"].as_str().unwrap()).is_ok(), "{line}");
+            assert_eq!(line["level"], "WARN");
+            line["lost"].as_u64().unwrap()
+        });
+        assert!(lost.sum::<u64>() > 900, "{text}");
+        assert!(!text.contains("log lines were lost here: stderr is read too slowly\n"), "{text}");
     }
 }

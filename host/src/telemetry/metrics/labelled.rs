@@ -26,6 +26,10 @@ impl Room {
         self.0.load(Ordering::Relaxed) > 0
     }
 
+    fn give_back(&self, values: usize) {
+        self.0.fetch_add(values, Ordering::Relaxed);
+    }
+
     fn take(&self) -> bool {
         let one_less = |left: usize| left.checked_sub(1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
@@ -79,6 +83,19 @@ impl<T> Labelled<T> {
         series
     }
 
+    /// Lets go of those whose values are not to be kept: there is room for others again.
+    pub(super) fn retain(&self, keep: impl Fn(&str) -> bool) {
+        let _alone = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.load();
+        let mut kept = HashMap::clone(&known);
+        kept.retain(|value, _| &**value == OTHER || keep(value));
+        let gone = known.len() - kept.len();
+        if gone > 0 {
+            self.known.store(Arc::new(kept));
+            self.room.give_back(gone);
+        }
+    }
+
     /// All of them, in the order of their values.
     pub(super) fn all(&self) -> Vec<(Arc<str>, Arc<T>)> {
         let known = self.known.load();
@@ -86,6 +103,13 @@ impl<T> Labelled<T> {
             known.iter().map(|(value, series)| (Arc::clone(value), Arc::clone(series))).collect();
         all.sort_by(|(a, _), (b, _)| a.cmp(b));
         all
+    }
+}
+
+/// The room may be shared with others, who go on.
+impl<T> Drop for Labelled<T> {
+    fn drop(&mut self) {
+        self.room.give_back(self.known.load().keys().filter(|value| &***value != OTHER).count());
     }
 }
 
@@ -122,6 +146,19 @@ mod tests {
         }
         assert_eq!(counts(&sets[0]), [("a".to_owned(), 1)]);
         assert_eq!(counts(&sets[1]), [(OTHER.to_owned(), 1)]);
+    }
+
+    #[test]
+    fn what_is_let_go_makes_room() {
+        let room = Room::for_values(2);
+        let labelled = Labelled::within(Arc::clone(&room));
+        ["a", "b", "c", "b"].into_iter().for_each(|value| count(&labelled, value));
+        labelled.retain(|value| value == "b");
+        ["c", "d"].into_iter().for_each(|value| count(&labelled, value));
+        let expected = [("b", 2), ("c", 1), (OTHER, 2)];
+        assert_eq!(counts(&labelled), expected.map(|(value, count)| (value.to_owned(), count)));
+        drop(labelled);
+        assert_eq!(room.0.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -13,8 +13,10 @@ mod requests;
 mod state;
 mod text;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::accounts::{Bookkeeper, Record};
 use crate::config::MetricsSettings;
@@ -26,8 +28,12 @@ use labelled::{Labelled, OTHER, Room};
 use series::{OfKey, OfProvider};
 use text::Text;
 
-/// Providers come and go while the host runs. So many are told apart in one run of it.
+/// Providers come and go while the host runs. So many are told apart at one time.
 const MOST_PROVIDERS: usize = 1000;
+
+/// What a provider that is gone came to is told for so long, so that whoever asks now and then hears of all of it.
+/// Prometheus itself looks back as far.
+const TOLD_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// The classes of statuses. The last is of those that were sent none, because the client had gone.
 const CLASSES: [&str; 5] = ["2xx", "3xx", "4xx", "5xx", "none"];
@@ -40,6 +46,8 @@ pub struct Metrics {
     /// By the place of the route: what the host adds to what the provider takes.
     overhead: Box<[Histogram]>,
     providers: Labelled<OfProvider>,
+    /// Those of them that are gone, and since when.
+    gone: Mutex<HashMap<Arc<str>, Instant>>,
     /// What came to no provider.
     nobody: OfProvider,
     keys: Labelled<OfKey>,
@@ -63,6 +71,7 @@ impl Metrics {
             classes: Default::default(),
             overhead: (0..places).map(|_| Histogram::of_own_work()).collect(),
             providers: Labelled::within(Room::for_values(MOST_PROVIDERS)),
+            gone: Mutex::default(),
             nobody: OfProvider::new(places, Arc::clone(&models)),
             keys: Labelled::within(Room::for_values(settings.max_keys)),
             models,
@@ -71,10 +80,25 @@ impl Metrics {
 
     /// Everything, in Prometheus' text format.
     pub fn text(&self, now: &Now<'_>) -> String {
+        self.forget_gone(|name| now.snapshot.knows(name), Instant::now());
         let mut text = Text::default();
         self.write_requests(&mut text);
         now.write(&mut text);
         text.into_string()
+    }
+
+    /// Lets go of the series of providers that are not there any more.
+    fn forget_gone(&self, is_there: impl Fn(&str) -> bool, now: Instant) {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.retain(|name, _| !is_there(name));
+        for (name, _) in self.providers.all() {
+            if &*name != OTHER && !is_there(&name) {
+                gone.entry(name).or_insert(now);
+            }
+        }
+        let is_over = |since: &Instant| now.saturating_duration_since(*since) >= TOLD_FOR;
+        self.providers.retain(|name| !gone.get(name).is_some_and(is_over));
+        gone.retain(|_, since| !is_over(since));
     }
 
     fn place_of(&self, route: Option<&'static str>) -> usize {
@@ -122,5 +146,32 @@ impl Metrics {
         if let Some(key) = &record.key {
             self.keys.with(&key.id, OfKey::default, |series| series.note(record));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_told_for_a_while_and_what_stays_counts_on() {
+        let metrics = Metrics::new(Vec::new(), &MetricsSettings::default());
+        let new = || OfProvider::new(1, Arc::clone(&metrics.models));
+        let answers = |name| metrics.providers.with(name, new, |series| series.answered.increment());
+        let told = || -> Vec<(String, u64)> {
+            let all = metrics.providers.all().into_iter();
+            all.map(|(name, series)| (name.to_string(), series.answered.get())).collect()
+        };
+        let began = Instant::now();
+        ["stays", "goes", "comes back"].into_iter().for_each(answers);
+        metrics.forget_gone(|name| name == "stays", began);
+        assert_eq!(told().len(), 3, "somebody may not have heard of it yet");
+        answers("stays");
+        metrics.forget_gone(|name| name != "goes", began + TOLD_FOR / 2);
+        metrics.forget_gone(|name| name == "stays", began + TOLD_FOR);
+        assert_eq!(told(), [("comes back".to_owned(), 1), ("stays".to_owned(), 2)]);
+        metrics.forget_gone(|name| name == "stays", began + TOLD_FOR * 2);
+        answers("goes");
+        assert_eq!(told(), [("goes".to_owned(), 1), ("stays".to_owned(), 2)], "it begins anew");
     }
 }

@@ -7,11 +7,8 @@ use reqwest::Url;
 
 use super::span::{Attributes, Value};
 use super::spans::Came;
-use crate::accounts::{Attempt, AttemptSpan, Outcome, Record, Trace, Visit, cut};
+use crate::accounts::{Attempt, AttemptSpan, MAX_NAME_BYTES, Outcome, Record, Trace, Visit, cut};
 use crate::providers::PluginRef;
-
-/// What others name things is their own words.
-const MAX_NAME_BYTES: usize = 200;
 
 pub(super) fn name(text: &str) -> &str {
     cut(text, MAX_NAME_BYTES)
@@ -77,10 +74,10 @@ fn answer(out: &mut Attributes, record: &Record, trace: &Trace, attempt: &Attemp
             out.put("gen_ai.response.time_to_first_chunk", Value::Fraction(first.as_secs_f64()));
         }
     }
-    out.maybe_text("gen_ai.response.id", trace.answer_id.as_deref().map(name));
+    out.maybe_text("gen_ai.response.id", trace.answer_id.as_deref());
     out.maybe_text("gen_ai.response.model", record.model.as_deref().map(name));
     // One that was expected and did not come has a word, too.
-    let reason = trace.finish_reason.as_deref().map(name).or(came.failed.map(|_| "error"));
+    let reason = trace.finish_reason.as_deref().or(came.failed.map(|_| "error"));
     if let Some(reason) = reason {
         out.put("gen_ai.response.finish_reasons", Value::Texts(vec![reason.to_owned()]));
     }

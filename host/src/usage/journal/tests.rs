@@ -68,3 +68,40 @@ fn it_takes_no_more_than_it_has_room_for() {
     assert_eq!(all(&mut journal), records[..taken]);
     assert_eq!(journal.append(&records[taken..taken + 1]).unwrap(), 1);
 }
+
+#[test]
+fn what_was_taken_out_makes_room_before_the_last_of_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bound, mut number) = (3 << 20, 0..);
+    let mut journal = open(&dir, bound);
+    let mut some = |count| {
+        number.by_ref().take(count).map(|number| record(1_800_000_000_000 + number)).collect::<Vec<_>>()
+    };
+    let mut put = Vec::new();
+    loop {
+        let more = some(500);
+        let taken = journal.append(&more).unwrap();
+        put.extend_from_slice(&more[..taken]);
+        if taken < more.len() {
+            break;
+        }
+    }
+    // A long drain, into which as much comes as goes.
+    let mut seen = Vec::new();
+    for _ in 0..40 {
+        let portion = journal.next(500).unwrap();
+        journal.advance(&portion).unwrap();
+        let more = some(portion.records.len() - 1);
+        seen.extend(portion.records);
+        assert_eq!(journal.append(&more).unwrap(), more.len(), "there is room for it");
+        put.extend(more);
+        assert!(std::fs::metadata(file(&dir)).unwrap().len() <= 2 * bound);
+    }
+    // And a host that goes on from there.
+    let waiting = journal.waiting();
+    drop(journal);
+    let mut journal = open(&dir, bound);
+    let left = all(&mut journal);
+    assert!(left.len() as u64 >= waiting && left.ends_with(&put[seen.len()..]));
+    assert!(seen == put[..seen.len()]);
+}

@@ -1,7 +1,7 @@
 //! Keys of the host's own.
 
 use super::{KEYS, example};
-use crate::access::NewKey;
+use crate::access::{KeyPatch, NewKey};
 use crate::http::keys::{List, Made};
 use crate::http::openapi::Operation;
 
@@ -19,6 +19,17 @@ pub(in crate::http) fn create(it: Operation<'_>) -> Operation<'_> {
         .takes::<NewKey>(example!("createKey.body"))
         .answers::<Made<'_>>(201, "The key.", example!("createKey"))
         .refuses(400, &["invalid_key"])
+        .refuses(422, &["invalid_key"])
+        .refuses(503, &["store_unavailable"])
+}
+
+pub(in crate::http) fn change(it: Operation<'_>) -> Operation<'_> {
+    it.named(KEYS, "changeKey", "Change a key")
+        .about("For the next request that comes with it. What is left out stays; null takes a limit away.")
+        .takes::<KeyPatch>(example!("changeKey.body"))
+        .answers::<Made<'_>>(200, "The key, without its text.", example!("changeKey"))
+        .refuses(400, &["invalid_key"])
+        .refuses(404, &["key_not_found", "not_found"])
         .refuses(422, &["invalid_key"])
         .refuses(503, &["store_unavailable"])
 }

@@ -3,6 +3,7 @@ use std::time::UNIX_EPOCH;
 
 use super::*;
 use crate::providers::Cost;
+use crate::store::sqlite::usage::{TABLES, columns};
 use crate::usage::testing::record;
 use crate::usage::{Dimension, Filter, Names, Span, Step, of_millis};
 
@@ -228,4 +229,31 @@ async fn what_is_too_old_goes_in_small_steps_and_gives_its_space_back() {
         assert_eq!(sqlx::query(sql).fetch_one(&store.pool()).await.unwrap().get::<i64, _>(0), 0, "{table}");
     }
     assert_eq!(store.spent(UNIX_EPOCH).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn estimates_are_told_apart_also_in_a_file_from_before_there_were_any() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let store = store(&dir).await;
+        store.write_usage(&[at(0)]).await.unwrap();
+        let (_, table) = TABLES.split_at(TABLES.find("CREATE TABLE usage_sums").unwrap());
+        let names = columns(usize::MAX, "", "").replace(", estimated", "");
+        let before = format!(
+            "ALTER TABLE usage_sums RENAME TO later; {table}
+             INSERT INTO usage_sums SELECT step, at, group_id, {names} FROM later;
+             DROP TABLE later; PRAGMA user_version = 4;"
+        );
+        sqlx::raw_sql(AssertSqlSafe(before)).execute(&store.pool()).await.unwrap();
+        store.close().await;
+    }
+    let store = store(&dir).await;
+    store.write_usage(&[UsageRecord { estimated: true, ..at(1) }, at(2)]).await.unwrap();
+    let query = UsageQuery { by: vec![Dimension::Key], step: Some(Step::Minute), ..query(0, 60) };
+    let answer = store.usage(&query).await.unwrap();
+    for sums in [&answer.totals, &answer.groups[0].1, &answer.series[0].sums] {
+        assert_eq!((sums.requests, sums.estimated, sums.prompt), (3, 1, 30));
+    }
+    let kept = store.recent_usage(None, 10).await.unwrap();
+    assert_eq!(kept.iter().map(|record| record.estimated).collect::<Vec<_>>(), [false, true, false]);
 }
