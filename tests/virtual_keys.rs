@@ -5,7 +5,7 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Host, HostOptions, Upstream, libraries};
+use crate::harness::{Answer, Host, HostOptions, Upstream, eventually, libraries};
 
 async fn start(upstream: &Upstream, data: &Path) -> Host {
     let config = |models: Value| json!({ "base_url": upstream.base_url(), "models": models, "model": "m" });
@@ -68,6 +68,8 @@ async fn a_key_lets_in_until_it_is_revoked_and_survives_a_crash() {
 
     host.kill().await;
     let host = start(&upstream, data.path()).await;
+    let shown = async || host.said().contains("-H 'authorization: Bearer pb-...'").then_some(());
+    eventually("it to say what to try, with a place for the key", shown).await;
     assert_eq!(chat(&host, &key, "m").await.status, 200);
     let revoked = with_key(&host, Method::DELETE, &format!("/api/keys/{id}"), "", None).await;
     assert_eq!(revoked.status, 204);
@@ -170,12 +172,96 @@ async fn what_is_no_key_is_refused_in_words() {
         (json!({ "name": "k", "model": "m" }), 400, "invalid_key", "unknown field `model`"),
         (json!({ "name": "k", "scopes": ["all"] }), 400, "invalid_key", "unknown variant `all`"),
         (json!({ "name": " " }), 422, "invalid_key", "name must be a text"),
+        (
+            json!({ "name": "k", "limits": { "tokens_per_minute": 0 } }),
+            400,
+            "invalid_key",
+            "a limit is 0: it has to be a whole number from 1 to",
+        ),
+        (
+            json!({ "name": "k", "expires_in": "90d" }),
+            400,
+            "invalid_key",
+            "expires_in is \"90d\": it has to be in whole seconds",
+        ),
     ] {
         let (got, said, details) = host.post_json("/api/keys", &body).await.error();
         assert_eq!((got, said.as_str()), (status, code), "{body}");
         assert!(details.contains(words), "{details}");
     }
+    let (_, _, details) = host.get("/api/usage?form=2026-11-01").await.error();
+    assert!(details.starts_with("form: unknown field `form`, expected one of"), "{details}");
     host.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_gets_another_secret_and_stays_what_it_was() {
+    let (upstream, data) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start(&upstream, data.path()).await;
+    let wanted = json!({ "name": "team", "models": ["m"], "limits": { "requests_per_minute": 2 } });
+    let (id, old) = made(&host, wanted.clone()).await;
+    assert_eq!(chat(&host, &old, "m").await.status, 200);
+    let path = format!("/api/keys/{id}/rotate");
+    let rotated = with_key(&host, Method::POST, &path, "", None).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.body);
+    let rotated = rotated.json();
+    let new = rotated["key"].as_str().unwrap();
+    assert_eq!((&rotated["id"], &rotated["models"]), (&json!(id), &json!(["m"])));
+    assert_eq!(chat(&host, &old, "m").await.status, 401);
+    assert_eq!(chat(&host, new, "a-only").await.status, 403);
+    assert_eq!(chat(&host, new, "m").await.status, 429, "what was taken before counts on");
+    let refused = with_key(&host, Method::POST, "/api/keys/key_0/rotate", "", None).await;
+    assert_eq!(refused.error().1, "key_not_found");
+    // Another of the same name is made, and that is said.
+    let twin = host.post_json("/api/keys", &wanted).await.json();
+    let said = format!("\"team\" is what {id} is called, too");
+    assert!(twin["warnings"][0].as_str().unwrap().starts_with(&said), "{twin}");
+    let trail = host.get("/api/audit").await.json();
+    let is_it = |entry: &&Value| entry["route"] == "POST /api/keys/{id}/rotate" && entry["outcome"] == "done";
+    let entry = trail["entries"].as_array().unwrap().iter().find(is_it).unwrap();
+    assert_eq!(entry["target"], json!(id));
+    assert!(!host.log().contains(new) && !entry.to_string().contains(&new[8..]), "{entry}");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_tokens_keep_nobody_out_who_has_a_right_one() {
+    let (upstream, data) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start(&upstream, data.path()).await;
+    let (_, key) = made(&host, json!({ "name": "team" })).await;
+    for _ in 0..62 {
+        assert_eq!(chat(&host, "pb-guess", "m").await.status, 401);
+    }
+    assert_eq!(chat(&host, &key, "m").await.status, 200);
+    host.logs("somebody keeps sending wrong tokens", "127.0.0.1").await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_store_opens_nothing() {
+    let (upstream, data) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start(&upstream, data.path()).await;
+    made(&host, json!({ "name": "team" })).await;
+    host.stop().await;
+    std::fs::remove_file(data.path().join("store.sqlite")).unwrap();
+    let host = start(&upstream, data.path()).await;
+    assert_eq!(chat(&host, "", "m").await.status, 401);
+    let said = "keys were given out here once, and store.sqlite knows of none";
+    assert!(host.log().contains(said), "{}", host.log());
+    let (_, key) = made(&host, json!({ "name": "anew" })).await;
+    assert_eq!(chat(&host, &key, "m").await.status, 200);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn an_admin_token_that_can_be_guessed_is_warned_of_and_refused_to_others() {
+    let short = || HostOptions::default().custom(&libraries::mock()).env("ADMIN_TOKEN", "0123456789");
+    let host = Host::start(short()).await;
+    host.logs("ADMIN_TOKEN is shorter than 16 characters", "WARN").await;
+    host.stop().await;
+    let (status, said) = Host::refuses(short().argument("--host").argument("0.0.0.0")).await;
+    assert_eq!(status, Some(78), "{said}");
+    assert!(said.contains("shorter than 16 characters, and can be guessed: set one"), "{said}");
 }
 
 #[tokio::test]

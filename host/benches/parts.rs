@@ -74,8 +74,13 @@ fn limits(criterion: &mut Criterion) {
     let budget = Budget::of(dollars(1 << 40), dollars(1 << 40));
     let requests = Rates { requests_per_minute: Some(u32::MAX), ..Rates::default() };
     let rates = Rates { tokens_per_minute: Some(u32::MAX), budget, ..requests };
-    let all =
-        Allowance { rates, max_concurrent: Some(100), host_max_concurrent: Some(100), host_budget: budget };
+    let all = Allowance {
+        rates,
+        max_concurrent: Some(100),
+        host_max_concurrent: Some(100),
+        host_budget: budget,
+        ..Allowance::default()
+    };
     let price = Cost::from(Decimal::new(125, 5));
     let now = || Instant::now().into();
     let mut group = criterion.benchmark_group("limits");

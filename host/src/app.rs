@@ -96,6 +96,8 @@ impl Setup {
 #[derive(Debug)]
 pub struct App {
     address: SocketAddr,
+    /// What to try first.
+    attempt: String,
     manager: Manager,
     registry: Arc<Registry>,
     readiness: Readiness,

@@ -13,7 +13,7 @@ use super::{check, finish};
 use crate::harness::{Host, HostOptions, SECRET, libraries};
 
 /// Examples that no test can run, by how they begin; the other tests here do what they do.
-const NOT_RUN: [(&str, &str); 12] = [
+const NOT_RUN: [(&str, &str); 13] = [
     ("patchbay serve", "goes on until it is told to end"),
     ("patchbay install", "builds for minutes"),
     ("patchbay dev", "goes on until it is told to end"),
@@ -24,6 +24,7 @@ const NOT_RUN: [(&str, &str); 12] = [
     ("patchbay keys create", "from then on the others would need the key"),
     ("patchbay keys set", "needs the id of a key"),
     ("patchbay keys revoke", "needs the id of a key"),
+    ("patchbay keys rotate", "needs the id of a key"),
     ("patchbay plugin install", "needs a library that a reader has built"),
     ("patchbay plugin test libhello.so", "needs a library that a reader has built"),
 ];

@@ -217,6 +217,110 @@ async fn an_estimate_that_stayed_is_written_down_and_not_forgotten() {
 }
 
 #[tokio::test]
+async fn what_was_spent_is_told_of_keys_without_a_budget_too() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start_in(dir.path(), &upstream, json!({})).await;
+    for limits in [json!({}), json!({ "tokens_per_minute": 3000 }), json!({ "budget_usd_per_day": 100 })] {
+        let key = made(&host, limits).await;
+        assert_eq!(ask(&host, Some(&key), &dear()).await.status, 200);
+    }
+    let spent = json!({ "today_usd": 4, "this_month_usd": 4 });
+    crate::harness::eventually("what three keys have spent", async || {
+        let keys = host.get("/api/keys").await.json();
+        let keys = keys["keys"].as_array().unwrap();
+        (keys.len() == 3 && keys.iter().all(|key| key["spent"] == spent)).then_some(())
+    })
+    .await;
+    host.stop().await;
+}
+
+/// Two providers of one model, the dear one first.
+fn dear_and_cheap(upstream: &Upstream, limits: Value) -> Value {
+    let entry = |priority: u32, price: &str, models: Value| {
+        json!({ "plugin": "openai-compatible", "priority": priority, "config": {
+            "base_url": upstream.base_url(), "models": models,
+            "pricing": { "m": { "prompt": price, "completion": price, "per": 1 },
+                "gated": { "prompt": price, "completion": price, "per": 1 } },
+        } })
+    };
+    json!({
+        "plugins": { "up": entry(1, "1", json!(["m", "gated", "only"])), "cheap": entry(2, "0.01", json!(["m"])) },
+        "health": { "enabled": false }, "limits": limits,
+    })
+}
+
+#[tokio::test]
+async fn who_asks_for_more_than_the_whole_budget_is_told_so() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start_in(dir.path(), &upstream, json!({})).await;
+    let poor = made(&host, json!({ "budget_usd_per_month": "0.1" })).await;
+    let refused = ask(&host, Some(&poor), &dear()).await;
+    let error = &refused.json()["error"];
+    assert_eq!((refused.status, &error["code"]), (413, &json!("too_expensive")), "{error}");
+    let said = "may cost 2 USD, and the budget for the month is 0.1 USD: make it shorter";
+    assert!(error["message"].as_str().unwrap().contains(said), "{error}");
+    assert_eq!((upstream.requests().len(), refused.header("retry-after")), (0, None));
+
+    // Whoever is cheaper is asked instead, and nothing was taken by what was not.
+    host.configure(dear_and_cheap(&upstream, json!({})));
+    host.reload().await;
+    let answer = ask(&host, Some(&poor), &dear()).await;
+    assert_eq!(
+        (answer.status, answer.header("x-patchbay-provider")),
+        (200, Some("cheap")),
+        "{}",
+        answer.body
+    );
+    let left = answer.header("x-patchbay-budget-remaining-usd");
+    assert_eq!(left, Some("0.06"));
+    host.configure(dear_and_cheap(&upstream, json!({ "host_budget_usd_per_day": "0.01" })));
+    host.reload().await;
+    let refused = ask(&host, Some(&poor), &dear()).await;
+    assert!(refused.body.contains("and the host's budget for the day is 0.01 USD"), "{}", refused.body);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_set_aside_is_not_spent() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start_in(dir.path(), &upstream, json!({})).await;
+    // As much as one of these may cost.
+    host.configure(dear_and_cheap(&upstream, json!({ "budget_usd_per_day": 6 })));
+    host.reload().await;
+    let messages = json!([{ "role": "user", "content": "hi" }]);
+    let body = json!({ "model": "gated", "messages": messages, "max_tokens": 1, "stream": true });
+    upstream.release(2);
+    let first = host.open("/v1/chat/completions", &body.to_string()).await;
+    assert_eq!(first.headers["x-patchbay-budget-remaining-usd"], "6");
+    let refused = host.post_json("/v1/chat/completions", &body).await;
+    let error = &refused.json()["error"];
+    assert_eq!((refused.status, &error["code"]), (429, &json!("budget_set_aside")), "{error}");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    upstream.release(20);
+    first.rest().await.unwrap();
+    let served = host.post_json("/v1/chat/completions", &body).await;
+    assert_eq!(served.status, 200, "it took less than that: {}", served.body);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn what_no_budget_can_count_is_refused_where_that_is_wanted() {
+    let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start_in(dir.path(), &upstream, json!({ "unpriced": "refuse" })).await;
+    let (free, bound) = (made(&host, json!({})).await, made(&host, json!({ "budget_usd_per_day": 9 })).await);
+    let unpriced = json!({ "model": "gated", "prompt": "x", "max_tokens": 1 });
+    let refused = ask(&host, Some(&bound), &unpriced).await;
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (403, &json!("unpriced_model")));
+    assert_eq!(upstream.requests().len(), 0);
+    assert_eq!(ask(&host, Some(&bound), &dear()).await.status, 200);
+    assert_eq!(ask(&host, Some(&free), &unpriced).await.status, 200, "it has no budget");
+    let metrics = host.get("/metrics").await.body;
+    let line = metrics.lines().find(|line| line.starts_with("patchbay_unpriced_requests_total{"));
+    assert!(line.is_some_and(|line| line.contains("provider=\"up\"") && line.ends_with(" 1")), "{metrics}");
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn what_has_no_price_costs_nothing() {
     let (upstream, dir) = (Upstream::start().await, tempfile::tempdir().unwrap());
     let host = start_in(dir.path(), &upstream, json!({ "budget_usd_per_day": "0.01" })).await;

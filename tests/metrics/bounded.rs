@@ -28,6 +28,7 @@ async fn start(upstream: &Upstream) -> Host {
     let options = HostOptions::default()
         .builtin(&libraries::openai_compatible())
         .section("health", json!({ "enabled": false }))
+        .section("server", json!({ "trusted_proxies": ["127.0.0.1"] }))
         .section("telemetry", json!({ "metrics": { "max_models": MODELS, "max_keys": 2 } }))
         .entry("any", entry(json!({ "base_url": url })))
         .entry("one", entry(json!({ "base_url": url, "models": ["m"] })));
@@ -93,13 +94,15 @@ fn bogus(number: usize, key: &str) -> [(String, u16); 2] {
     body["provider"] = provider.into();
     let body = body.to_string();
     let length = body.len();
-    let request = |key: &str| {
+    let request = |key: &str, more: &str| {
         format!(
-            "POST /api/chat/complete HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\
+            "POST /api/chat/complete HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n{more}\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         )
     };
-    [(request(key), status), (request(&format!("pb-bogus-{number}")), 401)]
+    // From many addresses: who sends many wrong ones from one has to wait for the answers.
+    let from = format!("x-forwarded-for: 10.0.0.{}\r\n", number / 50);
+    [(request(key, ""), status), (request(&format!("pb-bogus-{number}"), &from), 401)]
 }
 
 /// Over a few connections, each with as many requests as it takes, one behind the other.

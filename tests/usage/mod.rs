@@ -140,6 +140,22 @@ async fn what_was_used_is_told_by_whom_and_of_what() {
     assert_eq!((status, code.as_str()), (400, "invalid_query"));
     assert!(details.contains("it takes provider, model, key, route and time"), "{details}");
 
+    // Single ones, by what became of them.
+    let failed = host.get("/api/usage/requests?failed=true").await.json();
+    let codes: Vec<_> = failed["requests"].as_array().unwrap().iter().map(|it| it["error"].clone()).collect();
+    assert_eq!(codes, ["missing_field", "model_not_found"], "{failed}");
+    assert_eq!((&failed["looked_at"], &failed["next"]), (&json!(5), &Value::Null));
+    for (query, count) in [
+        (format!("key={}&model=remembers", team.0), 3),
+        ("error=model_not_found".to_owned(), 1),
+        ("failed=true&provider=up".to_owned(), 0),
+        ("min_latency_ms=3600000".to_owned(), 0),
+        ("from=2001-01-01&to=2002-01-01".to_owned(), 0),
+    ] {
+        let page = host.get(&format!("/api/usage/requests?{query}")).await.json();
+        assert_eq!(page["requests"].as_array().unwrap().len(), count, "{query}: {page}");
+    }
+
     // Whose it was is known when the key is not taken any more.
     let path = format!("/api/keys/{}", team.0);
     assert_eq!(host.answer(&path, host.request(Method::DELETE, &path)).await.status, 204);

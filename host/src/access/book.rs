@@ -3,16 +3,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use sha2::Sha256;
-use tokio::sync::Mutex;
+use tracing::error;
 
 use super::key::{KeyPatch, NewKey, Permits, VirtualKey, millis};
 use super::rules::check;
@@ -41,6 +41,9 @@ pub enum BookError {
     /// The keeper.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What keys are recognised with.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The system gave no random numbers.
     #[error("the system has no random numbers: {0}")]
     NoRandom(String),
@@ -73,9 +76,28 @@ pub struct KeyBook {
     known: ArcSwap<HashMap<[u8; 32], Arc<VirtualKey>>>,
     /// Whether there ever was one.
     issued: AtomicBool,
+    /// Where the secret is kept, until it is: the first key has it written down.
+    unkept: Mutex<Option<PathBuf>>,
     store: Arc<dyn Store>,
     /// Keys are changed one after the other: nobody who comes with one waits for that.
-    changing: Mutex<()>,
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// The text of a key, and what is kept of it.
+struct Token {
+    text: String,
+    hint: String,
+    hash: [u8; 32],
+}
+
+/// A key that has another secret now.
+pub struct Rotated {
+    /// As it is.
+    pub key: Arc<VirtualKey>,
+    /// As it was.
+    pub before: Arc<VirtualKey>,
+    /// What is to be sent from now on.
+    pub token: SecretString,
 }
 
 impl fmt::Debug for KeyBook {
@@ -87,11 +109,27 @@ impl fmt::Debug for KeyBook {
 impl KeyBook {
     /// The keys that the store has, recognised with the secret of a data directory.
     pub async fn open(store: Arc<dyn Store>, data_dir: &Path) -> Result<Self, OpenError> {
-        let (keys, issued) = (store.keys().await?, store.had_keys().await?);
-        let secret = secret::of(data_dir, issued)?;
+        let (keys, had_keys) = (store.keys().await?, store.had_keys().await?);
+        let kept = secret::kept(data_dir)?;
+        let file = || secret::file(data_dir);
+        let (secret, unkept) = match kept {
+            Some(secret) => (secret, None),
+            None if had_keys => return Err(SecretError::Lost(file()).into()),
+            None => (secret::random(data_dir)?, Some(data_dir.to_owned())),
+        };
+        if unkept.is_none() && !had_keys {
+            error!(
+                secret = %file().display(),
+                "keys were given out here once, and store.sqlite knows of none: it was lost, or put back without its -wal. \
+                 Applications need a key as before, and no old one is good: stop the host and put the store back from a \
+                 backup, make new keys, or remove the secret to begin without keys"
+            );
+        }
         let known = keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect::<HashMap<_, _>>();
+        let issued = AtomicBool::new(unkept.is_none());
         let (secret, known) = (SecretBox::new(Box::new(secret)), ArcSwap::from_pointee(known));
-        Ok(Self { secret, known, issued: AtomicBool::new(issued), store, changing: Mutex::default() })
+        let changing = tokio::sync::Mutex::default();
+        Ok(Self { secret, known, issued, unkept: Mutex::new(unkept), store, changing })
     }
 
     /// For tests: keys that have these tokens.
@@ -99,8 +137,8 @@ impl KeyBook {
     pub(super) fn with(store: Arc<dyn Store>, keys: Vec<(&str, VirtualKey)>) -> Self {
         let (secret, issued) =
             (SecretBox::new(Box::new([7; SECRET_BYTES])), AtomicBool::new(!keys.is_empty()));
-        let (known, changing) = (ArcSwap::default(), Mutex::default());
-        let book = Self { secret, known, issued, store, changing };
+        let (known, changing) = (ArcSwap::default(), tokio::sync::Mutex::default());
+        let book = Self { secret, known, issued, unkept: Mutex::default(), store, changing };
         let hashed = |(token, key): (&str, VirtualKey)| {
             let hash = book.hash(token.as_bytes());
             (hash, Arc::new(VirtualKey { hash, ..key }))
@@ -166,18 +204,15 @@ impl KeyBook {
             let text = format!("there are {MOST_KEYS} keys already: revoke those that nobody uses");
             return Err(BookError::Refused(text));
         }
-        let random =
-            |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|e| BookError::NoRandom(e.to_string()));
-        let (mut secret, mut id) = ([0; SECRET_BYTES], [0; 8]);
-        random(&mut secret)?;
+        let mut id = [0; 8];
         random(&mut id)?;
-        let token = format!("{PREFIX}{}", hex(&secret));
+        let Token { text, hint, hash } = self.token()?;
         let created_at = millis(now);
         let key = Arc::new(VirtualKey {
             id: format!("key_{}", hex(&id)),
             name: wanted.name.trim().to_owned(),
-            hint: format!("{}...{}", &token[..PREFIX.len() + 4], &token[token.len() - 4..]),
-            hash: self.hash(token.as_bytes()),
+            hint,
+            hash,
             scopes: wanted.scopes,
             permits: Permits { models: wanted.models, providers: wanted.providers },
             limits: wanted.limits,
@@ -185,6 +220,7 @@ impl KeyBook {
             expires_at: wanted.expires_in.map(|time| end(now, time)),
         });
         // On disk before anybody is told of it.
+        self.keep_secret()?;
         self.store.add_key(&key).await?;
         self.issued.store(true, Ordering::Relaxed);
         self.known.rcu(|known| {
@@ -192,7 +228,37 @@ impl KeyBook {
             known.insert(key.hash, Arc::clone(&key));
             known
         });
-        Ok((key, token.into()))
+        Ok((key, text.into()))
+    }
+
+    /// Gives a key another secret, which is shown here and never again; the one that it had is not taken any more. Where
+    /// that cannot be kept it is as before.
+    pub async fn rotate(&self, id: &str) -> Result<Rotated, BookError> {
+        let _alone = self.changing.lock().await;
+        let before = self.find(id)?;
+        let Token { text, hint, hash } = self.token()?;
+        let key = Arc::new(VirtualKey { hint, hash, ..VirtualKey::clone(&before) });
+        self.store.change_key(&key).await?;
+        self.known.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.remove(&before.hash);
+            known.insert(key.hash, Arc::clone(&key));
+            known
+        });
+        Ok(Rotated { key, before, token: text.into() })
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<VirtualKey>, BookError> {
+        let found = self.known.load().values().find(|key| key.id == id).cloned();
+        found.ok_or_else(|| BookError::Unknown(id.to_owned()))
+    }
+
+    fn token(&self) -> Result<Token, BookError> {
+        let mut secret = [0; SECRET_BYTES];
+        random(&mut secret)?;
+        let text = format!("{PREFIX}{}", hex(&secret));
+        let hint = format!("{}...{}", &text[..PREFIX.len() + 4], &text[text.len() - 4..]);
+        Ok(Token { hint, hash: self.hash(text.as_bytes()), text })
     }
 
     /// Changes a part of a key, which holds for the next request that comes with it. Where that cannot be kept it is as
@@ -225,11 +291,6 @@ impl KeyBook {
         Ok(key)
     }
 
-    fn find(&self, id: &str) -> Result<Arc<VirtualKey>, BookError> {
-        let found = self.known.load().values().find(|key| key.id == id).cloned();
-        found.ok_or_else(|| BookError::Unknown(id.to_owned()))
-    }
-
     /// Revokes a key: from now on it is not taken. Where that cannot be kept it is as before.
     pub async fn revoke(&self, id: &str) -> Result<Arc<VirtualKey>, BookError> {
         let _alone = self.changing.lock().await;
@@ -253,6 +314,15 @@ impl KeyBook {
         Ok(key)
     }
 
+    fn keep_secret(&self) -> Result<(), SecretError> {
+        let mut unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(data_dir) = &*unkept {
+            secret::keep(data_dir, self.secret.expose_secret())?;
+            *unkept = None;
+        }
+        Ok(())
+    }
+
     fn hash(&self, token: &[u8]) -> [u8; 32] {
         // A key of any length will do.
         let mut hmac =
@@ -265,6 +335,10 @@ impl KeyBook {
 /// So many seconds from now, as keys have it.
 fn end(now: SystemTime, seconds: u64) -> u64 {
     millis(now).saturating_add(seconds.saturating_mul(1000))
+}
+
+fn random(bytes: &mut [u8]) -> Result<(), BookError> {
+    getrandom::fill(bytes).map_err(|error| BookError::NoRandom(error.to_string()))
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::rules::{LONGEST_ENTRY, LONGEST_LIFE, LONGEST_LIST, LONGEST_NAME, MOST_PER_MINUTE};
@@ -69,8 +70,10 @@ pub struct Permits {
 pub struct Limits {
     /// Requests in any minute.
     #[schemars(range(min = 1, max = MOST_PER_MINUTE))]
+    #[serde(deserialize_with = "count")]
     pub requests_per_minute: Option<NonZeroU32>,
     /// Tokens in any minute.
+    #[serde(deserialize_with = "count")]
     pub tokens_per_minute: Option<NonZeroU32>,
     /// US dollars in a day of UTC.
     #[serde(serialize_with = "as_number", deserialize_with = "dollars")]
@@ -81,6 +84,7 @@ pub struct Limits {
     #[schemars(schema_with = "dollars_schema")]
     pub budget_usd_per_month: Option<Decimal>,
     /// Requests at one time.
+    #[serde(deserialize_with = "count")]
     pub max_concurrent: Option<NonZeroU32>,
 }
 
@@ -108,7 +112,7 @@ pub struct NewKey {
     #[serde(default)]
     pub limits: Limits,
     /// In seconds from now; none for never.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lifetime")]
     #[schemars(range(min = 1, max = LONGEST_LIFE))]
     pub expires_in: Option<u64>,
 }
@@ -164,6 +168,29 @@ impl KeyPatch {
         patch::merge(&mut whole, &self.0);
         serde_json::from_value(Value::Object(whole))
     }
+}
+
+/// A limit, in words for whoever has written something else.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU32>, D::Error> {
+    let wanted = Option::<Value>::deserialize(deserializer)?;
+    let read =
+        |value: Value| value.as_u64().and_then(|count| NonZeroU32::new(count.try_into().ok()?)).ok_or(value);
+    wanted.map(read).transpose().map_err(|value| {
+        D::Error::custom(format!(
+            "a limit is {value}: it has to be a whole number from 1 to {}; leave it out for what holds for everybody",
+            u32::MAX
+        ))
+    })
+}
+
+/// A time in seconds, likewise.
+fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let wanted = Option::<Value>::deserialize(deserializer)?;
+    wanted.map(|value| value.as_u64().ok_or(value)).transpose().map_err(|value| {
+        D::Error::custom(format!(
+            "expires_in is {value}: it has to be in whole seconds, such as 7776000 for 90 days"
+        ))
+    })
 }
 
 fn chat() -> Vec<Scope> {

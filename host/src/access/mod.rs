@@ -8,7 +8,7 @@ mod secret;
 // 3. All of them, as requests look them up.
 mod book;
 
-pub use book::{BookError, KeyBook, OpenError, Unrecognised};
+pub use book::{BookError, KeyBook, OpenError, Rotated, Unrecognised};
 pub use key::{KeyPatch, Limits, NewKey, Permits, Scope, VirtualKey};
 pub use secret::SecretError;
 

@@ -19,6 +19,7 @@ use crate::plugins::problem::chain;
 use crate::plugins::{Cache, Manager, ManagerOptions, ReloadOptions, Sources, probe};
 use crate::providers::{Registry, keep_checking, keep_listed};
 use crate::services::http::HttpClient;
+use crate::store::StoreError;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
@@ -40,7 +41,7 @@ impl App {
 
         let (listener, address) = socket.listen(&settings).await?;
         let parts = Parts::assemble(&sources, &config, &data_dir, Cache::of(&data_dir, term)).await?;
-        let Parts { kept, registry, is_recalled, client, cache, manager } = parts;
+        let Parts { kept, registry, client, cache, manager } = parts;
         let traces = traces::start(&config.telemetry.traces, client.clone())
             .map_err(|error| StartError::Configuration(error.to_string()))?;
         let stop = Stop::default();
@@ -57,10 +58,11 @@ impl App {
             counts,
             trail: kept.trail.clone(),
         };
+        let attempt = http::attempt(address, &settings, &kept.keys);
         let state = AppState::new(&settings, shared);
 
         // These first: what changes while the first load runs is then a change.
-        let mut background = vec![recalling(&registry, &kept, is_recalled)];
+        let mut background = vec![recalling(&registry, &kept).await?];
         if options.watch {
             background.push(watching::start(&sources, &manager).await?);
         }
@@ -89,6 +91,7 @@ impl App {
         let _lock = lock;
         Ok(App {
             address,
+            attempt,
             manager,
             registry,
             readiness,
@@ -109,8 +112,6 @@ impl App {
 struct Parts {
     kept: Kept,
     registry: Arc<Registry>,
-    /// Whether it is known what was spent.
-    is_recalled: bool,
     client: HttpClient,
     cache: Cache,
     manager: Manager,
@@ -125,7 +126,6 @@ impl Parts {
     ) -> Result<Self, StartError> {
         let kept = Kept::open(data_dir, &config.usage).await?;
         let (registry, client) = (Arc::new(Registry::default()), HttpClient::default());
-        let is_recalled = recall_first(&registry.limiter, &kept.keys, &kept.usage).await?;
         let manager = Manager::start(ManagerOptions {
             sources: sources.clone(),
             data_dir: data_dir.to_owned(),
@@ -136,7 +136,7 @@ impl Parts {
             client: client.clone(),
             events: kept.events.clone(),
         })?;
-        Ok(Self { kept, registry, is_recalled, client, cache, manager })
+        Ok(Self { kept, registry, client, cache, manager })
     }
 }
 
@@ -206,9 +206,12 @@ async fn see_off(mut it: Predecessor, frozen: Option<Frozen>, kept: Kept, regist
     }
 }
 
-fn recalling(registry: &Arc<Registry>, kept: &Kept, is_recalled: bool) -> AbortOnDropHandle<()> {
-    let (keys, usage) = (Arc::clone(&kept.keys), kept.usage.clone());
-    AbortOnDropHandle::new(tokio::spawn(keep_recalled(Arc::clone(registry), keys, usage, is_recalled)))
+/// Budgets know what was spent before the first request comes, if that can be read.
+async fn recalling(registry: &Arc<Registry>, kept: &Kept) -> Result<AbortOnDropHandle<()>, StoreError> {
+    let Kept { keys, usage, .. } = kept;
+    let is_recalled = recall_first(&registry.limiter, keys, usage).await?;
+    let recalling = keep_recalled(Arc::clone(registry), Arc::clone(keys), usage.clone(), is_recalled);
+    Ok(AbortOnDropHandle::new(tokio::spawn(recalling)))
 }
 
 /// Has the server's requests told of: to whoever counts, in the log, and in traces where these go somewhere.

@@ -41,12 +41,7 @@ impl App {
             if snapshot.by_priority().iter().all(|provider| provider.plugin.id == "mock") {
                 text.push_str("  nothing else is configured, so the mock provider answers\n");
             }
-            let _ = write!(
-                text,
-                "try: curl -N http://{}/api/chat -H 'content-type: application/json' \\\n       \
-                 -d '{{\"messages\": [{{\"role\": \"user\", \"content\": \"hello\"}}]}}'",
-                self.address
-            );
+            text.push_str(&self.attempt);
         }
         text
     }

@@ -101,12 +101,21 @@ fn changed(before: &Value, after: &Value) -> String {
     if differences.is_empty() { "-".to_owned() } else { differences.join(", ") }
 }
 
+/// What says the most stands in front: a line may be cut where the screen ends.
+fn weight(name: &str) -> usize {
+    const FIRST: [&str; 6] = ["name", "scopes", "models", "providers", "limits", "expires_at"];
+    const LAST: [&str; 4] = ["id", "hint", "created_at", "expired"];
+    let place = |names: &[&str]| names.iter().position(|known| *known == name);
+    let between = FIRST.len();
+    place(&FIRST).or_else(|| place(&LAST).map(|last| between + 1 + last)).unwrap_or(between)
+}
+
 fn collect(place: &str, before: &Value, after: &Value, differences: &mut Vec<String>) {
     if let (Value::Object(_) | Value::Null, Value::Object(_) | Value::Null) = (before, after) {
         let members = |value: &Value| value.as_object().map(|it| it.keys().cloned().collect::<Vec<_>>());
         let mut names = members(before).unwrap_or_default();
         names.extend(members(after).unwrap_or_default());
-        names.sort_unstable();
+        names.sort_unstable_by(|a, b| (weight(a), a).cmp(&(weight(b), b)));
         names.dedup();
         for name in names {
             let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
@@ -129,6 +138,15 @@ mod tests {
         let host = FakeHost::start([("200 OK", r#"{"entries": [], "next_before": null}"#)]).await;
         assert_eq!(run(&host, &["audit", "--limit", "7", "--before", "12"]).await, Ok(0));
         assert_eq!(host.requests()[0].line, "GET /api/audit?limit=7&before=12 HTTP/1.1");
+    }
+
+    #[test]
+    fn what_matters_of_a_key_stands_in_front() {
+        let key = json!({"id": "key_1", "name": "team", "hint": "pb-1...2", "scopes": ["chat"], "created_at": "T",
+            "limits": {"max_concurrent": 2}, "expired": false});
+        let expected = "name null -> \"team\", scopes null -> [\"chat\"], limits.max_concurrent null -> 2, \
+                        id null -> \"key_1\", hint null -> \"pb-1...2\", created_at null -> \"T\", expired null -> false";
+        assert_eq!(changed(&Value::Null, &key), expected);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod successor;
 mod table;
 #[cfg(test)]
 mod testing;
+mod times;
 
 // 2. The subcommands.
 mod audit;
@@ -68,7 +69,7 @@ enum Command {
     Events(events::Events),
     Audit(audit::Audit),
     Keys(keys::Keys),
-    Usage(usage::Usage),
+    Usage(Box<usage::Usage>),
     LogLevel(log_level::LogLevel),
     Demo(demo::Demo),
     Config(config::ConfigCommand),
@@ -114,7 +115,7 @@ pub async fn run(command_line: CommandLine, environment: Environment) -> Result<
         Command::Events(command) => Box::pin(events::run(command)).await,
         Command::Audit(command) => Box::pin(audit::run(command)).await,
         Command::Keys(command) => Box::pin(keys::run(command)).await,
-        Command::Usage(command) => Box::pin(usage::run(command)).await,
+        Command::Usage(command) => Box::pin(usage::run(*command)).await,
         Command::LogLevel(command) => Box::pin(log_level::run(command)).await,
         Command::Demo(command) => Box::pin(demo::run(command)).await,
         Command::Config(command) => config::run(command, environment),

@@ -21,7 +21,7 @@ const LONGEST_STREAM: Duration = Duration::from_secs(3600);
 /// Who listens does so for as long as there is a host: then the connection is made anew.
 const LONGEST_LISTENING: Duration = Duration::from_secs(24 * 3600);
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct RemoteArgs {
     /// Where the host listens [env: PATCHBAY_URL] [default: http://127.0.0.1:5000]; the token is taken from
     /// ADMIN_TOKEN

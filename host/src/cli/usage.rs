@@ -1,44 +1,54 @@
 //! `patchbay usage`: who used how much.
 
-use std::time::SystemTime;
+// Single requests.
+mod requests;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Failure;
+use super::keys;
 use super::output::{self, Paint};
 use super::remote::{Remote, RemoteArgs};
 use super::table::{Table, or_dash};
+use super::times::past;
 use crate::segment::segment;
 
 /// Show what requests took: tokens, cost, errors, latency
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   patchbay usage
   patchbay usage --since 7d --by provider,model
   patchbay usage --since 2026-11-01 --until 2026-12-01 --by key
-  patchbay usage --since 24h --by time --key key_1f6f0a4c2b9d8e77
+  patchbay usage --since 24h --step hour --key key_1f6f0a4c2b9d8e77
+  patchbay usage requests --failed --since 7d
 
 Without --since it is the last 24 hours; dates are days of UTC. What costs the most is on top. A ? behind a cost says \
 that not everything had a price, a ~ before it that some of it is estimated: what was cut off, or what upstream did not \
 count, is taken for what its budget took it for. --json prints the answer of GET /api/usage: {\"from\", \"to\", \"by\", \"step\", \
-\"totals\", \"groups\", \"groups_left_out\", \"series\"}, each with \"requests\", \"errors\", \"usage\", \"cost_usd\", ...")]
+\"totals\", \"groups\", \"groups_left_out\", \"series\"}, each with \"requests\", \"errors\", \"usage\", \"cost_usd\", ..."
+)]
 pub(super) struct Usage {
+    #[command(subcommand)]
+    single: Option<Single>,
+
     /// From when on: so long ago, such as 24h or 7d, or a date or time, such as 2026-11-01
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = past)]
     since: Option<String>,
 
     /// Until when, likewise; until now when left out
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = past)]
     until: Option<String>,
 
     /// What is told apart, with commas in between
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT", default_value = "model")]
     by: Vec<By>,
 
-    /// The length of one line with --by time; one that fits when left out
+    /// The length of one line of time, which is then told apart; with --by time alone one that fits
     #[arg(long, value_enum, value_name = "STEP")]
     step: Option<Step>,
 
@@ -50,8 +60,8 @@ pub(super) struct Usage {
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
 
-    /// Only this virtual key, by its id
-    #[arg(long, value_name = "ID")]
+    /// Only this virtual key, by its id or name
+    #[arg(long, value_name = "KEY")]
     key: Option<String>,
 
     /// So many lines of what is told apart
@@ -64,6 +74,11 @@ pub(super) struct Usage {
 
     #[command(flatten)]
     remote: RemoteArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Single {
+    Requests(requests::Requests),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -84,18 +99,6 @@ enum Step {
 
 fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-}
-
-/// A time as the host wants it.
-fn time(text: &str) -> Result<String, String> {
-    if let Ok(ago) = humantime::parse_duration(text) {
-        let then = SystemTime::now().checked_sub(ago).ok_or("that is before all time")?;
-        return Ok(humantime::format_rfc3339_seconds(then).to_string());
-    }
-    let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    let then = humantime::parse_rfc3339_weak(&whole);
-    let then = then.map_err(|_| "write it as in 24h, 7d, 2026-11-01 or 2026-11-01T12:00:00Z")?;
-    Ok(humantime::format_rfc3339_seconds(then).to_string())
 }
 
 /// As far as it is shown.
@@ -150,9 +153,19 @@ struct Times {
     p95: Option<f64>,
 }
 
-pub(super) async fn run(command: Usage) -> Result<u8, Failure> {
-    let path = command.path();
-    let (body, page) = Remote::new(command.remote)?.read::<Page>(&path).await?;
+pub(super) async fn run(mut command: Usage) -> Result<u8, Failure> {
+    if let Some(Single::Requests(command)) = command.single {
+        return requests::run(command).await;
+    }
+    // Lines of time without their times would be of no use.
+    if command.step.is_some() && !command.by.contains(&By::Time) {
+        command.by.push(By::Time);
+    }
+    let remote = Remote::new(command.remote.clone())?;
+    if let Some(key) = &mut command.key {
+        *key = keys::id_of(&remote, key).await?;
+    }
+    let (body, page) = remote.read::<Page>(&command.path()).await?;
     output::answer(command.json, &body, |paint| page.render(&command.by, paint));
     Ok(0)
 }
@@ -160,8 +173,7 @@ pub(super) async fn run(command: Usage) -> Result<u8, Failure> {
 impl Usage {
     fn path(&self) -> String {
         let by: Vec<_> = self.by.iter().map(word).collect();
-        let mut path = format!("/api/usage?by={}", by.join(","));
-        for (name, value) in [
+        let filters = [
             ("from", self.since.clone()),
             ("to", self.until.clone()),
             ("step", self.step.as_ref().map(word)),
@@ -169,13 +181,15 @@ impl Usage {
             ("model", self.model.clone()),
             ("key", self.key.clone()),
             ("limit", self.limit.map(|limit| limit.to_string())),
-        ] {
-            if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", segment(&value)));
-            }
-        }
-        path
+        ];
+        format!("/api/usage?by={}{}", by.join(","), said(filters))
     }
+}
+
+/// Those that were given, as further members of a query.
+fn said<const N: usize>(filters: [(&str, Option<String>); N]) -> String {
+    let given = filters.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    given.map(|(name, value)| format!("&{name}={}", segment(&value))).collect()
 }
 
 impl Page {
@@ -210,13 +224,19 @@ fn short(time: &str) -> &str {
     time.trim_end_matches(":00.000Z")
 }
 
+impl Key {
+    /// Its id, where it has no name any more.
+    fn name(&self) -> &str {
+        self.name.as_ref().unwrap_or(&self.id)
+    }
+}
+
 impl Line {
     fn name(&self, by: By) -> String {
-        let key = || self.key.as_ref().map(|key| key.name.as_ref().unwrap_or(&key.id).clone());
         match by {
             By::Provider => or_dash(self.provider.as_ref()),
             By::Model => or_dash(self.model.as_ref()),
-            By::Key => or_dash(key()),
+            By::Key => or_dash(self.key.as_ref().map(Key::name)),
             By::Route => or_dash(self.route.as_ref()),
             By::Time => or_dash(self.at.as_deref().map(short)),
         }
@@ -284,10 +304,24 @@ all      12        1       100        50          ~0.0123?  250      900
         assert_eq!(lines[..2], ["GET /api/usage?by=model HTTP/1.1", second]);
     }
 
-    #[test]
-    fn times_are_dates_or_so_long_ago() {
-        assert_eq!(time("2026-11-01").unwrap(), "2026-11-01T00:00:00Z");
-        assert_eq!(time("2026-11-01T12:30:00Z").unwrap(), "2026-11-01T12:30:00Z");
-        assert!(time("7d").is_ok() && time("yesterday").unwrap_err().contains("7d"));
+    #[tokio::test]
+    async fn a_step_is_one_of_time() {
+        let host = FakeHost::start([("200 OK", PAGE)]).await;
+        assert_eq!(run(&host, &["usage", "--step", "hour"]).await, Ok(0));
+        assert_eq!(host.requests()[0].line, "GET /api/usage?by=model,time&step=hour HTTP/1.1");
+    }
+
+    #[tokio::test]
+    async fn a_key_is_known_by_its_name() {
+        let keys = r#"{"keys":[{"id":"key_1","name":"team"},{"id":"key_2","name":"two"},{"id":"key_3","name":"two"}]}"#;
+        let host =
+            FakeHost::start([("200 OK", keys), ("200 OK", PAGE), ("200 OK", keys), ("200 OK", keys)]).await;
+        assert_eq!(run(&host, &["usage", "--key", "team"]).await, Ok(0));
+        assert_eq!(host.requests()[1].line, "GET /api/usage?by=model&key=key_1 HTTP/1.1");
+        let failure = run(&host, &["usage", "--key", "alice"]).await.unwrap_err();
+        assert_eq!(failure.code(), 64);
+        assert!(failure.into_message().starts_with("no key has the id or name \"alice\""));
+        let failure = run(&host, &["usage", "--key", "two"]).await.unwrap_err().into_message();
+        assert!(failure.contains("key_2, key_3"), "{failure}");
     }
 }

@@ -297,6 +297,12 @@ static LIMITS: Section = closed(&[
         "null",
         "What everybody together may spend in a month of UTC.",
     ),
+    key(
+        "unpriced",
+        Shape::OneOf(&["allow", "refuse"]),
+        "\"allow\"",
+        "Whether whoever has a budget may ask models without a price, which cost nothing.",
+    ),
 ]);
 
 /// Ten years.

@@ -195,6 +195,19 @@ pub struct LimitSettings {
     /// Of everybody together.
     #[serde(deserialize_with = "dollars")]
     pub host_budget_usd_per_month: Option<Decimal>,
+    /// What becomes of requests that no budget can count.
+    pub unpriced: Unpriced,
+}
+
+/// What becomes of a request with a budget at a model without a price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unpriced {
+    /// It costs nothing.
+    #[default]
+    Allow,
+    /// It is refused.
+    Refuse,
 }
 
 /// The `loader` section: how libraries are loaded and watched over. Times are in seconds.

@@ -44,7 +44,7 @@ pub use environment::Environment;
 pub use files::ConfigFiles;
 pub use host::{
     BreakerSettings, Config, HealthSettings, LimitSettings, LoaderSettings, RetrySettings, RoutingSettings,
-    ServerSettings, Strategy,
+    ServerSettings, Strategy, Unpriced,
 };
 pub use layers::{CommandLineLayer, Layers, RuntimeLayer, runtime_problems};
 pub use models::ModelSettings;

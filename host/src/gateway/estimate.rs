@@ -101,12 +101,15 @@ impl<'r> Forecast<'r> {
         Wish { tokens: all, prompt: tokens.prompt, ..Wish::default() }
     }
 
+    /// In money, where there are prices.
+    pub(super) fn cost(&self, Candidate { provider, model, .. }: &Candidate) -> Option<Cost> {
+        let priced = model.as_ref().and_then(|model| provider.priced(provider.names_of(model)));
+        priced.and_then(|priced| priced.prices.cost(self.tokens()))
+    }
+
     /// In tokens and, where there are prices, money.
     pub(super) fn at(&self, candidate: &Candidate) -> Wish {
-        let Candidate { provider, model, .. } = candidate;
-        let priced = model.as_ref().and_then(|model| provider.priced(provider.names_of(model)));
-        let cost = priced.and_then(|priced| priced.prices.cost(self.tokens()));
-        Wish { cost: cost.unwrap_or_default(), ..self.wish() }
+        Wish { cost: self.cost(candidate).unwrap_or_default(), ..self.wish() }
     }
 
     fn tokens(&self) -> &Tokens {

@@ -116,7 +116,17 @@ impl Passed {
 
     /// Whether the request alone is more than it may get.
     pub fn is_too_large(&self) -> bool {
-        matches!(self.reason, Reason::Refused(Refusal::Over(Over::TooLarge { .. })))
+        matches!(self.reason, Reason::Refused(Refusal::Over(Over::TooLarge { .. } | Over::TooDear(_))))
+    }
+
+    /// Whether it alone may cost more than the provider may spend.
+    pub fn is_too_dear(&self) -> bool {
+        matches!(self.reason, Reason::Refused(Refusal::Over(Over::TooDear(_))))
+    }
+
+    /// Whether what is left of its budget is set aside for requests under way.
+    pub fn is_set_aside(&self) -> bool {
+        matches!(self.reason, Reason::Refused(Refusal::Over(Over::Spent(over))) if over.is_for_now())
     }
 
     /// Whether upstream does not accept its keys.

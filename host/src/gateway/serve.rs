@@ -11,7 +11,7 @@ use super::asker::Asker;
 use super::attempt::Attempts;
 use super::estimate::Forecast;
 use super::request::{ChatRequest, EmbedRequest};
-use super::select::{Candidate, Needs, SelectError, Target, select};
+use super::select::{Candidate, Needs, Passed, SelectError, Target, select};
 use super::stream::{Begun, CommittedAnswer};
 use crate::accounts::Usage;
 use crate::config::Priced;
@@ -278,10 +278,19 @@ impl Gateway {
         asker: &Asker,
         operation: A,
     ) -> Result<(A::Answer, Served), GatewayError> {
+        let mut beyond_budget = None;
         while let Some((tried, mut admission)) = attempts.next().await {
             if let Some(payer) = asker.payer.as_ref().filter(|payer| payer.has_budget()) {
-                let cost = attempts.forecast.at(&tried.candidate).cost;
-                asker.tab.reserve(payer, cost).map_err(GatewayError::Limited)?;
+                let price = payer.price(attempts.forecast.cost(&tried.candidate));
+                match price.and_then(|cost| asker.tab.reserve(payer, cost)) {
+                    Ok(()) => {}
+                    // Another one may be cheaper.
+                    Err(exceeded) if exceeded.is_of_the_candidate() => {
+                        beyond_budget = Some(exceeded);
+                        continue;
+                    }
+                    Err(exceeded) => return Err(GatewayError::Limited(exceeded)),
+                }
             }
             let Candidate { provider, model, .. } = &tried.candidate;
             let claim = admission.take_claim();
@@ -306,7 +315,15 @@ impl Gateway {
                 Err(error) => attempts.note(&tried, error)?,
             }
         }
-        Err(attempts.exhausted())
+        Err(match (beyond_budget, attempts.exhausted()) {
+            // Whoever could be asked later would have to be waited for; nobody else says why it was nobody.
+            (Some(exceeded), GatewayError::Select(SelectError::NothingAvailable { passed }))
+                if !passed.iter().any(Passed::is_for_now) =>
+            {
+                GatewayError::Limited(exceeded)
+            }
+            (_, nobody) => nobody,
+        })
     }
 }
 

@@ -5,7 +5,6 @@
 //! else needs the admin token, unless the operator has opened the application routes. No page of another origin
 //! may change anything, whoever's browser it runs in.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -17,40 +16,20 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Version};
 use http_body::Body as _;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
 use super::connection::Connection;
 use super::error::ApiError;
+use super::guesses;
 use super::limits;
 use super::recipient::LetInBy;
+use super::safety::{is_loopback_name, token_of};
 use super::state::AppState;
 use crate::access::{KeyBook, Scope, Unrecognised, VirtualKey};
 use crate::accounts::Tab;
 use crate::audit::Who;
 use crate::config::ServerSettings;
-
-/// The settings would let strangers in.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "server.host is {host:?}, which other machines can reach, but there is no admin token: set one in the environment \
-     (ADMIN_TOKEN=$(openssl rand -hex 32)), or listen on 127.0.0.1"
-)]
-pub struct StartError {
-    host: String,
-}
-
-/// Whether it is safe to listen with these settings.
-pub fn start_check(settings: &ServerSettings) -> Result<(), StartError> {
-    if is_loopback_name(&settings.host) || token_of(settings).is_some() {
-        return Ok(());
-    }
-    Err(StartError { host: settings.host.clone() })
-}
-
-fn token_of(settings: &ServerSettings) -> Option<&SecretString> {
-    settings.admin_token.as_ref().filter(|token| !token.expose_secret().is_empty())
-}
 
 /// The rules, as configured.
 #[derive(Debug)]
@@ -83,9 +62,9 @@ impl Access {
         }
     }
 
-    /// Whether anybody may use the application routes.
-    pub(super) fn is_open(&self) -> bool {
-        self.open
+    /// Whether applications need nothing to show until there is a key, and something from then on.
+    pub(super) fn lets_locals_in(&self) -> bool {
+        self.loopback && !self.open
     }
 
     /// Lets an operator in, and says who it is.
@@ -95,12 +74,16 @@ impl Access {
             Shown::AdminToken => Ok(Who::AdminToken),
             Shown::Key(key) if key.is_for(Scope::Admin) => Ok(who(&key)),
             Shown::Key(key) if key.is_for(Scope::Read) && parts.method.is_safe() => Ok(who(&key)),
+            Shown::Key(_) if parts.method.is_safe() => Err(ApiError::forbidden(
+                "The key is not for this: to look at it takes the scope read, or admin",
+            )),
             Shown::Key(_) => Err(ApiError::forbidden(
-                "The key is not for this: it needs the scope admin, or read to look at things",
+                "The key may not change anything here: that takes one with the scope admin, or the admin token",
             )),
             Shown::Wrong(why) => Err(unrecognised(why)),
             Shown::Nothing if self.token.is_some() => Err(ApiError::unauthorized(
-                "This route needs the admin token: send the header `authorization: Bearer <ADMIN_TOKEN>`",
+                "This route needs the admin token, or a key with the scope admin (read will do to look): send the header \
+                 `authorization: Bearer <token>`",
             )),
             Shown::Nothing if self.loopback && is_local(parts) => Ok(Who::Local),
             Shown::Nothing => Err(ApiError::forbidden(
@@ -208,6 +191,18 @@ fn shows_key(headers: &HeaderMap) -> bool {
     bearer(headers).is_some_and(KeyBook::looks_like_one)
 }
 
+async fn let_in(
+    state: &AppState,
+    parts: &Parts,
+    has_body: bool,
+) -> Result<Option<Arc<VirtualKey>>, ApiError> {
+    let shown = state.access.application(parts, has_body);
+    if let Err(refusal) = &shown {
+        guesses::hold_back(state, parts, refusal).await;
+    }
+    shown
+}
+
 /// The layer in front of the application routes that ask providers: they are counted.
 pub(super) async fn asking(
     State((state, route)): State<(AppState, &'static str)>,
@@ -215,7 +210,7 @@ pub(super) async fn asking(
     next: Next,
 ) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let key = state.access.application(&parts, !body.is_end_stream())?;
+    let key = let_in(&state, &parts, !body.is_end_stream()).await?;
     if let Some(tab) = parts.extensions.get::<Tab>() {
         tab.asks(route, key.clone());
     }
@@ -240,7 +235,7 @@ pub(super) async fn application(
     next: Next,
 ) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
-    if let Some(key) = state.access.application(&parts, !body.is_end_stream())? {
+    if let Some(key) = let_in(&state, &parts, !body.is_end_stream()).await? {
         parts.extensions.insert(LetInBy(key));
     }
     Ok(next.run(Request::from_parts(parts, body)).await)
@@ -292,13 +287,5 @@ pub(super) fn is_same_origin(origin: &str, parts: &Parts) -> bool {
     origin.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host.as_str()))
 }
 
-fn is_loopback_name(name: &str) -> bool {
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    match bare.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => bare.eq_ignore_ascii_case("localhost"),
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -13,7 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::{ApiError, timestamp};
+use super::error::{ApiError, query_problem, timestamp};
+use super::guesses;
 use super::layers::RequestId;
 use super::limits;
 use super::pictures::Subject;
@@ -56,6 +57,7 @@ pub(super) async fn gate(
             let mut entry = gate.entry(&parts, who, target.as_deref())?;
             (entry.status, entry.code) = (refusal.status().as_u16(), Some(refusal.code().to_owned()));
             gate.state.trail.note_refusal(entry);
+            guesses::hold_back(&gate.state, &parts, &refusal).await;
             return Err(refusal);
         }
     };
@@ -158,7 +160,7 @@ pub(super) async fn list(
     State(state): State<AppState>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(ListQuery { limit, before }) = query.map_err(|error| invalid(&error.body_text()))?;
+    let Query(ListQuery { limit, before }) = query.map_err(|error| invalid(&query_problem(&error)))?;
     let limit = limit.unwrap_or(USUALLY);
     if !(1..=AT_MOST).contains(&limit) {
         return Err(invalid(&format!("limit is from 1 to {AT_MOST}")));

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::connection::Connection;
-use super::error::ApiError;
+use super::error::{ApiError, query_problem};
 use super::stall::Stalling;
 use super::state::AppState;
 use super::stats;
@@ -49,7 +49,7 @@ pub(super) async fn listen(
     headers: HeaderMap,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(EventsQuery { types }) = query.map_err(|error| invalid(error.body_text()))?;
+    let Query(EventsQuery { types }) = query.map_err(|error| invalid(query_problem(&error)))?;
     let (mut topics, mut with_stats) = (Topic::ALL.to_vec(), false);
     if let Some(words) = types.filter(|words| !words.is_empty()) {
         let (stats, words): (Vec<_>, Vec<_>) = words.split(',').map(str::trim).partition(|it| *it == STATS);

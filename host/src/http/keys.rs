@@ -1,5 +1,6 @@
 //! `/api/keys`: the keys that this host gives out.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
@@ -17,17 +18,28 @@ use super::body::{WholeBody, object};
 use super::error::{ApiError, timestamp};
 use super::named::Named;
 use super::state::AppState;
-use crate::access::{BookError, KeyPatch, Limits, NewKey, Permits, Scope, VirtualKey};
+use crate::access::{BookError, KeyPatch, Limits, NewKey, Permits, Rotated, Scope, VirtualKey};
 use crate::gateway::find_provider;
-use crate::limits::{Spent, recall_again};
+use crate::limits::{Spent, recall_again, spent_with_keys};
 use crate::plugins::problem::chain;
 use crate::providers::Cost;
 
 /// All of them, without what would let anybody in.
 pub(super) async fn list(State(state): State<AppState>) -> Response {
     let keys = state.keys.list();
-    let keys: Vec<View<'_>> =
-        keys.iter().map(|key| View::of(key, None, state.registry.limiter.spent_with(key.hash))).collect();
+    // What is counted while requests are served is what budgets need; of other keys only the store knows.
+    let written = spent_with_keys(&state.usage, SystemTime::now()).await.unwrap_or_else(|error| {
+        tracing::warn!(
+            problem = chain(&error),
+            "what was spent with keys is known without what was written down"
+        );
+        HashMap::new()
+    });
+    let spent = |key: &VirtualKey| {
+        let written = written.get(key.id.as_str()).copied().unwrap_or_default();
+        state.registry.limiter.spent_with(key.hash).max(written)
+    };
+    let keys: Vec<View<'_>> = keys.iter().map(|key| View::of(key, None, spent(key))).collect();
     Json(List { total_count: keys.len(), keys }).into_response()
 }
 
@@ -41,7 +53,11 @@ pub(super) async fn create(
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
     })?;
     let mut warnings = Vec::new();
-    if !state.keys.is_in_use() && !state.access.is_open() {
+    if let Some(other) = state.keys.list().iter().find(|key| key.name == wanted.name.trim()) {
+        let (name, id) = (&other.name, &other.id);
+        warnings.push(format!("{name:?} is what {id} is called, too: only ids tell them apart"));
+    }
+    if !state.keys.is_in_use() && state.access.lets_locals_in() {
         warnings.push("From now on applications need a key, on this machine too".to_owned());
     }
     let (key, token) = state.keys.create(wanted, SystemTime::now()).await?;
@@ -86,6 +102,16 @@ fn unheard_of(state: &AppState, permits: &Permits) -> Vec<String> {
     let named = permits.providers.iter().map(String::as_str).chain(in_models);
     let unknown = named.filter_map(|name| find_provider(&snapshot, name).err());
     unknown.map(|error| format!("{error}: the key is good for it once there is one")).collect()
+}
+
+/// Gives one another secret, which is in this answer and nowhere else: the next request with the old one is refused.
+pub(super) async fn rotate(State(state): State<AppState>, Named(id): Named) -> Result<Response, ApiError> {
+    let Rotated { key, before, token } = state.keys.rotate(&id).await?;
+    let limiter = &state.registry.limiter;
+    limiter.carry_over(before.hash, key.hash);
+    info!(id = key.id, name = key.name, "virtual key rotated");
+    let view = View::of(&key, Some(token.expose_secret()), limiter.spent_with(key.hash));
+    Ok(Json(Made { key: view, warnings: Vec::new() }).into_response())
 }
 
 /// Revokes one: the next request that comes with it is refused.
@@ -180,7 +206,7 @@ impl From<BookError> for ApiError {
             BookError::Unknown(_) => {
                 Self::new(StatusCode::NOT_FOUND, "key_not_found", "Unknown key", details)
             }
-            BookError::Store(_) | BookError::NoRandom(_) => {
+            BookError::Store(_) | BookError::Secret(_) | BookError::NoRandom(_) => {
                 tracing::error!(problem = chain(&error), "keys not changed");
                 let details =
                     "The keys could not be changed: look at the data directory's disk, and at the log";

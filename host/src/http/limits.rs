@@ -17,6 +17,7 @@ use super::connection::Connection;
 use super::error::{ApiError, whole_seconds};
 use super::state::AppState;
 use crate::access::VirtualKey;
+use crate::config::Unpriced;
 use crate::limits::{Admitted, Allowance, Budget, InFlight, Rates, Standing, Subject};
 
 /// Counts a request; nothing where nothing is limited.
@@ -40,18 +41,22 @@ pub(super) fn admit(
 fn allowance(state: &AppState, key: Option<&VirtualKey>) -> Allowance {
     let for_all = &state.registry.snapshot().rules.limits;
     let own = key.map(|key| key.limits).unwrap_or_default();
+    let budget = Budget::of(
+        own.budget_usd_per_day.or(for_all.budget_usd_per_day),
+        own.budget_usd_per_month.or(for_all.budget_usd_per_month),
+    );
+    let host_budget = Budget::of(for_all.host_budget_usd_per_day, for_all.host_budget_usd_per_month);
+    let has_budget = !budget.is_unlimited() || !host_budget.is_unlimited();
     Allowance {
         rates: Rates {
             requests_per_minute: own.requests_per_minute.map(Into::into).or(for_all.requests_per_minute),
             tokens_per_minute: own.tokens_per_minute.map(Into::into).or(for_all.tokens_per_minute),
-            budget: Budget::of(
-                own.budget_usd_per_day.or(for_all.budget_usd_per_day),
-                own.budget_usd_per_month.or(for_all.budget_usd_per_month),
-            ),
+            budget,
         },
         max_concurrent: own.max_concurrent.map(Into::into),
         host_max_concurrent: for_all.max_concurrent,
-        host_budget: Budget::of(for_all.host_budget_usd_per_day, for_all.host_budget_usd_per_month),
+        host_budget,
+        refuses_unpriced: has_budget && for_all.unpriced == Unpriced::Refuse,
     }
 }
 

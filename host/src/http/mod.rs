@@ -9,10 +9,12 @@ mod state;
 // What every request passes.
 mod access;
 mod error;
+mod guesses;
 mod layers;
 mod limits;
 mod reception;
 mod routes;
+mod safety;
 // What all of this is, for whoever asks here.
 mod openapi;
 // What a request brings, who gets the answer, and the answer on its way out.
@@ -21,6 +23,8 @@ mod frames;
 mod named;
 mod recipient;
 mod stall;
+// What to try with all of it.
+mod attempt;
 // The handlers, by audience.
 mod audit;
 mod chat;
@@ -43,10 +47,11 @@ mod stats;
 mod texts;
 mod usage;
 
-pub use access::{StartError, start_check};
+pub use attempt::attempt;
 pub use metrics::Counts;
 pub use openapi::openapi;
 pub use reception::Reception;
+pub use safety::{StartError, start_check};
 pub use serve::{Connections, Limits, Outcome, Server};
 pub use state::{AppState, Frozen, Parts, Readiness};
 
@@ -106,6 +111,7 @@ fn all() -> Vec<Route> {
         Operators.post("/api/keys", keys::create, said::keys::create).changes(Key),
         Operators.patch("/api/keys/{id}", keys::change, said::keys::change).changes(Key),
         Operators.delete("/api/keys/{id}", keys::revoke, said::keys::revoke).changes(Key),
+        Operators.post("/api/keys/{id}/rotate", keys::rotate, said::keys::rotate).changes(Key),
         Operators.get("/api/usage", usage::sums, said::usage::sums),
         Operators.get("/api/usage/requests", usage::requests, said::usage::requests),
         Operators.get("/api/log", log::show, said::host::log),

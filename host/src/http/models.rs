@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::is_same_origin;
 use super::body::{WholeBody, object};
-use super::error::{ApiError, timestamp};
+use super::error::{ApiError, query_problem, timestamp};
 use super::layers::RequestId;
 use super::named::Named;
 use super::state::AppState;
@@ -58,7 +58,7 @@ pub(super) async fn list(
     parts: Parts,
 ) -> Result<Response, ApiError> {
     let Query(ListQuery { refresh }) = query.map_err(|error| {
-        let details = format!("{}; refresh, which is true or false, is all there is", error.body_text());
+        let details = format!("{}; refresh, which is true or false, is all there is", query_problem(&error));
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
     })?;
     if refresh && is_from_elsewhere(&parts) {

@@ -10,7 +10,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::error::ApiError;
+use super::error::{ApiError, query_problem};
 use super::named::Named;
 use super::state::AppState;
 use crate::plugins::{ReloadOptions, ReloadReport, UnknownPlugin};
@@ -74,12 +74,12 @@ fn answer(outcome: Result<Arc<ReloadReport>, UnknownPlugin>) -> Result<Response,
 }
 
 fn invalid_query(error: &QueryRejection) -> ApiError {
-    let details = format!("{}; dry_run, which is true or false, is all there is", error.body_text());
+    let details = format!("{}; dry_run, which is true or false, is all there is", query_problem(error));
     ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
 }
 
 fn no_query(error: &QueryRejection) -> ApiError {
-    let details = format!("{}; a single plugin has no dry run", error.body_text());
+    let details = format!("{}; a single plugin has no dry run", query_problem(error));
     ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::access::Access;
+use super::guesses::Guesses;
 use super::metrics::Counts;
 use crate::access::KeyBook;
 use crate::audit::Trail;
@@ -34,6 +35,7 @@ pub struct Shared {
     pub(super) cors_origins: Vec<String>,
     pub(super) trusted_proxies: Vec<IpAddr>,
     pub(super) access: Access,
+    pub(super) guesses: Guesses,
     pub(super) max_body_bytes: usize,
     pub(super) keep_alive: Duration,
     pub(super) readiness: Readiness,
@@ -76,6 +78,7 @@ impl AppState {
             cors_origins: settings.cors_origins.clone(),
             trusted_proxies: settings.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             access: Access::new(settings, Arc::clone(&keys)),
+            guesses: Guesses::default(),
             keys,
             max_body_bytes: settings.max_body_bytes,
             keep_alive: settings.keep_alive,

@@ -16,20 +16,20 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(super) use self::wish::{RecentWish, UsageWish};
-use super::error::{ApiError, timestamp};
+use super::error::{ApiError, query_problem, timestamp};
 use super::state::AppState;
 use crate::accounts::Usage;
 use crate::plugins::problem::chain;
 use crate::providers::Cost;
 use crate::store::StoreError;
-use crate::usage::{Dimension, Names, Spread, Sums, UsageRecord};
+use crate::usage::{Dimension, Names, Place, Spread, Sums, UsageRecord};
 
 /// Sums, by what was asked for.
 pub(super) async fn sums(
     State(state): State<AppState>,
     wish: Result<Query<UsageWish>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(wish) = wish.map_err(|error| refused(error.body_text()))?;
+    let Query(wish) = wish.map_err(|error| refused(query_problem(&error)))?;
     let query = wish.query(SystemTime::now(), state.usage.minutes_since()).map_err(refused)?;
     let answer = state.usage.sums(&query).await?;
     let all = answer.groups.iter().map(|(names, _)| names).chain(answer.series.iter().map(|it| &it.names));
@@ -60,14 +60,13 @@ pub(super) async fn requests(
     State(state): State<AppState>,
     wish: Result<Query<RecentWish>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(wish) = wish.map_err(|error| refused(error.body_text()))?;
-    let (before, limit) = wish.place().map_err(refused)?;
-    let records = state.usage.recent(before, limit).await?;
-    let keys = KeyNames::of(&state, records.iter().filter_map(|record| record.key.as_deref())).await?;
-    let last = records.last().filter(|_| records.len() == limit);
+    let Query(wish) = wish.map_err(|error| refused(query_problem(&error)))?;
+    let found = state.usage.search(&wish.query().map_err(refused)?).await?;
+    let keys = KeyNames::of(&state, found.records.iter().filter_map(|record| record.key.as_deref())).await?;
     let page = RequestPage {
-        next: last.map(|record| format!("{}-{}", record.millis(), record.id)),
-        requests: records.iter().map(|record| RequestView::of(record, &keys)).collect(),
+        requests: found.records.iter().map(|record| RequestView::of(record, &keys)).collect(),
+        looked_at: found.looked_at,
+        next: found.next.map(|Place { millis, id }| format!("{millis}-{id}")),
     };
     Ok(Json(page).into_response())
 }
@@ -233,7 +232,10 @@ impl Times {
 #[schemars(rename = "UsageRequests")]
 pub(super) struct RequestPage<'a> {
     requests: Vec<RequestView<'a>>,
-    /// What `before` has to be for those that arrived earlier.
+    /// How many that arrived were looked at for that. There is a bound to it, so that there may be more where fewer
+    /// were found than were asked for.
+    looked_at: usize,
+    /// What `before` has to be for those that arrived earlier; none where there are no more.
     next: Option<String>,
 }
 

@@ -58,6 +58,8 @@ pub struct Allowance {
     pub host_max_concurrent: Option<u32>,
     /// What everybody together may spend.
     pub host_budget: Budget,
+    /// Whether budgets let nothing be asked that has no price.
+    pub refuses_unpriced: bool,
 }
 
 impl Allowance {
@@ -89,6 +91,15 @@ pub enum Exceeded {
     Concurrent(u32),
     /// Requests of everybody under way.
     Host(u32),
+    /// Nothing that anybody could count: it has no price, and there is a budget.
+    Unpriced,
+}
+
+impl Exceeded {
+    /// Whether it is so at this provider alone, whatever else is asked and whenever.
+    pub fn is_of_the_candidate(&self) -> bool {
+        matches!(self, Self::Own(Over::TooDear(_)) | Self::Everybodys(Over::TooDear(_)) | Self::Unpriced)
+    }
 }
 
 /// See the module. What it remembers is gone with the process, but for what was written down of spent money.
@@ -157,7 +168,7 @@ impl Limiter {
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
         let (standing, meter) = admitted?;
-        let payer = Payer::of(meter, &allowance.rates, &self.host, &allowance.host_budget);
+        let payer = Payer::of(meter, allowance, &self.host);
         Ok(Admitted { standing, payer, in_flight: InFlight { limiter: Arc::clone(self), subject } })
     }
 
@@ -202,6 +213,16 @@ impl Limiter {
     /// At least so much was spent by everybody, as was written down.
     pub fn recall_all(&self, spent: Spent) {
         self.host.recall(spent);
+    }
+
+    /// What was counted of a key goes on being counted under another hash of it.
+    pub fn carry_over(&self, from: [u8; 32], to: [u8; 32]) {
+        let (from, to) = (Subject::Key(from), Subject::Key(to));
+        let meter = self.shard(&from).of.get(&from).map(|account| Arc::clone(&account.meter));
+        if let Some(meter) = meter {
+            // Those under way are those of before, where they end.
+            self.shard(&to).of.insert(to, Account { meter, in_flight: 0 });
+        }
     }
 
     /// What was spent with a key, as far as it was counted here or recalled.

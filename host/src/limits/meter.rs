@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::calendar::Clock;
-use super::spending::{Budget, Overspent, Reserved, Spending, Spent};
+use super::spending::{Budget, Overspent, Reserved, Spending, Spent, TooDear};
 use super::window::{Standing, Taken, Window};
 use crate::providers::Cost;
 
@@ -43,6 +43,8 @@ pub enum Over {
     },
     /// Money.
     Spent(Overspent),
+    /// Money, for this request alone.
+    TooDear(TooDear),
 }
 
 /// What a request is about to take. The one that costs more is the larger.
@@ -151,6 +153,9 @@ impl Counts {
     ) -> Result<Option<Reserved>, Over> {
         if budget.is_unlimited() {
             return Ok(held);
+        }
+        if let Some(too_dear) = budget.is_below(cost) {
+            return Err(Over::TooDear(too_dear));
         }
         let reserved = self.spending.reserve(cost, held.unwrap_or_default(), budget, clock.now());
         reserved.map(Some).map_err(Over::Spent)

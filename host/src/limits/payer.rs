@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::limiter::Exceeded;
+use super::limiter::{Allowance, Exceeded};
 use super::meter::{Claim, Meter, Rates, Wish};
 use super::spending::Budget;
 use super::window::Standing;
@@ -17,25 +17,31 @@ pub struct Payer {
     rates: Rates,
     host: Arc<Meter>,
     host_budget: Budget,
+    refuses_unpriced: bool,
 }
 
 impl Payer {
     /// None where nothing is limited that is only known later.
-    pub(super) fn of(
-        own: Arc<Meter>,
-        rates: &Rates,
-        host: &Arc<Meter>,
-        host_budget: &Budget,
-    ) -> Option<Self> {
+    pub(super) fn of(own: Arc<Meter>, allowance: &Allowance, host: &Arc<Meter>) -> Option<Self> {
+        let Allowance { rates, host_budget, refuses_unpriced, .. } = *allowance;
         // Requests were counted.
-        let rates = Rates { requests_per_minute: None, ..*rates };
+        let rates = Rates { requests_per_minute: None, ..rates };
         let limited = !rates.is_unlimited() || !host_budget.is_unlimited();
-        limited.then(|| Self { own, rates, host: Arc::clone(host), host_budget: *host_budget })
+        limited.then(|| Self { own, rates, host: Arc::clone(host), host_budget, refuses_unpriced })
     }
 
     /// Whether money is limited.
     pub fn has_budget(&self) -> bool {
         !self.rates.budget.is_unlimited() || !self.host_budget.is_unlimited()
+    }
+
+    /// What a request counts for at a provider; nothing where nobody knows a price, unless that is not to be asked.
+    pub fn price(&self, cost: Option<Cost>) -> Result<Cost, Exceeded> {
+        if cost.is_none() && self.refuses_unpriced {
+            Err(Exceeded::Unpriced)
+        } else {
+            Ok(cost.unwrap_or_default())
+        }
     }
 
     /// Takes about so many tokens, and makes sure that there is money left.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 use tracing::{error, info};
@@ -63,6 +63,22 @@ fn add(sum: &mut Spent, period: Period, cost: Cost) {
         Period::Month => &mut sum.month,
     };
     *part = part.plus(cost);
+}
+
+/// What was spent with each key today and this month, by its id: also with those that no budget counts.
+pub async fn spent_with_keys(
+    usage: &UsageBook,
+    now: SystemTime,
+) -> Result<HashMap<Arc<str>, Spent>, StoreError> {
+    let mut of_keys = HashMap::new();
+    for period in [Period::Day, Period::Month] {
+        for line in usage.spent(began(period, now)).await? {
+            if let Some(key) = line.key {
+                add(of_keys.entry(key).or_default(), period, line.cost);
+            }
+        }
+    }
+    Ok(of_keys)
 }
 
 /// Reads it for the first time, and says whether it could be read. A store that is away just now keeps nobody from

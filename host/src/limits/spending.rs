@@ -26,6 +26,25 @@ impl Budget {
     pub fn is_unlimited(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Why a request could not be let in even if nothing had been spent yet.
+    pub(super) fn is_below(&self, cost: Cost) -> Option<TooDear> {
+        let of = |period, budget: Option<Cost>| {
+            budget.filter(|budget| cost > *budget).map(|budget| TooDear { period, budget, cost })
+        };
+        of(Period::Day, self.day).or_else(|| of(Period::Month, self.month))
+    }
+}
+
+/// A request that alone may cost more than all that may be spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooDear {
+    /// For which the budget is.
+    pub period: Period,
+    /// How much it is.
+    pub budget: Cost,
+    /// What the request may cost.
+    pub cost: Cost,
 }
 
 /// A budget that is used up.
@@ -58,6 +77,14 @@ pub struct Spent {
     pub day: Cost,
     /// Since the first of the month, UTC.
     pub month: Cost,
+}
+
+impl Spent {
+    /// Of two who counted the same, whoever has seen more is believed.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { day: self.day.max(other.day), month: self.month.max(other.month) }
+    }
 }
 
 /// See the module.
@@ -119,8 +146,7 @@ impl Spending {
     /// At least so much was spent: somebody else has written it down.
     pub(super) fn recall(&mut self, spent: Spent, now: SystemTime) {
         self.turn_over(now);
-        self.spent.day = self.spent.day.max(spent.day);
-        self.spent.month = self.spent.month.max(spent.month);
+        self.spent = self.spent.max(spent);
     }
 
     pub(super) fn spent(&mut self, now: SystemTime) -> Spent {
@@ -128,10 +154,10 @@ impl Spending {
         self.spent
     }
 
-    /// What is left of the smaller rest; none without a budget.
+    /// What is left of the smaller rest, of which requests under way may still take some; none without a budget.
     pub(super) fn remaining(&mut self, budget: &Budget, now: SystemTime) -> Option<Cost> {
         self.turn_over(now);
-        let left = |budget: Option<Cost>, spent: Cost| Some(budget?.less(spent.plus(self.reserved)));
+        let left = |budget: Option<Cost>, spent: Cost| Some(budget?.less(spent));
         let lefts = [left(budget.day, self.spent.day), left(budget.month, self.spent.month)];
         lefts.into_iter().flatten().min()
     }
@@ -187,7 +213,7 @@ mod tests {
         let mut spending = Spending::default();
         let first = spending.reserve(usd("0.6"), NONE, &budget, now).unwrap();
         let second = spending.reserve(usd("0.6"), NONE, &budget, now).unwrap();
-        assert_eq!(spending.remaining(&budget, now), Some(Cost::ZERO));
+        assert_eq!(spending.remaining(&budget, now), Some(usd("1")), "nobody knows yet what they come to");
         let over = spending.reserve(usd("0"), NONE, &budget, now).unwrap_err();
         assert_eq!(over, Overspent { period: Period::Day, budget: usd("1"), spent: Cost::ZERO, wait: SOON });
         assert!(over.is_for_now());
@@ -195,6 +221,7 @@ mod tests {
         let second = spending.reserve(usd("0.5"), second, &budget, now).unwrap();
         spending.settle(first, usd("0.25"), now);
         spending.settle(second, usd("0.5"), now);
+        assert_eq!(spending.remaining(&budget, now), Some(usd("0.25")));
         assert_eq!(spending.spent(now), Spent { day: usd("0.75"), month: usd("0.75") });
         let third = spending.reserve(usd("0.1"), NONE, &budget, now).unwrap();
         spending.settle(third, usd("0.9"), now);

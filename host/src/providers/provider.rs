@@ -19,7 +19,7 @@ use super::keys::{KeyRing, Rest};
 use super::latency::Latency;
 use super::plan::PreparedCalls;
 use crate::config::{BreakerSettings, ProviderSettings};
-use crate::limits::{Meter, Over, Overspent, Standing as Limit, Wish};
+use crate::limits::{Meter, Over, Overspent, Standing as Limit, TooDear, Wish};
 use crate::plugins::{Features, Instance};
 use crate::telemetry::metrics::Counter;
 
@@ -133,7 +133,7 @@ impl Refusal {
             Self::Broken(wait) | Self::Resting { wait, .. } => Some(wait),
             Self::Over(Over::Requests(standing) | Over::Tokens(standing)) => Some(standing.reset),
             Self::Over(Over::Spent(over)) => Some(over.wait),
-            Self::Quarantined | Self::Full(_) | Self::Over(Over::TooLarge { .. }) => None,
+            Self::Quarantined | Self::Full(_) | Self::Over(Over::TooLarge { .. } | Over::TooDear(_)) => None,
         }
     }
 
@@ -174,6 +174,9 @@ impl fmt::Display for Refusal {
                     f,
                     "it gets no more than {limit} tokens in a minute, and this request may take {tokens}"
                 )
+            }
+            Self::Over(Over::TooDear(TooDear { period, budget, cost })) => {
+                write!(f, "its budget for the {period} is {budget} USD, and this request may cost {cost}")
             }
             Self::Over(Over::Spent(over)) if over.is_for_now() => {
                 write!(

@@ -46,7 +46,8 @@ pub enum StoreError {
     Failed(#[source] sqlx::Error),
     /// Its file does not hold what was written to it.
     #[error(
-        "the store is damaged: stop the host, and put store.sqlite back from a backup, or move it away to begin anew"
+        "the store is damaged: stop the host, and put store.sqlite back from a backup, or move it away to begin anew, in \
+         either case with its -wal and -shm"
     )]
     Damaged(#[source] sqlx::Error),
     /// Somebody has put another file in its place.
@@ -128,7 +129,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Keeps requests, each once however often it comes, and adds those that are new to the sums.
     fn write_usage<'a>(&'a self, records: &'a [UsageRecord]) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Takes a little of what is older out; says whether there is nothing left of it.
+    /// Takes a little of what is older out; says whether there is nothing left of it, and then what was written is
+    /// where it stays.
     fn prune_usage<'a>(&'a self, horizon: &'a UsageHorizon) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     /// What was used, from sums.

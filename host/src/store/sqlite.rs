@@ -78,7 +78,8 @@ impl SqliteStore {
         let unusable = |source| StoreError::Unusable {
             place: path.display().to_string(),
             hint: "look at its permissions and the space on its disk; a damaged one has to be put back from a backup, \
-                   or moved away to begin anew",
+                   or moved away to begin anew, in either case with its -wal and -shm: what another file had beside \
+                   it must not stay there",
             source,
         };
         // There are hashes of keys in it: nobody but the host's user has a reason to read them.
@@ -171,7 +172,8 @@ impl Store for SqliteStore {
 
     fn change_key<'a>(&'a self, key: &'a VirtualKey) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async {
-            sqlx::query("UPDATE keys SET document = ? WHERE id = ? AND revoked_at IS NULL")
+            sqlx::query("UPDATE keys SET hash = ?, document = ? WHERE id = ? AND revoked_at IS NULL")
+                .bind(key.hash.as_slice())
                 .bind(document(key)?)
                 .bind(&key.id)
                 .execute(&self.pool())

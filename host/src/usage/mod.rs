@@ -19,12 +19,15 @@ mod spent;
 mod query;
 mod span;
 mod sums;
+// 4. And single ones that are looked for.
+mod search;
 
 pub use book::{Counts, UsageBook};
 pub use journal::JournalError;
 pub use query::{Aggregate, Dimension, Filter, Names, Place, Point, Spent, UsageAnswer, UsageQuery};
 pub use record::{ABANDONED, RecordId, UsageRecord};
 pub(crate) use record::{millis, of_millis};
+pub use search::{Found, RequestQuery};
 pub use span::{Segment, Span, Step};
 pub use sums::{BUCKETS, COLUMNS, LATENCY_BOUNDS_MS, NUMBERS, Spread, Sums};
 

@@ -26,6 +26,9 @@ pub const ABANDONED: &str = "abandoned";
 pub struct RecordId([u8; 16]);
 
 impl RecordId {
+    /// Stands before every other.
+    pub const FIRST: Self = Self([0; 16]);
+
     /// One that there was not yet.
     pub fn next() -> Self {
         static PROCESS: OnceLock<u64> = OnceLock::new();

@@ -116,3 +116,42 @@ async fn what_is_asked_for_is_looked_at() {
     }
     assert!(serde_json::from_str::<NewKey>(r#"{"name":"k","limit":1}"#).is_err());
 }
+
+#[tokio::test]
+async fn another_secret_makes_the_old_one_none_and_the_key_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = SystemTime::now();
+    let (id, old, new) = {
+        let book = book(dir.path()).await;
+        let json = r#"{"name":"k","models":["m"],"limits":{"max_concurrent":2}}"#;
+        let (key, old) = book.create(wanted(json), now).await.unwrap();
+        let Rotated { key: rotated, before, token } = book.rotate(&key.id).await.unwrap();
+        let expected =
+            VirtualKey { hash: rotated.hash, hint: rotated.hint.clone(), ..VirtualKey::clone(&key) };
+        assert_eq!((&*rotated, &before), (&expected, &key));
+        assert!(token.expose_secret().starts_with(&rotated.hint[..7]) && rotated.hint != key.hint);
+        assert!(matches!(book.rotate("key_0").await, Err(BookError::Unknown(_))));
+        (key.id.clone(), old, token)
+    };
+    let book = book(dir.path()).await;
+    let recognise = |token: &SecretString| book.recognise(token.expose_secret().as_bytes(), now);
+    assert_eq!(recognise(&old), Err(Unrecognised::Unknown));
+    assert_eq!(recognise(&new).unwrap().id, id);
+    book.revoke(&id).await.unwrap();
+    assert_eq!(recognise(&new), Err(Unrecognised::Unknown));
+}
+
+#[tokio::test]
+async fn a_lost_store_lets_nobody_in_who_had_no_key_before() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(!book(dir.path()).await.is_in_use());
+    assert!(!book(dir.path()).await.is_in_use(), "to start twice is not to have given out keys");
+    book(dir.path()).await.create(wanted(r#"{"name":"k"}"#), SystemTime::now()).await.unwrap();
+    for file in ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
+        let _ = std::fs::remove_file(dir.path().join(file));
+    }
+    let found = book(dir.path()).await;
+    assert!(found.list().is_empty() && found.is_in_use());
+    found.create(wanted(r#"{"name":"new"}"#), SystemTime::now()).await.unwrap();
+    assert_eq!(book(dir.path()).await.list().len(), 1);
+}

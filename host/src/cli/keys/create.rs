@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::cli::remote::{Remote, RemoteArgs};
+use crate::cli::times::ahead;
 use crate::cli::{Failure, output};
 
 /// Give out a key; it is shown once and kept only as a hash
@@ -22,7 +23,9 @@ Examples:
   patchbay keys create watcher --scope read --json
 
 The key alone is printed to standard output, what is known of it to standard error. A model is allowed by its name, as \
-PROVIDER/MODEL, or with a * at the end. --json prints the answer of POST /api/keys.")]
+PROVIDER/MODEL, or with a * at the end. --json prints the answer of POST /api/keys, which takes {\"name\", \"scopes\", \
+\"models\", \"providers\", \"limits\": {\"requests_per_minute\", \"tokens_per_minute\", \"budget_usd_per_day\", \
+\"budget_usd_per_month\", \"max_concurrent\"}, \"expires_in\"}: all but the name may be left out, and expires_in is in seconds.")]
 pub(super) struct Create {
     /// Whose key it is, for people
     #[arg(value_name = "NAME")]
@@ -60,8 +63,9 @@ pub(super) struct Create {
     #[arg(long, value_name = "N")]
     max_concurrent: Option<std::num::NonZeroU32>,
 
-    /// How long it can be used, such as 12h or 90d; for ever when left out
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// How long it can be used, such as 12h or 90d, or until which day or time, such as 2027-01-31; for ever when left
+    /// out
+    #[arg(long, value_name = "TIME", value_parser = ahead)]
     expires_in: Option<Duration>,
 
     /// Print the host's answer as it is
@@ -83,7 +87,7 @@ pub(super) enum Scope {
 }
 
 #[derive(Debug, Deserialize)]
-struct Made {
+pub(super) struct Made {
     id: String,
     key: SecretString,
     expires_at: Option<String>,
@@ -114,13 +118,20 @@ pub(super) async fn run(command: Create) -> Result<u8, Failure> {
     });
     let answer = remote.send_json(Method::POST, "/api/keys", &body, None).await?;
     let made: Made = remote.understand("/api/keys", &answer)?;
-    if !command.json {
-        made.warnings.iter().for_each(|warning| output::note(warning));
-        let end = made.expires_at.map_or(String::new(), |end| format!(", until {end}"));
-        output::note(&format!("{}{end}; this is the only time that the key is shown:", made.id));
-    }
-    output::answer(command.json, &answer, |_| made.key.expose_secret().to_owned());
+    made.show(command.json, &answer);
     Ok(0)
+}
+
+impl Made {
+    /// The key alone as a result, and what is known of it for whoever looks on.
+    pub(super) fn show(&self, as_json: bool, answer: &[u8]) {
+        if !as_json {
+            self.warnings.iter().for_each(|warning| output::note(warning));
+            let end = self.expires_at.as_ref().map_or(String::new(), |end| format!(", until {end}"));
+            output::note(&format!("{}{end}; this is the only time that the key is shown:", self.id));
+        }
+        output::answer(as_json, answer, |_| self.key.expose_secret().to_owned());
+    }
 }
 
 #[cfg(test)]

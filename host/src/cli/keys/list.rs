@@ -49,6 +49,9 @@ struct Key {
 
 #[derive(Debug, Deserialize)]
 struct Limits {
+    requests_per_minute: Option<u32>,
+    tokens_per_minute: Option<u32>,
+    max_concurrent: Option<u32>,
     budget_usd_per_day: Option<Number>,
     budget_usd_per_month: Option<Number>,
 }
@@ -77,6 +80,7 @@ impl Keys {
             "FOR",
             "MODELS",
             "PROVIDERS",
+            "LIMITS",
             "USD TODAY",
             "USD THIS MONTH",
             "EXPIRES",
@@ -96,12 +100,26 @@ impl Keys {
                 key.scopes.join(" "),
                 all_or(&key.models),
                 all_or(&key.providers),
+                key.limits.render(),
                 of(&key.spent.today_usd, key.limits.budget_usd_per_day.as_ref()),
                 of(&key.spent.this_month_usd, key.limits.budget_usd_per_month.as_ref()),
                 if key.expired { format!("{expires} (over)") } else { expires },
             ]);
         }
         table.render(paint)
+    }
+}
+
+impl Limits {
+    /// Its own, but for budgets; what is not among them is as for everybody.
+    fn render(&self) -> String {
+        let own = [
+            self.requests_per_minute.map(|limit| format!("{limit} requests/min")),
+            self.tokens_per_minute.map(|limit| format!("{limit} tokens/min")),
+            self.max_concurrent.map(|limit| format!("{limit} at once")),
+        ];
+        let own: Vec<_> = own.into_iter().flatten().collect();
+        or_dash(Some(own.join(", ")).filter(|own| !own.is_empty()))
     }
 }
 
@@ -113,13 +131,14 @@ mod tests {
     fn a_key_is_a_line() {
         let keys: Keys = serde_json::from_str(
             r#"{"keys":[{"id":"key_1","name":"team","hint":"pb-1...2","scopes":["chat"],"models":["a/*","m"],
-            "providers":[],"limits":{"budget_usd_per_day":5,"budget_usd_per_month":null},
+            "providers":[],"limits":{"budget_usd_per_day":5,"budget_usd_per_month":null,"requests_per_minute":null,"tokens_per_minute":3000,
+            "max_concurrent":2},
             "spent":{"today_usd":0.25,"this_month_usd":7},"expires_at":null,"expired":false}],"total_count":1}"#,
         )
         .unwrap();
         let expected = "\
-ID     NAME  KEY       FOR   MODELS  PROVIDERS  USD TODAY  USD THIS MONTH  EXPIRES
-key_1  team  pb-1...2  chat  a/* m   all        0.25 of 5  7               -";
+ID     NAME  KEY       FOR   MODELS  PROVIDERS  LIMITS                      USD TODAY  USD THIS MONTH  EXPIRES
+key_1  team  pb-1...2  chat  a/* m   all        3000 tokens/min, 2 at once  0.25 of 5  7               -";
         assert_eq!(keys.render(Paint::none()), expected);
         let none = Keys { keys: Vec::new() };
         assert!(none.render(Paint::none()).starts_with("no keys yet"));

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::StatusCode;
 use patchbay_plugin_api::{ErrorKind, ProviderError};
 
-use super::limits::too_large;
+use super::limits::{SET_ASIDE, SPENT, too_dear, too_large};
 use super::{ApiError, LONGEST_ASKED};
 use crate::gateway::{Failed, GatewayError, Passed, RequestError, SelectError};
 
@@ -59,15 +59,18 @@ impl From<SelectError> for ApiError {
                     return Self::new(StatusCode::FORBIDDEN, "not_permitted", "Not allowed", details);
                 }
                 if passed.iter().any(Passed::is_too_large) && !passed.iter().any(Passed::is_for_now) {
-                    return too_large(details);
+                    let of_money = passed.iter().filter(|it| it.is_too_large()).all(Passed::is_too_dear);
+                    return if of_money { too_dear(details) } else { too_large(details) };
                 }
                 // What they would say if they were asked again.
                 let all_say = |what: fn(&Passed) -> bool| {
                     let mut askable = passed.iter().filter(|passed| passed.is_for_now()).peekable();
                     askable.peek().is_some() && askable.all(what)
                 };
-                let (status, code, short) = if all_say(Passed::is_spent) {
-                    (StatusCode::TOO_MANY_REQUESTS, "budget_exceeded", "Budget exceeded")
+                let (status, code, short) = if all_say(Passed::is_set_aside) {
+                    (StatusCode::TOO_MANY_REQUESTS, SET_ASIDE.0, SET_ASIDE.1)
+                } else if all_say(Passed::is_spent) {
+                    (StatusCode::TOO_MANY_REQUESTS, SPENT.0, SPENT.1)
                 } else if all_say(Passed::is_limited) {
                     (StatusCode::TOO_MANY_REQUESTS, ErrorKind::RateLimited.as_str(), LIMITED)
                 } else if all_say(Passed::is_refused) {

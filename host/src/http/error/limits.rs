@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::ApiError;
-use crate::limits::{Exceeded, Over, Overspent, Period, SOON};
+use crate::limits::{Exceeded, Over, Overspent, Period, SOON, TooDear};
 
 const MANY: &str = "Too many requests";
 
@@ -12,6 +12,12 @@ impl From<Exceeded> for ApiError {
         match exceeded {
             Exceeded::Own(over) => of_ones_own(over),
             Exceeded::Everybodys(Over::Spent(over)) => overspent(over, "The host's budget"),
+            Exceeded::Everybodys(Over::TooDear(over)) => beyond(over, "the host's budget"),
+            Exceeded::Unpriced => {
+                let details = "There is a budget, and what was asked for has no price that it could count: ask for a \
+                               model that has one, or have the operator give it one (pricing)";
+                ApiError::new(StatusCode::FORBIDDEN, "unpriced_model", "Not allowed", details)
+            }
             Exceeded::Everybodys(over) => of_ones_own(over),
             Exceeded::Concurrent(most) => {
                 let details = format!(
@@ -50,6 +56,7 @@ fn of_ones_own(over: Over) -> ApiError {
              shorter, or ask for fewer with max_tokens"
         )),
         Over::Spent(over) => overspent(over, "The budget"),
+        Over::TooDear(over) => beyond(over, "the budget"),
     }
 }
 
@@ -62,9 +69,25 @@ pub(super) fn too_large(details: String) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_tokens", "Request too large", details)
 }
 
+fn beyond(TooDear { period, budget, cost }: TooDear, whose: &str) -> ApiError {
+    too_dear(format!(
+        "This request alone may cost {cost} USD, and {whose} for the {period} is {budget} USD: make it shorter, ask for \
+         fewer tokens with max_tokens, or for a cheaper model"
+    ))
+}
+
+/// To wait is of no use here, either.
+pub(super) fn too_dear(details: String) -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_expensive", "Request too expensive", details)
+}
+
+/// What is spent is so until the budget begins anew; what is set aside may be free again in a moment.
+pub(super) const SPENT: (&str, &str) = ("budget_exceeded", "Budget exceeded");
+pub(super) const SET_ASIDE: (&str, &str) = ("budget_set_aside", "Budget set aside");
+
 fn overspent(over: Overspent, whose: &str) -> ApiError {
-    const SPENT: &str = "Budget exceeded";
     let Overspent { period, budget, spent, wait } = over;
+    let (code, short) = if over.is_for_now() { SET_ASIDE } else { SPENT };
     let details = if over.is_for_now() {
         format!(
             "{whose} of {budget} USD for the {period} is spent up to {spent}, and the rest is set aside for requests \
@@ -77,6 +100,6 @@ fn overspent(over: Overspent, whose: &str) -> ApiError {
         };
         format!("{whose} of {budget} USD for the {period} is spent ({spent}); it begins anew {next}, UTC")
     };
-    let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "budget_exceeded", SPENT, details);
+    let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, code, short, details);
     ApiError { retry_after: Some(wait), ..error }
 }

@@ -19,7 +19,8 @@ async fn whoever_comes_back_when_they_are_told_to_is_served() {
     let registry = Arc::new(Registry::with_limiter(Arc::new(limiter)));
     let upstream = Upstream::answering(200, "application/json", testing::whole_answer("hi")).await;
     let mut settings = testing::settings("p");
-    // Three tokens read and two written.
+    // Three tokens read and two written, as many as are expected of it.
+    const SMALL: &str = r#"{"messages":[{"role":"user","content":""}],"max_tokens":1}"#;
     settings.pricing = testing::pricing(&json!({ "m-1": { "prompt": 1, "completion": 1, "per": 1 } }));
     let provider = testing::provider(settings, Some(testing::plan(&upstream.url)));
     let limits = LimitSettings {
@@ -48,7 +49,7 @@ async fn whoever_comes_back_when_they_are_told_to_is_served() {
         ("2027-01-01T00:00:00Z", 200, None, "0"),
     ] {
         *clock.lock().unwrap() = humantime::parse_rfc3339(time).unwrap();
-        let got = host.post("/v1/chat/completions", HELLO).await;
+        let got = host.post("/v1/chat/completions", SMALL).await;
         assert_eq!((got.status, got.header("retry-after")), (status, wait), "{time}: {got:?}");
         assert_eq!(got.header("x-patchbay-budget-remaining-usd"), Some(remaining), "{time}");
     }

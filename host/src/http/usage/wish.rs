@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::usage::{Dimension, Filter, Place, RecordId, Span, Step, UsageQuery, millis};
+use crate::usage::{Dimension, Filter, Place, RecordId, RequestQuery, Span, Step, UsageQuery, millis};
 
 /// What is answered about where nothing is said.
 const LAST: Duration = Duration::from_secs(86_400);
@@ -18,6 +18,9 @@ const MOST_POINTS: i64 = 1500;
 
 const REQUESTS: usize = 100;
 const MOST_REQUESTS: usize = 1000;
+
+/// So many single requests are looked at for one answer: some seconds' work at most.
+const LOOK_AT: usize = 200_000;
 
 /// As it is written. Anything else would be a misspelt filter.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -93,8 +96,26 @@ impl UsageWish {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::http) struct RecentWish {
-    #[schemars(regex(pattern = "^[0-9]{1,18}-[0-9a-f]{32}$"))]
+    /// Only those that arrived since this time or date in UTC.
+    from: Option<String>,
+    /// Only those that arrived before this time or date in UTC.
+    to: Option<String>,
+    /// Only of this provider.
+    provider: Option<String>,
+    /// Only of this model.
+    model: Option<String>,
+    /// Only with the key of this id.
+    key: Option<String>,
+    /// Only on this route.
+    route: Option<String>,
+    /// Only with this code of an error.
+    error: Option<String>,
+    /// Only those that failed.
+    failed: bool,
+    /// Only those that took so long.
+    min_latency_ms: u64,
     /// Those that arrived before: `next` of the answer before.
+    #[schemars(regex(pattern = "^[0-9]{1,18}-[0-9a-f]{32}$"))]
     before: Option<String>,
     /// So many at most; 100 where nothing is said.
     #[schemars(range(min = 1, max = MOST_REQUESTS))]
@@ -102,16 +123,41 @@ pub(in crate::http) struct RecentWish {
 }
 
 impl RecentWish {
-    pub(super) fn place(&self) -> Result<(Option<Place>, usize), String> {
+    pub(super) fn query(self) -> Result<RequestQuery, String> {
         let place = |text: &str| {
             let (at, id) = text.split_once('-')?;
             Some(Place { millis: at.parse().ok()?, id: RecordId::of_text(id)? })
         };
-        let before = match self.before.as_deref() {
+        let mut before = match self.before.as_deref() {
             None => None,
             Some(text) => Some(place(text).ok_or("before has to be what was next in the answer before")?),
         };
-        Ok((before, limit(self.limit, REQUESTS, MOST_REQUESTS)?))
+        let instant = |name: &str, text: Option<&str>| text.map(|text| time(name, text)).transpose();
+        let since = instant("from", self.from.as_deref())?.map_or(0, millis);
+        if let Some(to) = instant("to", self.to.as_deref())?.map(millis) {
+            if since >= to {
+                return Err("from has to be before to".to_owned());
+            }
+            // Nothing that arrived at that moment.
+            let end = Place { millis: to, id: RecordId::FIRST };
+            before = Some(before.filter(|before| before.millis < to).unwrap_or(end));
+        }
+        let name = |name: Option<String>| name.map(Into::into);
+        Ok(RequestQuery {
+            before,
+            since,
+            filter: Filter {
+                provider: name(self.provider),
+                model: name(self.model),
+                key: name(self.key),
+                route: name(self.route),
+            },
+            error: self.error,
+            failed: self.failed,
+            min_latency: Duration::from_millis(self.min_latency_ms),
+            limit: limit(self.limit, REQUESTS, MOST_REQUESTS)?,
+            look_at: LOOK_AT,
+        })
     }
 }
 
@@ -213,9 +259,37 @@ mod tests {
     #[test]
     fn a_list_goes_on_where_it_ended() {
         let id = RecordId::next();
-        let before = |before: &str| RecentWish { before: Some(before.to_owned()), limit: None }.place();
-        let (place, limit) = before(&format!("1793534400123-{id}")).unwrap();
-        assert_eq!((place, limit), (Some(Place { millis: 1_793_534_400_123, id }), REQUESTS));
-        assert!(before("yesterday").unwrap_err().contains("what was next"));
+        let before = |before: &str| RecentWish { before: Some(before.to_owned()), ..RecentWish::default() };
+        let query = before(&format!("1793534400123-{id}")).query().unwrap();
+        assert_eq!((query.before, query.limit), (Some(Place { millis: 1_793_534_400_123, id }), REQUESTS));
+        assert!(before("yesterday").query().unwrap_err().contains("what was next"));
+    }
+
+    #[test]
+    fn a_list_is_of_what_was_asked_for() {
+        let asked = |query: &str| {
+            let uri = format!("/api/usage/requests?{query}").parse().unwrap();
+            let wish =
+                axum::extract::Query::<RecentWish>::try_from_uri(&uri).map_err(|error| error.body_text())?;
+            wish.0.query()
+        };
+        let day = "from=2026-11-01&to=2026-11-02";
+        let query = asked(&format!("{day}&failed=true&min_latency_ms=2000&key=k&error=timed_out")).unwrap();
+        assert_eq!((query.since, query.before.unwrap().millis), (1_793_491_200_000, 1_793_577_600_000));
+        assert_eq!((query.failed, query.min_latency), (true, Duration::from_secs(2)));
+        assert_eq!((query.filter.key.as_deref(), query.error.as_deref()), (Some("k"), Some("timed_out")));
+        // Whoever goes on within a time does not begin anew.
+        let on = format!("1793534400123-{}", RecordId::FIRST);
+        let query = asked(&format!("{day}&before={on}")).unwrap();
+        assert_eq!(query.before.unwrap().millis, 1_793_534_400_123);
+        for (query, problem) in [
+            ("from=2026-11-02&to=2026-11-01", "from has to be before to"),
+            ("from=yesterday", "from is \"yesterday\", no time in UTC"),
+            ("slow=1", "unknown field `slow`, expected one of"),
+            ("min_latency_ms=2s", "min_latency_ms: invalid digit"),
+        ] {
+            let error = asked(query).unwrap_err();
+            assert!(error.contains(problem), "{query}: {error}");
+        }
     }
 }

@@ -117,14 +117,15 @@ fn a_second_provider_takes_the_place_of_the_first() {
     let (first, second) = (stand.limiter.provider("a"), stand.limiter.provider("b"));
     let wish = of(50);
     let mut claims = payer.claim(of(50), stand.now).unwrap();
-    payer.reserve(&mut claims, usd("0.9")).unwrap();
+    payer.reserve(&mut claims, usd("1")).unwrap();
+    assert!(payer.claim(of(1), stand.now).is_err(), "all of it is set aside");
     claims.asks_provider(first.claim(&tokens(100), wish, stand.now).ok());
     claims.provider_failed();
     payer.reserve(&mut claims, usd("0.1")).unwrap();
     claims.asks_provider(second.claim(&tokens(100), wish, stand.now).ok());
     let left = |meter: &Meter| meter.standing(&tokens(100), stand.now).0.unwrap().remaining;
     assert_eq!((left(&first), left(&second)), (100, 50));
-    assert_eq!(payer.standing(stand.now).1, Some(usd("0.9")));
+    assert!(payer.claim(of(1), stand.now).is_ok());
     claims.settle(Some(7), Some(usd("0.2")));
     assert_eq!((left(&first), left(&second)), (100, 93));
     assert_eq!(payer.standing(stand.now).1, Some(usd("0.8")));

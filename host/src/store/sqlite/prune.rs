@@ -1,4 +1,4 @@
-//! Usage that is too old, taken out a little at a time: nothing waits for it.
+//! What is too old, taken out a little at a time: nothing waits for it.
 
 use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -32,7 +32,13 @@ pub(super) async fn step(writer: &SqlitePool, horizon: &UsageHorizon) -> Result<
         let sql = format!("PRAGMA incremental_vacuum({pages})");
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(writer).await?;
     }
-    Ok(gone == 0 && free <= SLACK_PAGES)
+    let is_done = gone == 0 && free <= SLACK_PAGES;
+    if is_done {
+        // What is written stands beside the file until there is much of it. Whoever has nothing but the file has what
+        // there was at the last upkeep; nobody waits for this, and it waits for nobody.
+        sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(writer).await?;
+    }
+    Ok(is_done)
 }
 
 async fn requests(writer: &SqlitePool, before: i64) -> Result<u64, StoreError> {

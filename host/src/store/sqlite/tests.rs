@@ -62,6 +62,29 @@ async fn what_is_no_store_is_refused_with_a_way_out() {
     .unwrap();
     let error = SqliteStore::open(&dir.path().join("store.sqlite")).await.unwrap_err();
     assert!(error.to_string().contains("moved away to begin anew"), "{error}");
+    assert!(error.to_string().contains("with its -wal and -shm"), "{error}");
+}
+
+#[tokio::test]
+async fn after_its_upkeep_and_at_its_end_the_file_alone_has_everything() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let copied = async || {
+        let copy = copies.path().join("store.sqlite");
+        std::fs::copy(dir.path().join("store.sqlite"), &copy).unwrap();
+        let copy = SqliteStore::open(&copy).await.unwrap();
+        let keys = copy.keys().await.unwrap().len();
+        copy.close().await;
+        keys
+    };
+    let store = store(&dir).await;
+    store.add_key(&key("one", b"1")).await.unwrap();
+    let nothing_is_old = UsageHorizon { requests: 0, minutes: 0, hours: 0 };
+    assert!(store.prune_usage(&nothing_is_old).await.unwrap());
+    assert_eq!(copied().await, 1);
+    store.add_key(&key("two", b"2")).await.unwrap();
+    store.close().await;
+    assert_eq!(copied().await, 2);
+    assert!(file::companions(&dir.path().join("store.sqlite")).iter().all(|it| !it.exists()));
 }
 
 #[tokio::test]

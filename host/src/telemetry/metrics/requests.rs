@@ -149,6 +149,14 @@ fn write_models(providers: &[Named], text: &mut Text) {
     for (provider, model, of_model) in &models {
         requests.counted(&[("provider", provider), ("model", model)], &of_model.requests);
     }
+    let mut unpriced = text.family(
+        "patchbay_unpriced_requests_total",
+        Kind::Counter,
+        "Of them, those of which nobody knows the cost: the model has no price, or upstream did not count the tokens.",
+    );
+    for (provider, model, of_model) in &models {
+        unpriced.counted(&[("provider", provider), ("model", model)], &of_model.unpriced);
+    }
     let ways: [(&str, Part); 2] = [("prompt", |of| &of.prompt), ("completion", |of| &of.completion)];
     let among: [(&str, Part); 3] = [
         ("cached_prompt", |of| &of.cached),

@@ -123,11 +123,15 @@ pub(super) struct OfModel {
     pub(super) completion: Counter,
     pub(super) reasoning: Counter,
     pub(super) nanodollars: Counter,
+    pub(super) unpriced: Counter,
 }
 
 impl OfModel {
     fn note(&self, record: &Record) {
         self.requests.increment();
+        if record.cost.is_none() {
+            self.unpriced.increment();
+        }
         if let Some(usage) = &record.usage {
             let Usage { prompt_tokens, completion_tokens, .. } = *usage;
             for (counter, count) in [

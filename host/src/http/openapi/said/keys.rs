@@ -34,6 +34,14 @@ pub(in crate::http) fn change(it: Operation<'_>) -> Operation<'_> {
         .refuses(503, &["store_unavailable"])
 }
 
+pub(in crate::http) fn rotate(it: Operation<'_>) -> Operation<'_> {
+    it.named(KEYS, "rotateKey", "Give a key another text")
+        .about("Which is in this answer and nowhere else: the next request with the old one is refused.")
+        .answers::<Made<'_>>(200, "The key.", example!("createKey"))
+        .refuses(404, &["key_not_found", "not_found"])
+        .refuses(503, &["store_unavailable"])
+}
+
 pub(in crate::http) fn revoke(it: Operation<'_>) -> Operation<'_> {
     it.named(KEYS, "revokeKey", "Revoke a key")
         .about("The next request that comes with it is refused.")
