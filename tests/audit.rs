@@ -171,3 +171,61 @@ async fn check_pages(host: &Host, entries: &[Value]) {
         assert_eq!((answer.status, answer.error().1.as_str()), (400, "invalid_query"), "{bad}");
     }
 }
+
+/// What is changed by hand, and then reloaded, is changed all the same.
+#[tokio::test]
+async fn a_reload_says_what_it_brought_and_whether_it_did() {
+    let (upstream, data) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = start(&upstream, data.path()).await;
+    let plugin = |key: &str| json!({ "plugin": "openai-compatible", "config": { "base_url": upstream.base_url(), "api_key": key } });
+    let reload = async |config: &str| {
+        std::fs::write(host.dir().join("plugin_config.json"), config).unwrap();
+        ask(&host, TOKEN, Method::POST, "/api/providers/reload", Value::Null).await.json()
+    };
+    let config = json!({ "plugins": { "first": plugin(API_KEY) }, "limits": { "max_concurrent": 7 }, "server": { "max_body_bytes": 1000 } });
+    let report = reload(&config.to_string()).await;
+    let setting = |report: &Value, pointer: &str| {
+        let settings = report["settings"].as_array().unwrap().clone();
+        settings
+            .into_iter()
+            .find(|it| it["pointer"] == pointer)
+            .unwrap_or_else(|| panic!("{pointer}: {report}"))
+    };
+    let expected =
+        json!({ "pointer": "/limits/max_concurrent", "before": null, "after": 7, "needs_restart": false });
+    assert_eq!(setting(&report, "/limits/max_concurrent"), expected);
+    let waiting = setting(&report, "/server/max_body_bytes");
+    assert_eq!((&waiting["after"], &waiting["needs_restart"]), (&json!(1000), &json!(true)), "{report}");
+    // What waits is said again; who has brought it is noted once.
+    let config = json!({ "plugins": { "first": plugin(NEXT_KEY) }, "limits": { "max_concurrent": 8 }, "server": { "max_body_bytes": 1000 } });
+    assert_eq!(setting(&reload(&config.to_string()).await, "/server/max_body_bytes"), waiting);
+    assert_eq!(reload("{\"limits\": 3}").await["status"], "failed");
+    // A look changes nothing.
+    std::fs::write(host.dir().join("plugin_config.json"), "{}").unwrap();
+    let look =
+        ask(&host, TOKEN, Method::POST, "/api/providers/reload?dry_run=true", Value::Null).await.json();
+    assert_eq!(setting(&look, "/limits/max_concurrent")["after"], Value::Null, "{look}");
+
+    let entries = trail(&host).await;
+    let told: Vec<Value> = entries
+        .iter()
+        .map(|entry| {
+            let settings = (&entry["before"]["settings"], &entry["after"]["settings"]);
+            json!([entry["outcome"], entry["code"], settings.0, settings.1])
+        })
+        .collect();
+    assert_eq!(told[0], json!(["done", null, null, null]));
+    assert_eq!(told[1], json!(["failed", "configuration_invalid", null, null]));
+    assert_eq!(
+        (&told[2][2]["/limits/max_concurrent"], &told[2][3]["/limits/max_concurrent"]),
+        (&json!(7), &json!(8))
+    );
+    let key = "/plugins/first/config/api_key";
+    assert_eq!((&told[2][2][key], &told[2][3][key]), (&json!("sk-***cdef"), &json!("sk-***3210")));
+    assert_eq!(told[2][3].get("/server/max_body_bytes"), None, "{told:?}");
+    assert_eq!(
+        (&told[3][2]["/limits/max_concurrent"], &told[3][3]["/server/max_body_bytes"]),
+        (&Value::Null, &json!(1000))
+    );
+    host.stop().await;
+}

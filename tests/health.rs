@@ -200,6 +200,8 @@ async fn check(host: &Host, expected: &str, reason: &Value) {
     assert_eq!(checked["reason"], *reason, "{checked}");
     assert!(checked["latency_ms"].is_u64() && checked["timestamp"].is_string(), "{checked}");
     assert_eq!(conditions(host).await, json!({ "up": expected }));
+    let known = host.get("/api/providers").await.json()["providers"][0].take();
+    assert_eq!((&known["reason"], &known["until"]), (reason, &Value::Null), "{known}");
 }
 
 #[tokio::test]

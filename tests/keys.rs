@@ -189,5 +189,11 @@ async fn keys_that_are_all_limited_say_when_to_come_back() {
         assert_eq!(upstream.asked(), asked(expected), "{}", answer.body);
     }
     assert_eq!(host.get("/api/health").await.json()["providers"]["translator"], "busy");
+    // Whoever looks is told why, and until when.
+    let provider = host.get("/api/providers").await.json()["providers"][0].take();
+    let reason = provider["reason"].as_str().unwrap();
+    assert!(reason.starts_with("it asks to be left alone for "), "{provider}");
+    let until = humantime::parse_rfc3339(provider["until"].as_str().unwrap()).unwrap();
+    assert!(until > std::time::SystemTime::now(), "{provider}");
     host.stop().await;
 }

@@ -121,7 +121,7 @@ async fn each_key_has_its_own_and_a_reload_changes_what_holds() {
 async fn behind_a_trusted_proxy_each_client_is_its_own() {
     let upstream = Upstream::start().await;
     let limits = json!({ "requests_per_minute": 1 });
-    let server = json!({ "open": true, "trusted_proxies": ["127.0.0.1"] });
+    let server = json!({ "open": true, "trusted_proxies": ["192.0.2.1", "127.0.0.0/8"] });
     let host = start(&upstream, limits.clone(), server).await;
     let status = async |host: &Host, for_whom: &str| ask(host, &[("x-forwarded-for", for_whom)]).await.status;
     assert_eq!(status(&host, "203.0.113.1").await, 200);

@@ -141,3 +141,38 @@ async fn rules_change_without_a_restart() {
     assert_eq!(answered, ["a", "b"]);
     host.stop().await;
 }
+
+/// A provider may be this very host, by mistake: then a request comes round again.
+#[tokio::test]
+async fn a_loop_ends_after_a_few_rounds_and_is_told_of() {
+    let upstream = Upstream::start().await;
+    let options = HostOptions::default().builtin(&libraries::openai_compatible());
+    let options = options.section("health", json!({ "enabled": false }));
+    let host = Host::start(options.entry("other", json!({ "plugin": "openai-compatible", "config": { "base_url": upstream.base_url(), "models": ["n"] } }))).await;
+    let this = format!("{}/v1", host.address());
+    let plugins = json!({
+        "myself": { "plugin": "openai-compatible", "config": { "base_url": this, "models": ["m", "both"] } },
+        "other": { "plugin": "openai-compatible", "priority": 60, "config": { "base_url": upstream.base_url(), "models": ["n", "both"] } },
+    });
+    // Five failures would have it left alone, which is well, and would hide the rest.
+    let routing = json!({ "breaker": { "failures": 1000 } });
+    host.configure(json!({ "plugins": plugins, "routing": routing, "health": { "enabled": false } }));
+    assert_eq!(host.reload().await["status"], "ok");
+    let rounds =
+        async || host.get("/api/providers").await.json()["providers"][0]["requests_total"].as_u64().unwrap();
+
+    let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "hi" }] });
+    let answer = host.post_json("/v1/chat/completions", &body).await;
+    assert_eq!(answer.status, 508, "{}", answer.body);
+    assert_eq!(answer.json()["error"]["code"], "loop_detected", "{}", answer.body);
+    assert!(answer.body.contains("base_url leads back"), "{}", answer.body);
+    assert_eq!(rounds().await, 5);
+    // Streams go the same way; and where somebody else can answer, they do.
+    let streamed = json!({ "model": "m", "stream": true, "messages": [{ "role": "user", "content": "hi" }] });
+    assert_eq!(host.post_json("/v1/chat/completions", &streamed).await.status, 508);
+    assert_eq!(answered_by(&host, json!({ "model": "both" })).await, "myself");
+    assert_eq!(rounds().await, 15);
+    let (headers, _) = upstream.requests().pop().unwrap();
+    assert_eq!(headers["x-patchbay-hops"], "5");
+    host.stop().await;
+}

@@ -141,6 +141,55 @@ async fn a_key_in_the_environment_is_a_configuration() {
     host.stop().await;
 }
 
+/// What nobody has written down is shown like anything else, and written down by whoever changes it.
+#[tokio::test]
+async fn a_provider_that_nobody_has_written_down_can_be_changed() {
+    let shown = async |host: &Host, name: &str, key: &str| {
+        let shown = host.get(&format!("/api/providers/{name}")).await;
+        assert_eq!(shown.status, 200, "{}", shown.body);
+        let shown = shown.json();
+        let value = shown["values"].as_array().unwrap().iter().find(|value| value["key"] == key).unwrap();
+        (shown["origin"].clone(), value["value"].clone())
+    };
+    let patch = async |host: &Host, name: &str, body: Value| {
+        let request = host.request(reqwest::Method::PATCH, &format!("/api/providers/{name}"));
+        host.answer("patch", request.header("content-type", "application/json").body(body.to_string())).await
+    };
+    let host = Host::start(HostOptions::default().custom(&libraries::mock())).await;
+    assert_eq!(shown(&host, "mock", "priority").await, (json!("default"), json!(999)));
+    assert_eq!(patch(&host, "mock", json!({ "priority": 10 })).await.status, 200);
+    assert_eq!(shown(&host, "mock", "priority").await, (json!("runtime"), json!(10)));
+    assert_eq!(host.chat("hi").await.response(), "You said: hi");
+    host.stop().await;
+
+    let (upstream, key) = (Upstream::start().await, "sk-environment-0123456789");
+    let options = HostOptions::default().builtin(&libraries::openai_compatible()).secret(key);
+    let options = options.env("OPENAI_COMPATIBLE_API_KEYS", key).env("OPENAI_COMPATIBLE_MODEL", "gated");
+    let host = Host::start(options.env("OPENAI_COMPATIBLE_BASE_URL", upstream.base_url())).await;
+    let name = "openai-compatible";
+    for elsewhere in
+        [json!({ "base_url": "https://elsewhere.example.com" }), json!({ "base_url": upstream.base_url() })]
+    {
+        let refused = patch(&host, name, json!({ "config": elsewhere })).await;
+        assert_eq!((refused.status, refused.error().1.as_str()), (422, "key_needed"), "{elsewhere}");
+    }
+    let changed = patch(&host, name, json!({ "priority": 10 })).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    for _ in 0..2 {
+        assert_eq!(shown(&host, name, "priority").await, (json!("runtime"), json!(10)));
+        assert_eq!(shown(&host, name, "model").await.1, "gated");
+        assert_eq!(shown(&host, name, "enabled").await.1, "auto");
+        let list = host.get("/api/providers").await.json();
+        assert_eq!(list["providers"][0]["api_keys_count"], 1, "{list}");
+        host.reload().await;
+    }
+    for elsewhere in ["https://elsewhere.example.com", upstream.base_url()] {
+        let elsewhere = json!({ "config": { "base_url": elsewhere } });
+        assert_eq!(patch(&host, name, elsewhere).await.error().1, "key_needed");
+    }
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn a_reload_reads_dotenv_again_and_tells_every_problem() {
     let options = HostOptions::default().custom(&libraries::mock());

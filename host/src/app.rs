@@ -12,10 +12,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::kept::Kept;
 use crate::config::{ChangeFile, CommandLineLayer, Config, ConfigFiles, Environment, RuntimeLayer};
-use crate::http::{Outcome, Readiness};
+use crate::http::{self, Outcome, Readiness};
 use crate::plugins::{Cache, Manager, ReloadOptions, Sources};
 use crate::providers::Registry;
-use crate::telemetry::traces::Tracing;
+use crate::telemetry::traces::{self, Tracing};
 use crate::upgrade::{Control, Successor};
 
 // 1. From the command line to a host that serves, or why not.
@@ -89,6 +89,13 @@ impl Setup {
         let changes = ChangeFile::within(&data_dir).read()?;
         let config = sources.read_config(&changes.layer())?;
         Ok(Self { sources, config, data_dir })
+    }
+
+    /// Whether a host would start with it, where no socket is handed to it.
+    pub fn check(&self) -> Result<(), StartError> {
+        let refused = |error: &dyn std::error::Error| StartError::Configuration(error.to_string());
+        http::start_check(&self.config.server).map_err(|error| refused(&error))?;
+        traces::check(&self.config.telemetry.traces).map_err(|error| refused(&error))
     }
 }
 

@@ -25,7 +25,8 @@ pub struct Manifest {
     pub requires: &'static [&'static str],
     /// What the router may ask of the provider.
     pub supported_features: &'static [&'static str],
-    /// JSON Schema of the configuration, or empty.
+    /// JSON Schema of what the configuration has beside the host's own members, or empty. With
+    /// `"additionalProperties": false` the host refuses all but those, and its own.
     pub config_schema: &'static str,
     /// JSON object of defaults for the configuration, or empty.
     pub config_defaults: &'static str,

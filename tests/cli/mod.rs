@@ -8,6 +8,8 @@ mod new;
 mod guide;
 // What is saved while `dev` runs.
 mod dev;
+// What is misspelt.
+mod slips;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::de::{IgnoredAny, MapAccess};
 use serde::{Deserialize, Serialize};
 
-use crate::lenient::{Lenient, Wanted};
+use crate::lenient::{Wanted, wanted};
 use crate::providers::Tokens;
 
 /// Token counts.
@@ -61,12 +61,12 @@ impl Wanted for Usage {
             #[serde(other)]
             Other,
         }
-        let (mut usage, mut total) = (Self::default(), Lenient(None));
+        let (mut usage, mut total) = (Self::default(), None);
         while let Some(member) = object.next_key()? {
             match member {
                 Member::PromptTokens => usage.prompt_tokens = count(&mut object)?,
                 Member::CompletionTokens => usage.completion_tokens = count(&mut object)?,
-                Member::TotalTokens => total = object.next_value()?,
+                Member::TotalTokens => total = wanted(&mut object)?,
                 Member::PromptTokensDetails => {
                     let Details { cached, written, .. } = details(&mut object)?;
                     (usage.cached_tokens, usage.cache_write_tokens) = (cached, written);
@@ -78,7 +78,7 @@ impl Wanted for Usage {
             }
         }
         let sum = usage.prompt_tokens.saturating_add(usage.completion_tokens);
-        usage.total_tokens = total.0.unwrap_or(sum);
+        usage.total_tokens = total.unwrap_or(sum);
         Ok(Some(usage))
     }
 }
@@ -118,18 +118,17 @@ impl Wanted for Details {
 }
 
 fn count<'de, A: MapAccess<'de>>(object: &mut A) -> Result<u64, A::Error> {
-    let Lenient(count) = object.next_value()?;
-    Ok(count.unwrap_or(0))
+    Ok(wanted(object)?.unwrap_or(0))
 }
 
 fn details<'de, A: MapAccess<'de>>(object: &mut A) -> Result<Details, A::Error> {
-    let Lenient(details) = object.next_value()?;
-    Ok(details.unwrap_or_default())
+    Ok(wanted(object)?.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lenient::Lenient;
 
     #[test]
     fn counts_are_read_as_upstreams_write_them() {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::App;
+use crate::dev::Places;
 use crate::plugins::PluginState;
 use crate::providers::Waiting;
 
@@ -37,6 +38,9 @@ impl App {
         if snapshot.by_priority().is_empty() {
             text.push_str("  no providers yet: put a plugin's library into plugins/custom, name it in plugin_config.json,\n");
             let _ = write!(text, "  and curl -X POST http://{}/api/providers/reload", self.address);
+            if std::env::current_dir().is_ok_and(|here| Places::hold_crates(&Places::standard(&here))) {
+                text.push_str("\n  there are plugins' sources here: `patchbay dev` builds them, and serves what comes of it");
+            }
         } else {
             if snapshot.by_priority().iter().all(|provider| provider.plugin.id == "mock") {
                 text.push_str("  nothing else is configured, so the mock provider answers\n");

@@ -1,13 +1,13 @@
 //! A value against its description: everything that is wrong with it, in one pass.
 
 use std::fmt::Display;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::de::{Deserialize as _, Deserializer, Error as _};
 use serde_json::{Map, Value};
 
-use super::describe::{Key, Section, Shape};
+use super::describe::{Section, Shape};
+use super::network::Network;
 use super::pointer::join;
 use super::prices;
 use super::problem::ConfigProblem;
@@ -83,7 +83,7 @@ impl<'a> Checker<'a> {
 
     fn unknown(&mut self, name: &str, section: &Section, pointer: &str) {
         let reason = format!("unknown key \"{name}\"");
-        self.problems.push(ConfigProblem::new(self.file, pointer, reason, meant(name, section.keys)));
+        self.problems.push(ConfigProblem::new(self.file, pointer, reason, meant(name, section.names())));
     }
 
     fn provider_name(&mut self, name: &str, pointer: &str) {
@@ -102,11 +102,14 @@ impl<'a> Checker<'a> {
             // Anywhere in an entry somebody may have put a secret.
             value => said(value, !shape.hides() && !pointer.starts_with("/plugins/")),
         };
-        let name = super::pointer::segments(pointer).last().unwrap_or_default();
-        let reason = if pointer.is_empty() {
-            format!("the whole is {said}, not {}", shape.expected())
-        } else {
-            format!("\"{name}\" is {said}, not {}", shape.expected())
+        let mut names: Vec<String> = super::pointer::segments(pointer).collect();
+        let name = names.pop().unwrap_or_default();
+        let expected = shape.expected();
+        let reason = match names.last() {
+            _ if pointer.is_empty() => format!("the whole is {said}, not {expected}"),
+            // The items of a list have numbers for names.
+            Some(list) if name.parse::<usize>().is_ok() => format!("\"{list}\" holds {said}, not {expected}"),
+            _ => format!("\"{name}\" is {said}, not {expected}"),
         };
         let hint = match shape {
             Shape::OneOf(words) => format!("write one of them, such as \"{}\"", words[0]),
@@ -117,7 +120,6 @@ impl<'a> Checker<'a> {
 }
 
 fn example(shape: &Shape, name: &str) -> String {
-    // The items of a list have numbers for names.
     if name.is_empty() || name.parse::<usize>().is_ok() {
         shape.example().to_owned()
     } else {
@@ -126,18 +128,17 @@ fn example(shape: &Shape, name: &str) -> String {
 }
 
 /// What an unknown key may have been meant to be.
-pub(super) fn meant(name: &str, keys: &[Key]) -> String {
-    let names = || keys.iter().map(|key| key.name);
+pub(crate) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let letters = |name: &str| {
         let mut letters: Vec<char> = name.to_lowercase().chars().collect();
         letters.sort_unstable();
         letters
     };
     // Letters in another order are the slip that a count of edits makes too much of.
-    let swapped = || names().find(|known| letters(known) == letters(name)).map(str::to_owned);
-    match near(name, names()).into_iter().next().or_else(swapped) {
+    let swapped = || known.clone().find(|known| letters(known) == letters(name)).map(str::to_owned);
+    match near(name, known.clone()).into_iter().next().or_else(swapped) {
         Some(near) => format!("did you mean \"{near}\"?"),
-        None => format!("known are {}", names().collect::<Vec<_>>().join(", ")),
+        None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -163,7 +164,7 @@ pub(super) fn is(shape: &Shape, value: &Value) -> bool {
         Shape::Text | Shape::Secret => value.is_string(),
         Shape::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         Shape::Enabled => value.is_boolean() || value == "auto",
-        Shape::IpAddress => value.as_str().is_some_and(|text| text.parse::<IpAddr>().is_ok()),
+        Shape::Network => value.as_str().is_some_and(|text| text.parse::<Network>().is_ok()),
         Shape::Dollars => prices::price(value).is_some(),
         Shape::List(shape) => value.as_array().is_some_and(|items| items.iter().all(|item| is(shape, item))),
         Shape::Map(shape) => {

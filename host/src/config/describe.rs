@@ -27,7 +27,8 @@ pub(super) enum Shape {
     OneOf(&'static [&'static str]),
     /// `true`, `false` or `"auto"`.
     Enabled,
-    IpAddress,
+    /// An IP address, or a network of them.
+    Network,
     /// US dollars, as a number or, to be exact, as a text.
     Dollars,
     /// Whatever the plugin makes of it.
@@ -66,6 +67,10 @@ impl Section {
         self.keys.iter().find(|key| key.name == name)
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.keys.iter().map(|key| key.name)
+    }
+
     pub(super) fn may_be_null(&self, key: &Key) -> bool {
         self.nulls || key.default == Some("null")
     }
@@ -90,7 +95,7 @@ impl Shape {
                 words.join(", ")
             }
             Self::Enabled => "true, false or \"auto\"".to_owned(),
-            Self::IpAddress => "an IP address".to_owned(),
+            Self::Network => "an IP address or a network such as \"10.0.0.0/8\"".to_owned(),
             Self::Dollars => "an amount in US dollars".to_owned(),
             Self::Any => "anything".to_owned(),
             Self::List(_) => "a list".to_owned(),
@@ -107,7 +112,7 @@ impl Shape {
             Self::Seconds => "30",
             Self::Text | Self::Secret | Self::Any => "\"...\"",
             Self::OneOf(_) => "one of them",
-            Self::IpAddress => "\"127.0.0.1\"",
+            Self::Network => "\"127.0.0.1\"",
             Self::List(Self::Text | Self::Secret) => "[\"...\"]",
             Self::List(_) => "[]",
             Self::Map(_) | Self::Providers(_) | Self::Section(_) => "{}",
@@ -191,9 +196,9 @@ static SERVER: Section = closed(&[
     key("cors_origins", Shape::List(&Shape::Text), "[]", "Origins that browsers may call from."),
     key(
         "trusted_proxies",
-        Shape::List(&Shape::IpAddress),
+        Shape::List(&Shape::Network),
         "[]",
-        "Addresses of proxies that are believed when they say, in X-Forwarded-For, for whom they ask.",
+        "Addresses of proxies, or networks such as 10.0.0.0/8, that are believed when they say, in X-Forwarded-For, for whom they ask.",
     ),
 ]);
 
@@ -434,6 +439,16 @@ pub(super) static ENTRY: Section = closed(&[
 /// Whether the host itself reads this key of an entry's `config`, and knows what it means.
 pub(crate) fn is_host_key(name: &str) -> bool {
     CONFIG.key(name).is_some()
+}
+
+/// Whether it says what a model costs.
+pub(super) fn is_price_key(name: &str) -> bool {
+    PRICE.key(name).is_some()
+}
+
+/// The keys of an entry's `config` that the host reads.
+pub(crate) fn host_keys<'a>() -> impl Iterator<Item = &'a str> + Clone {
+    CONFIG.keys.iter().map(|key| key.name)
 }
 
 pub(super) static CONFIG: Section = Section {

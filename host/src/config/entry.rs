@@ -98,7 +98,7 @@ impl ProviderEntry {
 
     /// For tests: an entry that says only this.
     #[cfg(test)]
-    pub(super) fn from_config(config: &Map<String, Value>) -> Self {
+    pub(crate) fn from_config(config: &Map<String, Value>) -> Self {
         let mut layered = Layered::new();
         for (key, value) in config {
             layered.set(&join("/config", key), value.clone(), Origin::Runtime);
@@ -109,6 +109,11 @@ impl ProviderEntry {
     /// What it says to host and plugin, secrets among it.
     pub fn config(&self) -> Map<String, Value> {
         self.layered.object("/config").cloned().unwrap_or_default()
+    }
+
+    /// Where a key of its `config` is written.
+    pub fn origin(&self, key: &str) -> Origin {
+        self.layered.origin(&join("/config", key))
     }
 
     /// Every value in force, with the plugin's defaults if it is known, and where each comes from.

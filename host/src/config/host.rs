@@ -1,7 +1,6 @@
 //! The whole configuration, as the layers leave it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use super::entry::ProviderEntry;
 use super::environment::{Environment, Set};
 use super::layered::Layered;
 use super::models::ModelSettings;
+use super::network::Network;
 use super::origin::EffectiveValue;
 use super::pointer::join;
 use super::prices::dollars;
@@ -74,7 +74,7 @@ pub struct ServerSettings {
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
     /// Peers whose forwarding headers count.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<Network>,
     /// What admin routes ask for. Only ever from the environment.
     #[serde(skip)]
     pub admin_token: Option<SecretString>,

@@ -84,6 +84,12 @@ impl Layers<'_> {
         for real in [false, true] {
             lay_environment(&mut layered, &mut reader, real);
         }
+        for name in self.left_to_variables(&environment, &layered) {
+            for real in [false, true] {
+                let of_provider = reader.of_provider(&in_capitals(name), &join(PROVIDERS, name), real);
+                layered.lay(of_provider);
+            }
+        }
         let mut problems = reader.problems;
         layered.lay(self.command_line_layer());
         let removed = self.lay_runtime(&mut layered, &mut problems);
@@ -135,6 +141,21 @@ impl Layers<'_> {
             origin: Origin::CommandLine { option },
         };
         host.into_iter().chain(port).map(setting).collect()
+    }
+
+    /// Changed while the host ran, and otherwise made by variables alone: what these say still holds below the change.
+    /// Not where that names a plugin or an address, for it must not choose who gets a key out of a variable.
+    fn left_to_variables(&self, environment: &Environment, layered: &Layered) -> Vec<&String> {
+        let names_somebody = |entry: &Map<String, Value>| {
+            let config = entry.get("config").and_then(Value::as_object);
+            entry.contains_key("plugin") || config.is_some_and(|config| config.contains_key("base_url"))
+        };
+        let changed = self.runtime.providers.iter().filter(|(name, entry)| {
+            entry.as_ref().is_some_and(|entry| !names_somebody(entry))
+                && layered.get(&join(PROVIDERS, name)).is_none()
+                && with_keys(environment).any(|capitals| capitals == in_capitals(name))
+        });
+        changed.map(|(name, _)| name).collect()
     }
 
     /// Answers with the names of those that were removed.

@@ -3,6 +3,8 @@
 // 1. What may be written, and what is wrong with what was.
 mod check;
 mod describe;
+pub(crate) mod dotted;
+mod doubts;
 mod pointer;
 mod problem;
 mod schema;
@@ -23,12 +25,14 @@ mod layers;
 mod origin;
 mod secret;
 mod show;
-// 5. Changes made at run time, as they are kept.
+// 5. Changes: made at run time, as they are kept, and between two configurations.
 mod changes;
+mod difference;
 // 6. Settings as the rest of the host uses them.
 mod entry;
 mod host;
 mod models;
+mod network;
 mod prices;
 mod provider;
 mod telemetry;
@@ -38,7 +42,9 @@ mod usage;
 mod tests;
 
 pub use changes::{Change, ChangeFile, ChangeFileError, Changes};
-pub(crate) use describe::is_host_key;
+pub(crate) use check::meant;
+pub(crate) use describe::{host_keys, is_host_key};
+pub use difference::{ChangedSetting, changed_settings};
 pub use entry::{Enabled, Isolation, ProviderEntry};
 pub use environment::Environment;
 pub use files::ConfigFiles;
@@ -48,6 +54,7 @@ pub use host::{
 };
 pub use layers::{CommandLineLayer, Layers, RuntimeLayer, runtime_problems};
 pub use models::ModelSettings;
+pub use network::Network;
 pub use origin::{EffectiveValue, Origin};
 #[cfg(test)]
 pub(crate) use prices::prices_of;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The `file` of a problem with a variable that no file sets.
 pub(super) const ENVIRONMENT: &str = "environment";
@@ -11,7 +11,7 @@ pub(super) const ENVIRONMENT: &str = "environment";
 pub(super) const RUNTIME: &str = "runtime";
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigProblem {
     /// The file, or `environment`, or `runtime`.
     pub file: String,
@@ -24,7 +24,7 @@ pub struct ConfigProblem {
 }
 
 impl ConfigProblem {
-    pub(super) fn new(
+    pub(crate) fn new(
         file: impl Into<String>,
         pointer: impl Into<String>,
         reason: impl Into<String>,

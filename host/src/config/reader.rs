@@ -144,7 +144,7 @@ pub(super) fn from_text(text: &str, shape: &Shape, nulls: bool) -> Value {
 }
 
 fn value_is_text(shape: &Shape) -> bool {
-    matches!(shape, Shape::Text | Shape::OneOf(_) | Shape::Enabled | Shape::IpAddress)
+    matches!(shape, Shape::Text | Shape::OneOf(_) | Shape::Enabled | Shape::Network)
 }
 
 fn is_number(shape: &Shape) -> bool {
@@ -195,7 +195,7 @@ fn step_into(
         None if section.open => Ok((join(pointer, &spelt()), &Shape::Any, false)),
         None => {
             let name = part.to_lowercase();
-            Err((format!("unknown key \"{name}\""), meant(&name, section.keys)))
+            Err((format!("unknown key \"{name}\""), meant(&name, section.names())))
         }
     }
 }

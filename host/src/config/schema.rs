@@ -59,8 +59,9 @@ fn shape(shape: &Shape) -> Value {
         Shape::Text | Shape::Secret => json!({"type": "string"}),
         Shape::OneOf(words) => json!({"type": "string", "enum": words}),
         Shape::Enabled => json!({"enum": [true, false, "auto"]}),
-        Shape::IpAddress => {
-            json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})
+        Shape::Network => {
+            let network = json!({"pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"});
+            json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}, network]})
         }
         Shape::Dollars => {
             json!({"type": ["number", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?$"})

@@ -67,6 +67,12 @@ impl Places {
         folders.map(|folder| folder.canonicalize().unwrap_or(folder)).into()
     }
 
+    /// Whether there are crates in them: then it is sources that somebody has here.
+    pub fn hold_crates(folders: &[PathBuf]) -> bool {
+        let listed = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+        listed.flatten().any(|entry| entry.path().join("Cargo.toml").is_file())
+    }
+
     pub(super) fn trees(&self) -> impl Iterator<Item = &PathBuf> {
         self.folders.iter().chain(&self.crates)
     }

@@ -187,3 +187,15 @@ async fn a_crate_whose_manifest_comes_first_is_built_when_its_source_follows() {
     let work = next(&mut workshop).await;
     assert!(matches!(&work[..], [(name, Ok(Staged::Replaced(_)))] if name == "late-source"), "{work:?}");
 }
+
+#[test]
+fn sources_are_told_from_libraries() {
+    let dir = tempfile::tempdir().unwrap();
+    let hold = || Places::hold_crates(&Places::standard(dir.path()));
+    assert!(!hold(), "there are no folders yet");
+    fs::create_dir_all(dir.path().join("plugins/custom/hello")).unwrap();
+    fs::write(dir.path().join("plugins/custom/libhello.so"), "").unwrap();
+    assert!(!hold());
+    fs::write(dir.path().join("plugins/custom/hello/Cargo.toml"), "").unwrap();
+    assert!(hold());
+}

@@ -119,6 +119,9 @@ pub enum ProviderNews {
         to: String,
         /// Why, where that is known.
         reason: Option<String>,
+        /// For so long, where that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
     },
     /// It failed too often, and is left alone.
     BreakerOpened {
@@ -270,7 +273,7 @@ mod tests {
     #[test]
     fn bodies_have_the_documented_fields() {
         let (from, to) = ("available".to_owned(), "unavailable".to_owned());
-        let news = ProviderNews::Condition { from, to, reason: None };
+        let news = ProviderNews::Condition { from, to, reason: None, seconds: None };
         check(
             &News::Provider { provider: "p".to_owned(), news },
             &json!({"type": "provider", "provider": "p", "kind": "condition", "from": "available",

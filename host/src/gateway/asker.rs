@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::access::{Permits, VirtualKey};
 use crate::accounts::{Arrival, Books, Tab};
 use crate::limits::Payer;
+use crate::services::http::Hops;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Asker {
     pub key: Option<Arc<VirtualKey>>,
     /// Who answers for what it takes; none where that is not limited.
     pub payer: Option<Payer>,
+    /// Through how many hosts it has come.
+    pub hops: Hops,
     /// Where what comes of it is written down.
     pub tab: Tab,
 }
@@ -31,6 +34,6 @@ impl From<&str> for Asker {
     fn from(request_id: &str) -> Self {
         let request_id: Arc<str> = request_id.into();
         let tab = Tab::open(Arc::new(Books::default()), Arc::clone(&request_id), Arrival::default());
-        Self { request_id, key: None, payer: None, tab }
+        Self { request_id, key: None, payer: None, hops: Hops::default(), tab }
     }
 }

@@ -289,7 +289,10 @@ impl<'r> Attempts<'r> {
 fn passes(error: &ProviderError) -> bool {
     match error.kind {
         ErrorKind::Connection | ErrorKind::BrokenStream | ErrorKind::UnreadableAnswer => true,
-        ErrorKind::Provider => !error.status.is_some_and(|status| (400..500).contains(&status)),
+        // And what went round in a loop will again.
+        ErrorKind::Provider => {
+            !error.status.is_some_and(|status| (400..500).contains(&status) || status == 508)
+        }
         // Who did not answer in time has enough to do, and a plugin that panicked will again.
         _ => false,
     }

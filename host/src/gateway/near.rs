@@ -19,7 +19,7 @@ pub(crate) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Ve
         bytes <= name.len().saturating_mul(TIMES_AS_LONG) && name.len() <= bytes.saturating_mul(TIMES_AS_LONG)
     };
     // Longer ones are no typing errors, and comparing them costs the square.
-    let wanted: Vec<char> = wanted.chars().flat_map(char::to_lowercase).take(100).collect();
+    let wanted = lowercase(wanted);
     let mut found: Vec<(usize, &str)> = names
         .take(LOOKED_AT)
         .filter(may_be_meant)
@@ -31,15 +31,32 @@ pub(crate) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Ve
     found.into_iter().take(MOST).map(|(_, name)| name.to_owned()).collect()
 }
 
+/// The name that `wanted` is a slip of the pen for, if it is one. Other than for [`near`], a name with more to it is
+/// another name.
+pub(crate) fn slip<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = lowercase(wanted);
+    let found = names.filter_map(|name| slips(&wanted, &lowercase(name)).map(|edits| (edits, name)));
+    found.min().map(|(_, name)| name)
+}
+
+fn lowercase(name: &str) -> Vec<char> {
+    name.chars().flat_map(char::to_lowercase).take(100).collect()
+}
+
 fn distance(wanted: &[char], name: &str) -> Option<usize> {
-    let name: Vec<char> = name.chars().flat_map(char::to_lowercase).take(100).collect();
+    let name = lowercase(name);
     let (short, long) = if wanted.len() < name.len() { (wanted, &name[..]) } else { (&name[..], wanted) };
     if short.len() >= 3 && long.windows(short.len()).any(|part| part == short) {
         return Some(1);
     }
+    slips(wanted, &name)
+}
+
+/// How many edits are between the two, where they are few enough for a slip.
+fn slips(wanted: &[char], name: &[char]) -> Option<usize> {
     let allowed = wanted.len().max(3) / 3;
     // There are at least as many edits as one is longer: most names need no closer look.
-    let edits = (long.len() - short.len() <= allowed).then(|| edits(wanted, &name))?;
+    let edits = (wanted.len().abs_diff(name.len()) <= allowed).then(|| edits(wanted, name))?;
     (edits <= allowed).then_some(edits)
 }
 
@@ -71,6 +88,20 @@ mod tests {
         assert_eq!(near("llama-3"), ["meta-llama/Llama-3-70b"]);
         assert!(near("gemini-pro").is_empty());
         assert!(near("").is_empty());
+    }
+
+    #[test]
+    fn a_name_with_more_to_it_is_no_slip() {
+        let names = ["model", "timeout", "budget_usd_per_day"];
+        for (wanted, meant) in [
+            ("buget_usd_per_day", Some("budget_usd_per_day")),
+            ("budget_usd_per_week", Some("budget_usd_per_day")),
+            ("TimeOut", Some("timeout")),
+            ("model_directory", None),
+            ("region", None),
+        ] {
+            assert_eq!(slip(wanted, names.into_iter()), meant, "{wanted}");
+        }
     }
 
     #[test]

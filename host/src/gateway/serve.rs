@@ -247,7 +247,7 @@ impl Gateway {
     ) -> Result<(A::Answer, Served), GatewayError> {
         let began = Instant::now();
         let request_id = Arc::clone(&asker.request_id);
-        let call = CallContext { http: self.http.clone(), request_id, trace: None };
+        let call = CallContext { http: self.http.clone(), request_id, trace: None, hops: asker.hops };
         let mut attempts = {
             // The snapshot is let go at once: the candidates keep alive what they need.
             let snapshot = self.registry.snapshot();

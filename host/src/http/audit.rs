@@ -20,6 +20,7 @@ use super::limits;
 use super::pictures::Subject;
 use super::state::AppState;
 use crate::audit::{Change, Entry, Outcome, Seen, Who, changed};
+use crate::plugins::{ReloadReport, ReloadStatus};
 use crate::services::redact;
 
 /// So many entries are answered with, unless more are asked for.
@@ -39,6 +40,31 @@ pub(super) struct Gate {
 /// Named by a handler that made something: what it is about was not in the path.
 #[derive(Clone, Debug)]
 pub(super) struct Made(pub(super) String);
+
+/// Left by a handler that has reloaded: its answer is a success, whatever came of it.
+#[derive(Clone, Debug)]
+pub(super) struct Reloaded(pub(super) Arc<ReloadReport>);
+
+impl Reloaded {
+    /// Adds what the pictures do not show: what is configured otherwise now.
+    fn complete(&self, before: &mut Value, after: &mut Value) {
+        let Self(report) = self;
+        if report.dry_run || report.config.is_some() {
+            return;
+        }
+        for setting in report.settings.iter().filter(|setting| !setting.is_known) {
+            before["settings"][&setting.pointer] = setting.before.clone();
+            after["settings"][&setting.pointer] = setting.after.clone();
+        }
+    }
+
+    /// Why nothing was changed, if so.
+    fn failed(&self) -> Option<&'static str> {
+        let Self(report) = self;
+        let code = if report.config.is_some() { "configuration_invalid" } else { "reload_failed" };
+        (report.status == ReloadStatus::Failed).then_some(code)
+    }
+}
 
 /// Lets operators in; what they change, and whoever is refused, is noted.
 pub(super) async fn gate(
@@ -115,12 +141,19 @@ impl Gate {
         let made = response.extensions().get::<Made>().map(|Made(name)| name.clone());
         if let Some(mut entry) = noting.entry.take() {
             let target = target.or(made);
-            let after = noting.gate.picture(target.as_deref());
+            let (mut before, mut after) = (before, noting.gate.picture(target.as_deref()));
+            let reloaded = response.extensions().get::<Reloaded>();
+            if let Some(reloaded) = reloaded {
+                reloaded.complete(&mut before, &mut after);
+            }
+            let failed = reloaded.and_then(Reloaded::failed);
             entry.change = changed(before, after);
             entry.target = target.map(|target| redact::clean(&target, &[]));
             entry.status = response.status().as_u16();
-            entry.code = response.extensions().get::<ApiError>().map(|error| error.code().to_owned());
-            entry.outcome = if response.status().is_success() { Outcome::Done } else { Outcome::Failed };
+            let error = response.extensions().get::<ApiError>().map(ApiError::code);
+            entry.code = error.or(failed).map(str::to_owned);
+            let is_done = response.status().is_success() && failed.is_none();
+            entry.outcome = if is_done { Outcome::Done } else { Outcome::Failed };
             noting.gate.state.trail.note(entry);
         }
         response

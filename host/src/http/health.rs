@@ -19,10 +19,16 @@ pub(super) async fn live() -> Response {
     Json(Status { status: "alive" }).into_response()
 }
 
-/// The host takes requests.
+/// The host can serve: it takes requests, and there is somebody to ask. How those do is another question, which comes
+/// and goes, and a host that nobody reaches any more could not say.
 pub(super) async fn ready(State(state): State<AppState>) -> Response {
-    let status = if state.readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Status { status: state.readiness.word() })).into_response()
+    let has_providers = !state.registry.snapshot().by_priority().is_empty();
+    let (status, word) = match (state.readiness.is_ready(), has_providers) {
+        (true, true) => (StatusCode::OK, state.readiness.word()),
+        (true, false) => (StatusCode::SERVICE_UNAVAILABLE, "no_providers"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, state.readiness.word()),
+    };
+    (status, Json(Status { status: word })).into_response()
 }
 
 /// What is known of every provider. Asks nobody, so it never waits.

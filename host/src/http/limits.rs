@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::error::{ApiError, whole_seconds};
 use super::state::AppState;
 use crate::access::VirtualKey;
-use crate::config::Unpriced;
+use crate::config::{Network, Unpriced};
 use crate::limits::{Admitted, Allowance, Budget, InFlight, Rates, Standing, Subject};
 
 /// Counts a request; nothing where nothing is limited.
@@ -61,10 +61,10 @@ fn allowance(state: &AppState, key: Option<&VirtualKey>) -> Allowance {
 }
 
 /// Who asks: the other side of the connection, unless that is a proxy which is believed when it says for whom it asks.
-pub(super) fn client(headers: &HeaderMap, extensions: &Extensions, trusted: &[IpAddr]) -> IpAddr {
+pub(super) fn client(headers: &HeaderMap, extensions: &Extensions, trusted: &[Network]) -> IpAddr {
     let unknown = IpAddr::from([0, 0, 0, 0]);
     let peer = extensions.get::<Connection>().map_or(unknown, |connection| connection.peer.ip());
-    let is_trusted = |address: &IpAddr| trusted.contains(&address.to_canonical());
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(*address));
     if !is_trusted(&peer) {
         return peer;
     }

@@ -10,6 +10,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::audit::Reloaded;
 use super::error::{ApiError, query_problem};
 use super::named::Named;
 use super::state::AppState;
@@ -41,7 +42,7 @@ pub(super) async fn reload_all(
 ) -> Result<Response, ApiError> {
     let Query(ReloadQuery { dry_run }) = query.map_err(|error| invalid_query(&error))?;
     let report = state.manager.reload(ReloadOptions { dry_run, only: None, reason: "api" }).await;
-    Ok(Json(&*report).into_response())
+    Ok(told(report))
 }
 
 /// One plugin is reloaded for real, or not at all.
@@ -70,7 +71,13 @@ pub(super) async fn disable(State(state): State<AppState>, Named(id): Named) -> 
 }
 
 fn answer(outcome: Result<Arc<ReloadReport>, UnknownPlugin>) -> Result<Response, ApiError> {
-    outcome.map(|report| Json(&*report).into_response()).map_err(|UnknownPlugin(id)| unknown(&id))
+    outcome.map(told).map_err(|UnknownPlugin(id)| unknown(&id))
+}
+
+fn told(report: Arc<ReloadReport>) -> Response {
+    let mut response = Json(&*report).into_response();
+    response.extensions_mut().insert(Reloaded(report));
+    response
 }
 
 fn invalid_query(error: &QueryRejection) -> ApiError {

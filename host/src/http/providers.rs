@@ -105,6 +105,10 @@ struct View<'a> {
 pub(super) struct Moment<'a> {
     name: &'a str,
     status: Condition,
+    /// Why it is not available.
+    reason: Option<String>,
+    /// And until when, where that is known.
+    until: Option<String>,
     breaker: BreakerState,
     in_flight: u64,
     requests_total: u64,
@@ -177,10 +181,14 @@ impl<'a> View<'a> {
 impl<'a> Moment<'a> {
     pub(super) fn of(provider: &'a Provider) -> Self {
         let (counters, times) = (&provider.counters, provider.standing.latency.percentiles());
+        let now = Instant::now();
+        let (reason, wait) = provider.why(now).unzip();
         Self {
             name: provider.name(),
             status: provider.condition(),
-            breaker: provider.standing.breaker.state(Instant::now()),
+            reason,
+            until: wait.flatten().map(|wait| timestamp(SystemTime::now() + wait)),
+            breaker: provider.standing.breaker.state(now),
             in_flight: counters.in_flight.load(Ordering::Relaxed),
             requests_total: counters.requests.load(Ordering::Relaxed),
             errors_total: counters.errors.load(Ordering::Relaxed),

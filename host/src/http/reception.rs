@@ -1,11 +1,10 @@
 //! What is taken down of a request before it is served, for those who tell of it when it is over.
 
-use std::net::IpAddr;
-
 use axum::extract::Request;
 
 use super::limits;
 use crate::accounts::{Arrival, Parent, Trace, Visit};
+use crate::config::Network;
 use crate::telemetry::log::LogControl;
 use crate::telemetry::traces::Sampler;
 
@@ -17,14 +16,13 @@ pub struct Reception {
     /// None while no traces are kept.
     sampler: Option<Sampler>,
     log: LogControl,
-    trusted_proxies: Vec<IpAddr>,
+    trusted_proxies: Vec<Network>,
 }
 
 impl Reception {
     /// For whoever keeps traces, and for the log of who comes.
-    pub fn new(sampler: Option<Sampler>, log: LogControl, trusted_proxies: &[IpAddr]) -> Self {
-        let trusted_proxies = trusted_proxies.iter().map(IpAddr::to_canonical).collect();
-        Self { traced: super::asking_paths(), sampler, log, trusted_proxies }
+    pub fn new(sampler: Option<Sampler>, log: LogControl, trusted_proxies: &[Network]) -> Self {
+        Self { traced: super::asking_paths(), sampler, log, trusted_proxies: trusted_proxies.to_vec() }
     }
 
     /// Takes down what is wanted.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Extension, FromRequestParts};
-use http::Version;
 use http::request::Parts;
+use http::{StatusCode, Version};
 
 use super::connection::Connection;
 use super::error::ApiError;
@@ -15,6 +15,7 @@ use crate::access::VirtualKey;
 use crate::accounts::Tab;
 use crate::gateway::Asker;
 use crate::limits::Payer;
+use crate::services::http::Hops;
 
 /// See the module.
 #[derive(Debug)]
@@ -43,8 +44,18 @@ impl FromRequestParts<AppState> for AskedBy {
         let key = parts.extensions.get::<LetInBy>().map(|LetInBy(key)| Arc::clone(key));
         let tab = parts.extensions.get::<Tab>().cloned().ok_or_else(ApiError::internal)?;
         let payer = parts.extensions.remove::<Payer>();
-        Ok(Self(Asker { request_id, key, payer, tab }))
+        let hops = Hops::of(&parts.headers);
+        if hops.is_loop() {
+            return Err(going_round());
+        }
+        Ok(Self(Asker { request_id, key, payer, hops, tab }))
     }
+}
+
+fn going_round() -> ApiError {
+    const DETAILS: &str = "The request has come through this host, or others like it, again and again: some provider's \
+                           base_url leads back to where it came from. Take that provider away, or write its vendor's address";
+    ApiError::new(StatusCode::LOOP_DETECTED, "loop_detected", "The request goes round in a loop", DETAILS)
 }
 
 impl FromRequestParts<AppState> for Recipient {

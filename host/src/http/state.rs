@@ -1,6 +1,5 @@
 //! What handlers share.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use super::guesses::Guesses;
 use super::metrics::Counts;
 use crate::access::KeyBook;
 use crate::audit::Trail;
-use crate::config::ServerSettings;
+use crate::config::{Network, ServerSettings};
 use crate::gateway::Gateway;
 use crate::plugins::Manager;
 use crate::providers::Registry;
@@ -33,7 +32,7 @@ pub struct Shared {
     pub(super) keys: Arc<KeyBook>,
     pub(super) usage: UsageBook,
     pub(super) cors_origins: Vec<String>,
-    pub(super) trusted_proxies: Vec<IpAddr>,
+    pub(super) trusted_proxies: Vec<Network>,
     pub(super) access: Access,
     pub(super) guesses: Guesses,
     pub(super) max_body_bytes: usize,
@@ -76,7 +75,7 @@ impl AppState {
             manager,
             usage,
             cors_origins: settings.cors_origins.clone(),
-            trusted_proxies: settings.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
+            trusted_proxies: settings.trusted_proxies.clone(),
             access: Access::new(settings, Arc::clone(&keys)),
             guesses: Guesses::default(),
             keys,

@@ -478,7 +478,14 @@ async fn sane_request_ids_are_kept() {
 
 #[tokio::test]
 async fn orchestrators_are_told_the_state() {
-    let host = Host::of(&[]).await;
+    let empty = Host::of(&[]).await;
+    empty.readiness.ready();
+    let got = empty.send("GET", "/readyz", "", "").await;
+    assert_eq!((got.status, got.json()["status"].as_str()), (503, Some("no_providers")));
+    let health = empty.send("GET", "/api/health", "", "").await;
+    assert_eq!((health.status, health.json()["status"].as_str()), (503, Some("no_providers")));
+
+    let host = Host::of(&[&good().await]).await;
     assert_eq!(host.send("GET", "/livez", "host: any\r\n", "").await.status, 200);
     for (change, status, word) in [
         ((|_| {}) as fn(&Readiness), 503, "starting"),
@@ -489,6 +496,4 @@ async fn orchestrators_are_told_the_state() {
         let got = host.send("GET", "/readyz", "", "").await;
         assert_eq!((got.status, got.json()["status"].as_str()), (status, Some(word)));
     }
-    let health = host.send("GET", "/api/health", "", "").await;
-    assert_eq!((health.status, health.json()["status"].as_str()), (503, Some("no_providers")));
 }

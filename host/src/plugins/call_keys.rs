@@ -7,16 +7,18 @@ use secrecy::SecretString;
 
 use super::instance::OnBehalf;
 use crate::accounts::TraceHeaders;
+use crate::services::http::Hops;
 
 /// What the calls under way of one instance are made with.
 #[derive(Debug, Default)]
 pub(super) struct CallKeys(Mutex<HashMap<u64, OfCall>>);
 
 /// What one call is made with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct OfCall {
     pub(super) key: Option<SecretString>,
     pub(super) trace: Option<TraceHeaders>,
+    pub(super) hops: Hops,
 }
 
 /// For as long as it is held, requests of the call are made with what belongs to it.
@@ -28,11 +30,11 @@ pub(super) struct Assigned {
 
 impl CallKeys {
     pub(super) fn assign(self: &Arc<Self>, call: u64, behalf: OnBehalf<'_>) -> Option<Assigned> {
-        let (key, trace) = (behalf.key.cloned(), behalf.trace.cloned());
-        if key.is_none() && trace.is_none() {
+        let (key, trace, hops) = (behalf.key.cloned(), behalf.trace.cloned(), behalf.hops);
+        if key.is_none() && trace.is_none() && hops == Hops::default() {
             return None;
         }
-        self.lock().insert(call, OfCall { key, trace });
+        self.lock().insert(call, OfCall { key, trace, hops });
         Some(Assigned { calls: Arc::clone(self), call })
     }
 

@@ -15,6 +15,7 @@ use super::job::{ChunkBatch, InstanceId, Job, Operation, Question};
 use super::problem::Problem;
 use super::record::Lease;
 use crate::accounts::TraceHeaders;
+use crate::services::http::Hops;
 
 /// What comes with a call: what the plugin asks upstream for it, it asks with this.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +26,8 @@ pub struct OnBehalf<'a> {
     pub key: Option<&'a SecretString>,
     /// The trace, if there is one.
     pub trace: Option<&'a TraceHeaders>,
+    /// Through how many hosts the request has come.
+    pub hops: Hops,
 }
 
 /// Nothing but an id.

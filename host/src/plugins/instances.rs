@@ -12,8 +12,10 @@ use super::manifest::PluginId;
 use super::outbound::Outbound;
 use super::problem::{Problem, Step};
 use super::report::FailedProvider;
+use super::stray::StrayKeys;
 use crate::config::{
-    BreakerSettings, Changes, Config, ConfigProblems, Enabled, ProviderEntry, ProviderSettings, key_variable,
+    BreakerSettings, Changes, Config, ConfigProblem, ConfigProblems, Enabled, ProviderEntry,
+    ProviderSettings, key_variable,
 };
 use crate::events::Bus;
 use crate::limits::Limiter;
@@ -39,6 +41,7 @@ pub(super) struct Wanted {
 }
 
 /// What the configuration asks for.
+#[derive(Default)]
 pub(super) struct Asked {
     pub(super) wanted: Vec<Wanted>,
     /// Entries that cannot be made into a provider.
@@ -47,6 +50,8 @@ pub(super) struct Asked {
     pub(super) disabled: Vec<String>,
     /// Those of them that wait.
     pub(super) waiting: Vec<Waiting>,
+    /// What is no mistake, as far as anybody can tell, and may not be what was meant.
+    pub(super) warnings: Vec<ConfigProblem>,
 }
 
 /// Reads the entries over their plugins' defaults. `reasons` says why a plugin is not there.
@@ -56,19 +61,8 @@ pub(super) fn asked(
     reasons: &BTreeMap<String, String>,
     changes: &Changes,
 ) -> Asked {
-    let mut asked =
-        Asked { wanted: Vec::new(), failed: Vec::new(), disabled: Vec::new(), waiting: Vec::new() };
-    let mut entries = config.plugins.clone();
-    for (name, offered) in offered(config, plugins) {
-        match offered {
-            Ok(entry) => _ = entries.insert(name, entry.clone()),
-            Err(problems) => asked.failed.push(failure(&name, refused_configuration(problems.to_string()))),
-        }
-    }
-    let nothing_configured = entries.is_empty() && asked.failed.is_empty() && !config.removed.contains(MOCK);
-    if nothing_configured && plugins.contains_key(MOCK) {
-        entries.insert(MOCK.to_owned(), ProviderEntry::default());
-    }
+    let mut asked = Asked::default();
+    let entries = entries(config, plugins, &mut asked.failed);
     for (name, entry) in &entries {
         if entry.enabled == Enabled::No {
             asked.disabled.push(name.clone());
@@ -89,6 +83,14 @@ pub(super) fn asked(
             }
             continue;
         };
+        let manifest = &active.plugin.manifest;
+        let strays = StrayKeys::of(name, entry, Some(manifest));
+        if !strays.refused.is_empty() {
+            let message = ConfigProblems(strays.refused).to_string();
+            asked.failed.push(failure(name, refused_configuration(message)));
+            continue;
+        }
+        asked.warnings.extend(strays.doubtful);
         let mut waits_for = |variable: String| {
             asked.disabled.push(name.clone());
             asked.waiting.push(Waiting { name: name.clone(), plugin: plugin.to_string(), variable });
@@ -97,7 +99,6 @@ pub(super) fn asked(
             waits_for(variable.clone());
             continue;
         }
-        let manifest = &active.plugin.manifest;
         match ProviderSettings::new(name, plugin.as_str(), entry, &manifest.config_defaults, manifest.secrets)
         {
             Ok(settings) if entry.enabled == Enabled::Auto && settings.keys.is_empty() => {
@@ -110,6 +111,27 @@ pub(super) fn asked(
         }
     }
     asked
+}
+
+/// Those of the configuration, and those that nobody has written down: made by variables alone, or the mock where
+/// there is nothing else.
+pub(super) fn entries(
+    config: &Config,
+    plugins: &Plugins,
+    failed: &mut Vec<FailedProvider>,
+) -> BTreeMap<String, ProviderEntry> {
+    let mut entries = config.plugins.clone();
+    for (name, offered) in offered(config, plugins) {
+        match offered {
+            Ok(entry) => _ = entries.insert(name, entry.clone()),
+            Err(problems) => failed.push(failure(&name, refused_configuration(problems.to_string()))),
+        }
+    }
+    let nothing_configured = entries.is_empty() && failed.is_empty() && !config.removed.contains(MOCK);
+    if nothing_configured && plugins.contains_key(MOCK) {
+        entries.insert(MOCK.to_owned(), ProviderEntry::default());
+    }
+    entries
 }
 
 /// Built-in plugins that no entry names, and whose key is set: with that alone they are providers.

@@ -89,6 +89,8 @@ mod examine;
 mod load;
 // The HTTP client as one provider's plugin gets it.
 mod outbound;
+// Keys that neither host nor plugin reads.
+mod stray;
 // The providers that the configuration asks for.
 mod instances;
 // One reload.
@@ -110,4 +112,5 @@ pub use problem::{Phase, Problem, Step};
 pub use record::{Lease, Overdue};
 pub use report::{Draining, PluginList, PluginState, PluginView, ReloadReport, ReloadStatus};
 pub use sources::Sources;
+pub use stray::StrayKeys;
 pub use vitals::{Generations, Reloads, Totals, Vitals};

@@ -24,10 +24,7 @@ pub(super) struct Outbound {
 impl Fetch for Outbound {
     fn fetch(&self, request: Outgoing) -> BoxFuture<'static, Result<Incoming>> {
         let (client, settings) = (self.client.clone(), Arc::clone(&self.settings));
-        let (own_key, trace) = match self.calls.of_call(request.call) {
-            Some(OfCall { key, trace }) => (key, trace),
-            None => (None, None),
-        };
+        let OfCall { key: own_key, trace, hops } = self.calls.of_call(request.call).unwrap_or_default();
         async move {
             let key = match own_key {
                 Some(key) => Some(key),
@@ -52,8 +49,8 @@ impl Fetch for Outbound {
                 allow_http: settings.allow_http,
             }
             .prepare()?;
-            let response =
-                client.send(&prepared, trace.iter().flat_map(TraceHeaders::pairs), request.body).await?;
+            let more = trace.iter().flat_map(TraceHeaders::pairs).chain([hops.onward()]);
+            let response = client.send(&prepared, more, request.body).await?;
             let headers = response.headers.iter();
             Ok(Incoming {
                 status: response.status.as_u16(),

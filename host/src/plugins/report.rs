@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::manifest::{Category, Manifest, PluginId};
 use super::problem::Problem;
-use crate::config::{ConfigProblem, ConfigProblems};
+use crate::config::{ChangedSetting, ConfigProblem, ConfigProblems};
 use crate::providers::Snapshot;
 
 /// How a reload went.
@@ -26,9 +26,15 @@ pub struct ReloadReport {
     pub plugins: PluginChanges,
     /// What became of the providers.
     pub providers: ProviderChanges,
+    /// What is configured otherwise than before, secrets masked; and what is so since the host was started, where that is
+    /// read only then.
+    pub settings: Vec<ChangedSetting>,
     /// Sections of the configuration that have changed since the host was started, and are read only then.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs_restart: Vec<&'static str>,
+    /// What is no mistake, and may not be what was meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ConfigProblem>,
     /// Why the configuration could not be used; then nothing else was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigFailure>,
@@ -188,7 +194,9 @@ impl ReloadReport {
             duration_ms: 0.0,
             plugins: PluginChanges::default(),
             providers: ProviderChanges::default(),
+            settings: Vec::new(),
             needs_restart: Vec::new(),
+            warnings: Vec::new(),
             config: Some(ConfigFailure {
                 message: failure.to_string(),
                 hint: hint.to_owned(),

@@ -71,7 +71,7 @@ impl Admission {
         self.told = true;
         let (provider, now) = (&self.provider, Instant::now());
         provider.standing.latency.record(now.saturating_duration_since(self.began), now);
-        provider.standing.last.set(Condition::Available, now);
+        provider.standing.last.set(Condition::Available, None, now);
         if self.passage == Passage::Trial {
             self.close_breaker();
         }
@@ -83,7 +83,7 @@ impl Admission {
         self.close_breaker();
         let now = Instant::now();
         self.provider.keys.note(self.place, Ok(()), now);
-        self.provider.standing.last.set(Condition::Available, now);
+        self.provider.standing.last.set(Condition::Available, None, now);
         self.provider.tell_success();
     }
 
@@ -108,7 +108,7 @@ impl Admission {
             provider.standing.latency.penalise(now.saturating_duration_since(self.began), now);
         }
         if let Some(condition) = Condition::after(error) {
-            provider.standing.last.set(condition, now);
+            provider.standing.last.set(condition, Some(in_short(error)), now);
         }
         let told_before = self.repeated && self.passage == Passage::Usual;
         if !breaker::counts(error) || told_before {

@@ -15,7 +15,7 @@ use super::plan::{self, Planned, Streamed};
 use super::{Chunk, Members, Provider, whole};
 use crate::accounts::{AttemptSpan, SpanId, TraceHeaders};
 use crate::plugins::{Feature, OnBehalf, Operation};
-use crate::services::http::HttpClient;
+use crate::services::http::{Hops, HttpClient};
 use crate::services::redact;
 
 /// What comes with every call.
@@ -27,6 +27,8 @@ pub struct CallContext {
     pub request_id: Arc<str>,
     /// What upstream is told of the trace, where there is one.
     pub trace: Option<TraceHeaders>,
+    /// Through how many hosts the request has come.
+    pub hops: Hops,
 }
 
 /// What may be asked of an upstream of OpenAI's dialect. Plugins are not asked for texts.
@@ -192,7 +194,12 @@ impl Provider {
     }
 
     fn behalf<'a>(&'a self, place: usize, call: &'a CallContext) -> OnBehalf<'a> {
-        OnBehalf { request_id: &call.request_id, key: self.keys.key(place), trace: call.trace.as_ref() }
+        OnBehalf {
+            request_id: &call.request_id,
+            key: self.keys.key(place),
+            trace: call.trace.as_ref(),
+            hops: call.hops,
+        }
     }
 
     /// Asks for what is no request of an application's, for as long as the generation may be used.
@@ -212,7 +219,7 @@ impl Provider {
         request_id: &str,
     ) -> Result<Bytes, ProviderError> {
         let lease = self.instance.lease();
-        let behalf = OnBehalf { request_id, key: self.keys.key(place), trace: None };
+        let behalf = OnBehalf { request_id, key: self.keys.key(place), ..OnBehalf::default() };
         tokio::select! {
             biased;
             answer = self.instance.ask(operation, Bytes::new(), behalf) => answer,

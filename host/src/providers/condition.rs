@@ -1,7 +1,7 @@
 //! What is known of a provider's health from the requests it served.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use patchbay_plugin_api::{ErrorKind, ProviderError};
@@ -78,30 +78,46 @@ impl fmt::Display for Condition {
     }
 }
 
-/// The last condition seen, and when.
+/// The last condition seen, when, and why.
 #[derive(Debug)]
-pub(super) struct LastCondition(Mutex<(Condition, Instant)>);
+pub(super) struct LastCondition(Mutex<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    condition: Condition,
+    at: Instant,
+    reason: Option<String>,
+}
 
 impl Default for LastCondition {
     fn default() -> Self {
-        Self(Mutex::new((Condition::Unknown, Instant::now())))
+        Self(Mutex::new(Seen { condition: Condition::Unknown, at: Instant::now(), reason: None }))
     }
 }
 
 impl LastCondition {
     /// What was seen last.
     pub(super) fn get(&self) -> Condition {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.lock().condition
+    }
+
+    /// Why it is so, where that was said.
+    pub(super) fn reason(&self) -> Option<String> {
+        self.lock().reason.clone()
     }
 
     /// How long ago.
     pub(super) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.0.lock().unwrap_or_else(PoisonError::into_inner).1)
+        now.saturating_duration_since(self.lock().at)
     }
 
     /// Replaces it.
-    pub(super) fn set(&self, condition: Condition, now: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (condition, now);
+    pub(super) fn set(&self, condition: Condition, reason: Option<String>, now: Instant) {
+        *self.lock() = Seen { condition, at: now, reason };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,8 +132,8 @@ mod tests {
         let now = Instant::now();
         for condition in [Condition::Available, Condition::Busy, Condition::Degraded, Condition::Unavailable]
         {
-            last.set(condition, now);
-            assert_eq!(last.get(), condition);
+            last.set(condition, Some(condition.to_string()), now);
+            assert_eq!((last.get(), last.reason().as_deref()), (condition, Some(condition.word())));
         }
         assert_eq!(last.age(now + Duration::from_secs(3)), Duration::from_secs(3));
     }

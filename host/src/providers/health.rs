@@ -86,7 +86,7 @@ impl Provider {
             Err(error) => (Condition::after_check(&error), Some(error.message)),
         };
         self.counters.checks.note(condition, took);
-        self.standing.last.set(condition, Instant::now());
+        self.standing.last.set(condition, reason.clone(), Instant::now());
         if condition != before {
             let (provider, reason) = (self.name(), reason.as_deref());
             match condition {

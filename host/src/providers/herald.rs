@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use patchbay_plugin_api::ProviderError;
 use tokio::time::Instant;
@@ -51,7 +52,9 @@ impl Provider {
             }
             let from = Condition::ALL.into_iter().find(|condition| *condition as u8 == before);
             let (from, to) = (from.unwrap_or_default().to_string(), now.to_string());
-            self.tell(ProviderNews::Condition { from, to, reason: reason.take() });
+            let (why, wait) = self.why(Instant::now()).unzip();
+            let reason = reason.take().or_else(|| why.as_deref().map(shortened));
+            self.tell(ProviderNews::Condition { from, to, reason, seconds: wait.flatten().map(rounded_up) });
             // A success in the meantime did not see that anything else was told: so it is looked again.
             fence(Ordering::SeqCst);
         }
@@ -66,15 +69,18 @@ impl Provider {
     }
 
     pub(super) fn tell_rest(&self, key: usize, rest: Rest, now: Instant) {
-        // Rounded up: who looks again then finds it over.
-        let wait = rest.until.saturating_duration_since(now);
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = rounded_up(rest.until.saturating_duration_since(now));
         self.tell(ProviderNews::KeyResting { key, seconds, refused: rest.refused });
     }
 
     fn tell(&self, news: ProviderNews) {
         self.standing.herald.bus.tell(News::Provider { provider: self.name().to_owned(), news });
     }
+}
+
+/// Who looks again then finds it over.
+fn rounded_up(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// What failed, without a word of upstream's: there may be anything in those.
@@ -87,9 +93,36 @@ pub(super) fn in_short(error: &ProviderError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt as _;
+    use patchbay_plugin_api::ErrorKind;
+
     use super::*;
     use crate::events::{Told, Topic};
+    use crate::limits::Wish;
     use crate::testing;
+
+    #[test]
+    fn who_is_busy_is_said_to_be_with_the_reason_and_the_time() {
+        let provider = testing::provider(testing::settings("p"), None);
+        let mut listener = provider.standing.herald.bus.listen(vec![Topic::Provider], None).unwrap();
+        let limited = ProviderError::new(ErrorKind::RateLimited, "slow down").with_status(429);
+        let limited = limited.with_retry_after(Duration::from_secs(20));
+        Arc::clone(&provider).admit(Instant::now(), Wish::default).unwrap().fail_for_test(&limited);
+        let mut told = Vec::new();
+        while let Some(Some(Told::Event(event))) = listener.next().now_or_never() {
+            told.push(serde_json::from_slice::<serde_json::Value>(&event.json).unwrap());
+        }
+        let condition = told.iter().find(|event| event["kind"] == "condition").unwrap();
+        let seconds = condition["seconds"].as_u64().unwrap();
+        assert!(condition["to"] == "busy" && (1..=20).contains(&seconds), "{condition}");
+        assert_eq!(condition["reason"], "rate_limited, status 429");
+        // Whoever looks later is told by what is known then.
+        let (reason, wait) = provider.why(Instant::now()).unwrap();
+        assert!(reason.starts_with("it asks to be left alone for "), "{reason}");
+        assert!(wait.unwrap() <= Duration::from_secs(20), "{wait:?}");
+    }
 
     #[test]
     fn whoever_listens_ends_with_how_it_is() {
@@ -99,9 +132,9 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         for _ in 0..100 {
-                            provider.standing.last.set(Condition::Degraded, Instant::now());
+                            provider.standing.last.set(Condition::Degraded, None, Instant::now());
                             provider.tell_condition(None);
-                            provider.standing.last.set(Condition::Available, Instant::now());
+                            provider.standing.last.set(Condition::Available, None, Instant::now());
                             provider.tell_success();
                         }
                     });

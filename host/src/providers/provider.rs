@@ -254,6 +254,17 @@ impl Provider {
         }
     }
 
+    /// Why it is not available, and for how long where that is known; none while it is, or while nobody knows.
+    pub fn why(&self, now: Instant) -> Option<(String, Option<Duration>)> {
+        if matches!(self.condition(), Condition::Available | Condition::Unknown) {
+            return None;
+        }
+        match self.refuses(now).filter(|refusal| !matches!(refusal, Refusal::Full(_))) {
+            Some(refusal) => Some((refusal.to_string(), refusal.wait())),
+            None => self.standing.last.reason().map(|reason| (reason, None)),
+        }
+    }
+
     /// Why it would not take a request that comes now; none if it would.
     pub fn refuses(&self, now: Instant) -> Option<Refusal> {
         if self.instance.quarantined().is_some() {

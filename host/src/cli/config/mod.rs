@@ -2,6 +2,7 @@
 
 mod show;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -9,8 +10,9 @@ use clap::{Args, Subcommand};
 use super::hosting::config_file;
 use super::{Failure, output};
 use crate::app::{AppOptions, Setup};
-use crate::config::{self, Enabled, Environment};
-use crate::plugins::alike;
+use crate::config::{self, ConfigProblems, Enabled, Environment};
+use crate::plugins::manifest::Manifest;
+use crate::plugins::{StrayKeys, alike};
 
 /// Look at the configuration, without a running host
 #[derive(Debug, Args)]
@@ -75,15 +77,40 @@ pub(super) fn run(command: ConfigCommand, environment: Environment) -> Result<u8
 
 fn check(command: Check, environment: Environment) -> Result<u8, Failure> {
     let setup = command.place.read(environment)?;
-    let entries = setup.config.plugins.len();
-    output::line(&format!("{}: nothing to mend, {entries} providers", setup.sources.config_file.display()));
-    remarks(&setup).iter().for_each(|remark| output::note(remark));
+    setup.check()?;
+    let plugins = show::manifests(&setup);
+    let StrayKeys { refused, mut doubtful } = strays(&setup, &plugins);
+    doubtful.extend(setup.config.doubts());
+    if !refused.is_empty() {
+        return Err(Failure::bad_configuration(ConfigProblems(refused).to_string()));
+    }
+    let (file, entries) = (setup.sources.config_file.display(), setup.config.plugins.len());
+    let verdict = match doubtful.len() {
+        0 => "nothing to mend".to_owned(),
+        1 => "nothing that a host refuses, and one thing to look at".to_owned(),
+        several => format!("nothing that a host refuses, and {several} things to look at"),
+    };
+    output::line(&format!("{file}: {verdict}, {entries} providers"));
+    doubtful.iter().for_each(|warning| output::note(&format!("warning: {warning}")));
+    remarks(&setup, &plugins).iter().for_each(|remark| output::note(remark));
     Ok(0)
 }
 
+/// Keys that neither the host nor the plugins read, of providers that are not switched off.
+fn strays(setup: &Setup, plugins: &BTreeMap<String, Manifest>) -> StrayKeys {
+    let mut strays = StrayKeys::default();
+    for (name, entry) in setup.config.plugins.iter().filter(|(_, entry)| entry.enabled != Enabled::No) {
+        let id = entry.plugin.as_deref().unwrap_or(name);
+        let manifest = plugins.iter().find(|(known, _)| alike(known, id)).map(|(_, manifest)| manifest);
+        let StrayKeys { refused, doubtful } = StrayKeys::of(name, entry, manifest);
+        strays.refused.extend(refused);
+        strays.doubtful.extend(doubtful);
+    }
+    strays
+}
+
 /// What is no mistake, and may still be a surprise.
-fn remarks(setup: &Setup) -> Vec<String> {
-    let plugins = show::defaults(setup);
+fn remarks(setup: &Setup, plugins: &BTreeMap<String, Manifest>) -> Vec<String> {
     let entries = setup.config.plugins.iter().filter(|(_, entry)| entry.enabled == Enabled::Yes);
     let named = entries.map(|(name, entry)| (name, entry.plugin.as_deref().unwrap_or(name)));
     let missing = named.filter(|(_, id)| !plugins.keys().any(|known| alike(known, id)));

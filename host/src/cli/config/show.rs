@@ -1,9 +1,9 @@
-//! `patchbay config show`: every value in force, with its origin.
+//! `patchbay config show`: every value as a host that starts now has it, with its origin.
 
 use std::collections::BTreeMap;
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::Place;
 use crate::app::Setup;
@@ -11,15 +11,17 @@ use crate::cli::Failure;
 use crate::cli::output::{self, Paint};
 use crate::cli::table::Table;
 use crate::config::{EffectiveValue, Environment};
+use crate::plugins::manifest::Manifest;
 use crate::plugins::{self, alike, discover};
 
-/// Show every value in force, and where it comes from
+/// Show every value as a host that starts now has it, and where it comes from
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   patchbay config show
   patchbay config show --json
 
+A host that runs has read some of it at its start: `patchbay reload --dry-run` says what waits for the next one. \
 Secrets are masked. What plugins have for defaults is read from their libraries, without running them.
 --json prints {\"values\": [{\"pointer\", \"value\", \"origin\": {\"layer\", ...}}]}.")]
 pub(super) struct Show {
@@ -48,22 +50,24 @@ pub(super) fn run(command: Show, environment: Environment) -> Result<u8, Failure
 }
 
 fn effective(setup: &Setup) -> Vec<EffectiveValue> {
-    let plugins = defaults(setup);
+    let plugins = manifests(setup);
     let mut values = setup.config.effective().to_vec();
     for (name, entry) in &setup.config.plugins {
         let id = entry.plugin.as_deref().unwrap_or(name);
         let plugin = plugins.iter().find(|(known, _)| alike(known, id));
-        values.extend(entry.effective(name, plugin.map(|(id, defaults)| (id.as_str(), defaults))));
+        values.extend(
+            entry.effective(name, plugin.map(|(id, manifest)| (id.as_str(), &manifest.config_defaults))),
+        );
     }
     values
 }
 
-/// What the plugins that a host would find have for defaults. The first folder wins, as it does for the host.
-pub(super) fn defaults(setup: &Setup) -> BTreeMap<String, Map<String, Value>> {
+/// What the plugins that a host would find say of themselves. The first folder wins, as it does for the host.
+pub(super) fn manifests(setup: &Setup) -> BTreeMap<String, Manifest> {
     let scan = discover::scan(&setup.sources.dirs(&setup.config.plugin_dirs));
-    let mut defaults = BTreeMap::new();
+    let mut manifests = BTreeMap::new();
     for manifest in scan.candidates.iter().filter_map(|candidate| plugins::read_manifest(&candidate.path)) {
-        defaults.entry(manifest.id.to_string()).or_insert(manifest.config_defaults);
+        manifests.entry(manifest.id.to_string()).or_insert(manifest);
     }
-    defaults
+    manifests
 }

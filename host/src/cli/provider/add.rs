@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::assign::{self, Assignment};
 use super::key::KeyArgs;
+use super::note_remarks;
 use crate::cli::remote::{Remote, RemoteArgs};
 use crate::cli::{Failure, output};
 
@@ -17,7 +18,7 @@ Examples:
   patchbay provider add local --plugin openai-compatible --set base_url=http://127.0.0.1:8000/v1 --key-env LOCAL_KEY
   pass show groq | patchbay provider add groq --plugin groq --key-stdin
 
-KEY is priority, weight, enabled, or anything under config. VALUE is JSON where it can be read as such, else a \
+KEY is priority, weight, enabled, or anything under config, as `patchbay provider show` writes it. VALUE is JSON where it can be read as such, else a \
 string. Nothing in it is filled in from the environment.")]
 pub(super) struct Add {
     /// How requests will name it
@@ -46,8 +47,9 @@ pub(super) async fn run(command: Add) -> Result<u8, Failure> {
     body.insert("plugin".into(), command.plugin.into());
     body.entry("enabled").or_insert(true.into());
     body.entry("config").or_insert_with(|| Value::Object(serde_json::Map::new()));
-    remote.send_json(Method::POST, "/api/providers", &body.into(), None).await?;
+    let answer = remote.send_json(Method::POST, "/api/providers", &body.into(), None).await?;
     output::line(&format!("added {}", command.name));
+    note_remarks(&answer);
     Ok(0)
 }
 

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
+use crate::config::dotted;
+
 /// What belongs to the provider's entry itself. Everything else is part of its `config`.
 const OF_THE_ENTRY: [&str; 3] = ["priority", "weight", "enabled"];
 
@@ -22,10 +24,11 @@ impl FromStr for Assignment {
 
     fn from_str(text: &str) -> Result<Assignment, String> {
         let (key, value) = text.split_once('=').ok_or("it has to be KEY=VALUE")?;
-        let mut path: Vec<String> = key.split('.').map(str::to_owned).collect();
-        if path.iter().any(String::is_empty) {
-            return Err(format!("`{key}` is no key: it is a name, or names with dots in between"));
-        }
+        let mut path = dotted::names(key).ok_or_else(|| {
+            format!(
+                "`{key}` is no key: it is a name, or names with dots in between, in quotes where they have dots themselves"
+            )
+        })?;
         if path.first().is_some_and(|name| name == "config") {
             path.remove(0);
         } else if path.len() == 1 && OF_THE_ENTRY.contains(&path[0].as_str()) {
@@ -39,6 +42,14 @@ impl FromStr for Assignment {
             Some(_) => path.insert(0, "config".to_owned()),
         }
         Ok(Assignment { path, value: read(value) })
+    }
+}
+
+impl Assignment {
+    /// Its key, as the host writes it, where it takes the value away.
+    pub(super) fn taken_away(&self) -> Option<String> {
+        let within = self.path.strip_prefix(&["config".to_owned()]).unwrap_or(&self.path);
+        self.value.is_null().then(|| dotted::written(within))
     }
 }
 
@@ -97,6 +108,10 @@ mod tests {
             ),
             (&["a=1", "a.b=[1, 2]"], json!({"config": {"a": {"b": [1, 2]}}})),
             (&["reply="], json!({"config": {"reply": ""}})),
+            (
+                &["pricing.\"gpt-5.1\".prompt=1.25", "pricing.gpt-5.1.completion=10"],
+                json!({"config": {"pricing": {"gpt-5.1": {"prompt": 1.25, "completion": 10}}}}),
+            ),
         ] {
             let assignments = texts.iter().map(|text| text.parse().unwrap()).collect();
             assert_eq!(Value::Object(object(assignments, None)), expected, "{texts:?}");

@@ -16,7 +16,7 @@ Examples:
   patchbay provider list --json
 
 --json prints the answer of GET /api/providers: {\"providers\": [{\"name\", \"plugin\", \"plugin_version\", \
-\"generation\", \"status\", \"priority\", \"default_model\", \"in_flight\", \"requests_total\", \"errors_total\", \
+\"generation\", \"status\", \"reason\", \"until\", \"priority\", \"default_model\", \"in_flight\", \"requests_total\", \"errors_total\", \
 ...}], \"total_count\", \"healthy_count\", \"default_strategy\"}.")]
 pub(super) struct List {
     /// Print the host's answer as it is
@@ -40,6 +40,10 @@ struct Provider {
     plugin_version: String,
     generation: u64,
     status: String,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    until: Option<String>,
     priority: i64,
     default_model: Option<String>,
     in_flight: u64,
@@ -65,6 +69,7 @@ impl Providers {
             "RUNNING",
             "REQUESTS",
             "ERRORS",
+            "WHY",
         ]);
         for provider in &self.providers {
             table.row([
@@ -77,9 +82,20 @@ impl Providers {
                 provider.in_flight.to_string(),
                 provider.requests_total.to_string(),
                 provider.errors_total.to_string(),
+                provider.why(),
             ]);
         }
         table.render(paint)
+    }
+}
+
+impl Provider {
+    /// Why it is not available, and until when, as far as that is known.
+    fn why(&self) -> String {
+        match (&self.reason, &self.until) {
+            (Some(reason), Some(until)) => format!("{reason} (until {until})"),
+            (reason, _) => or_dash(reason.as_ref()),
+        }
     }
 }
 
@@ -91,12 +107,15 @@ mod tests {
     fn a_provider_is_a_line() {
         let providers: Providers = serde_json::from_str(
             r#"{"providers":[{"name":"mock","plugin":"mock","plugin_version":"1.0.0","generation":2,"status":"available",
-            "priority":999,"default_model":"mock-1","in_flight":0,"requests_total":7,"errors_total":1,"new":true}]}"#,
+            "priority":999,"default_model":"mock-1","in_flight":0,"requests_total":7,"errors_total":1,"new":true},
+            {"name":"b","plugin":"b","plugin_version":"1.0.0","generation":2,"status":"busy","priority":1,"default_model":null,
+            "in_flight":0,"requests_total":7,"errors_total":1,"reason":"it rests","until":"2026-01-02T03:04:05Z"}]}"#,
         )
         .unwrap();
         let expected = "\
-NAME  STATUS     PRIORITY  PLUGIN      GENERATION  MODEL   RUNNING  REQUESTS  ERRORS
-mock  available  999       mock 1.0.0  2           mock-1  0        7         1";
+NAME  STATUS     PRIORITY  PLUGIN      GENERATION  MODEL   RUNNING  REQUESTS  ERRORS  WHY
+mock  available  999       mock 1.0.0  2           mock-1  0        7         1       -
+b     busy       1         b 1.0.0     2           -       0        7         1       it rests (until 2026-01-02T03:04:05Z)";
         assert_eq!(providers.render(Paint::none()), expected);
     }
 }

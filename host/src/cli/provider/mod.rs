@@ -10,7 +10,10 @@ mod show;
 
 use clap::{Args, Subcommand};
 
-use super::Failure;
+use serde::Deserialize;
+
+use super::{Failure, output};
+use crate::config::ConfigProblem;
 use crate::segment::segment;
 
 /// List, add, change and remove the providers of a running host
@@ -41,6 +44,20 @@ pub(super) async fn run(command: Provider) -> Result<u8, Failure> {
         Command::Set(command) => set::run(command).await,
         Command::Remove(command) => remove::run(command).await,
     }
+}
+
+/// What the host remarks on a provider that it has made or changed.
+#[derive(Deserialize)]
+struct Remarks {
+    #[serde(default)]
+    warnings: Vec<ConfigProblem>,
+}
+
+fn note_remarks(answer: &[u8]) {
+    // A host of another version may answer otherwise; the change is made all the same.
+    let warnings =
+        serde_json::from_slice(answer).map_or_else(|_| Vec::new(), |Remarks { warnings }| warnings);
+    warnings.iter().for_each(|warning| output::note(&format!("warning: {warning}")));
 }
 
 fn path(name: &str) -> String {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::assign::{self, Assignment};
 use super::key::KeyArgs;
-use super::path;
+use super::{note_remarks, path};
 use crate::cli::remote::{Remote, RemoteArgs};
 use crate::cli::{Failure, output};
 
@@ -17,10 +17,11 @@ Examples:
   patchbay provider set mock priority=10
   patchbay provider set mock enabled=false
   patchbay provider set mock model=mock-2 extra_headers.x-team=research
+  patchbay provider set mock 'pricing.\"gpt-5.1\".prompt=1.25' 'pricing.\"gpt-5.1\".completion=10'
   pass show groq | patchbay provider set groq --key-stdin
 
-KEY is priority, weight, enabled, or anything under config. VALUE is JSON where it can be read as such, else a \
-string; null takes the value away. Who changes the same provider in the meantime is not overwritten: the change is \
+KEY is priority, weight, enabled, or anything under config, as `patchbay provider show` writes it. VALUE is JSON where \
+it can be read as such, else a string; null takes away what was set while the host ran. Who changes the same provider in the meantime is not overwritten: the change is \
 then refused.")]
 pub(super) struct Set {
     /// As `patchbay provider list` shows it
@@ -42,6 +43,20 @@ pub(super) struct Set {
 #[derive(Debug, Deserialize)]
 struct Current {
     version: Version,
+    #[serde(default)]
+    values: Vec<Present>,
+}
+
+/// A value that is there.
+#[derive(Debug, Deserialize)]
+struct Present {
+    key: String,
+    source: Source,
+}
+
+#[derive(Debug, Deserialize)]
+struct Source {
+    layer: String,
 }
 
 /// The host's own affair: a number or a word.
@@ -55,17 +70,34 @@ enum Version {
 pub(super) async fn run(command: Set) -> Result<u8, Failure> {
     let remote = Remote::new(command.remote)?;
     let changed_key = command.key.is_given();
+    let taken_away: Vec<String> = command.values.iter().filter_map(Assignment::taken_away).collect();
     let patch = assign::object(command.values, command.key.read()?);
     let path = path(&command.name);
-    let (_, Current { version }) = remote.read::<Current>(&path).await?;
+    let (_, Current { version, values }) = remote.read::<Current>(&path).await?;
+    if let Some(key) = taken_away.iter().find(|key| !was_set(&values, key)) {
+        let name = &command.name;
+        return Err(Failure::bad_input(format!(
+            "nothing was set at {key} while the host ran, so there is nothing to take away: see `patchbay provider show \
+             {name}`"
+        )));
+    }
     let version = match version {
         Version::Number(number) => number.to_string(),
         Version::Word(word) => word,
     };
-    remote.send_json(Method::PATCH, &path, &patch.into(), Some(&version)).await?;
+    let answer = remote.send_json(Method::PATCH, &path, &patch.into(), Some(&version)).await?;
     let what = if changed_key { " and its key" } else { "" };
     output::line(&format!("changed {}{what}", command.name));
+    note_remarks(&answer);
     Ok(0)
+}
+
+/// Whether there is something at this key, or below it, that was set while the host ran.
+fn was_set(values: &[Present], key: &str) -> bool {
+    values.iter().any(|Present { key: present, source }| {
+        let below = present.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        below && source.layer == "runtime"
+    })
 }
 
 #[cfg(test)]
@@ -91,6 +123,22 @@ mod tests {
         assert_eq!(requests[1].body, json!({"priority": 1, "config": {"model": "m"}}));
         assert!(requests[1].head.contains("if-match: \"7\""), "{requests:?}");
         assert!(requests[3].head.contains("if-match: \"v8\""), "{requests:?}");
+    }
+
+    #[tokio::test]
+    async fn only_what_was_set_can_be_taken_away() {
+        let body = r#"{"version":1,"values":[{"key":"model","source":{"layer":"file"}},
+            {"key":"pricing.\"gpt-5.1\".prompt","source":{"layer":"runtime"}}]}"#;
+        let answer = ("200 OK", body);
+        let host =
+            FakeHost::start([answer, answer, answer, ("200 OK", "{}"), answer, ("200 OK", "{}")]).await;
+        for absent in ["model=null", "pricing.gpt-5=null"] {
+            let failure = run(&host, &["provider", "set", "mock", "weight=1", absent]).await.unwrap_err();
+            assert_eq!(failure.code(), 64, "{failure:?}");
+        }
+        assert_eq!(run(&host, &["provider", "set", "mock", "pricing.gpt-5.1=null"]).await, Ok(0));
+        assert_eq!(run(&host, &["provider", "set", "mock", "pricing.gpt-5.1.prompt=null"]).await, Ok(0));
+        assert_eq!(host.requests()[3].body, json!({"config": {"pricing": {"gpt-5.1": null}}}));
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::cli::Failure;
 use crate::cli::failure::chain;
 use crate::cli::output::Paint;
+use crate::config::ConfigProblem;
 
 #[derive(Debug, Deserialize)]
 pub(in crate::cli) struct Report {
@@ -20,6 +22,19 @@ pub(in crate::cli) struct Report {
     #[serde(default)]
     providers: Changes,
     config: Option<Refused>,
+    #[serde(default)]
+    settings: Vec<Setting>,
+    #[serde(default)]
+    warnings: Vec<ConfigProblem>,
+}
+
+/// A value of the configuration that is another now.
+#[derive(Debug, Deserialize)]
+struct Setting {
+    pointer: String,
+    before: Value,
+    after: Value,
+    needs_restart: bool,
 }
 
 /// Why the configuration could not be used; then nothing else was looked at.
@@ -120,7 +135,22 @@ impl Report {
         }
         self.plugins.render("plugins", ["loaded", "reloaded"], paint, &mut lines);
         self.providers.render("providers", ["created", "updated"], paint, &mut lines);
+        self.render_settings(&mut lines);
+        lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         lines.join("\n")
+    }
+}
+
+impl Report {
+    fn render_settings(&self, lines: &mut Vec<String>) {
+        let (waiting, applied): (Vec<_>, Vec<_>) = self.settings.iter().partition(|it| it.needs_restart);
+        let titles = ["settings", "settings that wait for the next start of the host"];
+        for (title, settings) in titles.into_iter().zip([applied, waiting]) {
+            lines.extend((!settings.is_empty()).then(|| title.to_owned()));
+            lines.extend(settings.iter().map(|Setting { pointer, before, after, .. }| {
+                format!("  changed    {pointer}: {before} → {after}")
+            }));
+        }
     }
 }
 
@@ -214,7 +244,10 @@ mod tests {
             r#"{"status":"partial","generation":12,"duration_ms":34,
             "plugins":{"loaded":["groq"],"reloaded":[{"id":"openai","from":"1.0.0","to":"1.0.1"}],"unchanged":["mock","gemini"],"removed":[],
               "failed":[{"file":"plugins/custom/libbad.so","id":null,"phase":"validation","step":"probe","code":"crashed","message":"crashed (SIGSEGV)","hint":"run it under a debugger","kept_previous":true}]},
-            "providers":{"created":["groq"],"updated":[],"unchanged":["mock"],"removed":["old"],"failed":[{"name":"openai","message":"no key"}]}}"#,
+            "providers":{"created":["groq"],"updated":[],"unchanged":["mock"],"removed":["old"],"failed":[{"name":"openai","message":"no key"}]},
+            "settings":[{"pointer":"/limits/max_concurrent","before":null,"after":3,"needs_restart":false},
+              {"pointer":"/server/port","before":1,"after":2,"needs_restart":true}],
+            "warnings":[{"file":"c.json","pointer":"/plugins/x/config/pricng","reason":"strange","hint":"did you mean \"pricing\"?"}]}"#,
         );
         let expected = "\
 reload: partial, generation 12, 34 ms
@@ -229,7 +262,12 @@ providers
   created    groq
   removed    old
   unchanged  mock
-  failed     openai: no key";
+  failed     openai: no key
+settings
+  changed    /limits/max_concurrent: null → 3
+settings that wait for the next start of the host
+  changed    /server/port: 1 → 2
+warning: c.json: /plugins/x/config/pricng: strange: did you mean \"pricing\"?";
         assert_eq!(text, expected);
         assert!(!ok);
     }

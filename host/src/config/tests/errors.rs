@@ -118,7 +118,7 @@ fn values_of_the_wrong_kind() {
     file(
         r#"{"server": {"trusted_proxies": ["10.0.0.1", "proxy"]}}"#,
         &[
-            "plugin_config.json: /server/trusted_proxies/1: \"1\" is \"proxy\", not an IP address: write it as in \"127.0.0.1\"",
+            "plugin_config.json: /server/trusted_proxies/1: \"trusted_proxies\" holds \"proxy\", not an IP address or a network such as \"10.0.0.0/8\": write it as in \"127.0.0.1\"",
         ],
     );
     file(

@@ -28,7 +28,7 @@ fn values(shape: &Shape, name: &str) -> [Value; 5] {
         Shape::Whole { .. } => values(&|n| json!(n + 11)),
         Shape::Seconds => values(&|n| json!(n as f64 + 11.5)),
         Shape::Number { .. } => values(&|n| json!(n as f64 * 0.25 + 0.25)),
-        Shape::IpAddress => values(&|n| json!(format!("10.0.0.{n}"))),
+        Shape::Network => values(&|n| json!(format!("10.0.0.{n}"))),
         Shape::Text | Shape::Any => values(&text),
         Shape::Secret => values(&|n| json!(format!("sk-abcdefghijklmnop{n}{n}{n}{n}"))),
         Shape::List(item) => {

@@ -6,6 +6,8 @@ mod layering;
 mod errors;
 // Variables in the file's texts, keys, and providers made by variables alone.
 mod providers;
+// What is told of one that has changed.
+mod differences;
 // Secrets, wherever values are shown.
 mod secrets;
 // What is shipped beside the code.

@@ -45,7 +45,7 @@ export async function showReport(get) {
   }
 }
 
-function lines({ status, dry_run: dryRun, duration_ms: took, plugins, providers, needs_restart: restart, config }) {
+function lines({ status, dry_run: dryRun, duration_ms: took, plugins, providers, settings, needs_restart: restart, warnings, config }) {
   const title = el("h3", {}, statusMark(status).node, dryRun ? " What would happen" : " What happened", el("span", { class: "fine" }, ` in ${duration(took)}`));
   const changes = [
     ...plugins.loaded.map((id) => line("+", "loaded", "plugin", id)),
@@ -56,6 +56,8 @@ function lines({ status, dry_run: dryRun, duration_ms: took, plugins, providers,
     ...providers.updated.map((name) => line("~", "updated", "provider", name)),
     ...providers.removed.map((name) => line("−", "removed", "provider", name)),
     ...providers.failed.map((it) => failure("provider", it.name, it)),
+    ...(settings ?? []).map(setting),
+    ...(warnings ?? []).map(warning),
   ];
   const same = `Unchanged: ${plural(plugins.unchanged.length, "plugin")}, ${plural(providers.unchanged.length, "provider")}.`;
   return [
@@ -76,6 +78,17 @@ function line(sign, word, what, name, more) {
     el("span", { class: "sign", "aria-hidden": "true" }, sign),
     el("div", {}, el("p", {}, el("strong", {}, name), ` ${what} ${word}`, more && el("span", { class: "fine" }, ` ${more}`))),
   );
+}
+
+function setting({ pointer, before, after, needs_restart: waits }) {
+  const values = `${JSON.stringify(before)} → ${JSON.stringify(after)}`;
+  return line("~", waits ? "waits for the next start" : "changed", "setting", pointer, values);
+}
+
+function warning({ pointer, reason, hint }) {
+  const item = line("!", "doubtful", "setting", pointer);
+  item.lastChild.append(el("p", {}, `${reason}: ${hint}`));
+  return item;
 }
 
 function failure(what, name, { step, message, hint, kept_previous: kept }) {

@@ -128,7 +128,9 @@ fn upstreams_own(error: &ProviderError) -> Option<StatusCode> {
         && matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY);
     let not_there = matches!(error.kind, ErrorKind::InvalidInput | ErrorKind::Provider)
         && status == StatusCode::NOT_FOUND;
-    (of_request || not_there).then_some(status)
+    // Who is told otherwise tries again, at each host of the loop.
+    let is_loop = error.kind == ErrorKind::Provider && status == StatusCode::LOOP_DETECTED;
+    (of_request || not_there || is_loop).then_some(status)
 }
 
 impl ApiError {
@@ -184,6 +186,7 @@ mod tests {
             (ErrorKind::Provider, 404, 404, "model_not_found"),
             (ErrorKind::Provider, 413, 502, "provider"),
             (ErrorKind::Provider, 500, 502, "provider"),
+            (ErrorKind::Provider, 508, 508, "provider"),
             (ErrorKind::Authentication, 404, 502, "authentication"),
         ] {
             let error = ApiError::from(failed(ProviderError::new(kind, "no").with_status(status)));

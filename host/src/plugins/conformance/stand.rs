@@ -28,7 +28,7 @@ use crate::providers::{
     AnswerStream, CallContext, Catalogue, Counters, Herald, KeyRing, Members, ModelQuestion, PluginRef,
     PreparedCalls, Provider, Standing, Surface,
 };
-use crate::services::http::HttpClient;
+use crate::services::http::{Hops, HttpClient};
 
 /// Everything that checks need.
 pub(super) struct Stand {
@@ -220,7 +220,12 @@ impl Stand {
     }
 
     fn context(&self) -> CallContext {
-        CallContext { http: self.client.clone(), request_id: "conformance".into(), trace: None }
+        CallContext {
+            http: self.client.clone(),
+            request_id: "conformance".into(),
+            trace: None,
+            hops: Hops::default(),
+        }
     }
 }
 

@@ -58,9 +58,7 @@ pub enum EditError {
         version: u64,
     },
     /// The key would go to somebody new.
-    #[error(
-        "\"base_url\" leads to another origin, so the key has to be given again: send \"api_key\" with it"
-    )]
+    #[error("the key does not go along to another \"base_url\" or \"plugin\": send \"api_key\" with it")]
     KeyNeeded,
     /// What was said makes no sense.
     #[error("{0}")]
@@ -92,9 +90,11 @@ impl Engine {
         let mut changes = self.changes.clone();
         changes.providers.insert(name.clone(), Change { version: version + 1, entry });
         let after = self.read(&changes)?;
+        let had_key = is_offered(&before, &name) || has_key(&before, &name);
         if let EditAction::Patch(patch) = &action
             && !gives_key(patch)
-            && self.origin(&before, &name) != self.origin(&after, &name)
+            && (self.origin(&before, &name) != self.origin(&after, &name)
+                || leaves_key_behind(patch) && had_key && !has_key(&after, &name))
         {
             return Err(EditError::KeyNeeded);
         }
@@ -141,9 +141,15 @@ impl Engine {
                 check_name(name)?;
                 (Map::new(), entry)
             }
-            EditAction::Patch(patch) => (self.changes.entry(name).cloned().unwrap_or_default(), patch),
+            EditAction::Patch(patch) => {
+                let said = self.changes.entry(name).cloned().unwrap_or_default();
+                // As before it is there while its key is.
+                let auto = is_offered(before, name).then(|| ("enabled".to_owned(), "auto".into()));
+                (said.into_iter().chain(auto).collect(), patch)
+            }
         };
         merge(&mut said, patch);
+        drop_emptied(&mut said, patch);
         let problems = runtime_problems(name, &said);
         if problems.is_empty() {
             Ok(Some(said))
@@ -154,7 +160,8 @@ impl Engine {
 
     /// Where the provider's key goes.
     fn origin(&self, config: &Config, name: &str) -> Option<String> {
-        let entry = config.plugins.get(name)?;
+        let offered = || config.offered(name)?.as_ref().ok();
+        let entry = config.plugins.get(name).or_else(offered)?;
         let id = entry.plugin.as_deref().unwrap_or(name);
         let plugin = self.plugins.iter().find(|(known, _)| alike(known.as_str(), id));
         let default = plugin.and_then(|(_, active)| active.plugin.manifest.config_defaults.get("base_url"));
@@ -168,10 +175,39 @@ impl Engine {
 }
 
 fn gives_key(patch: &Map<String, Value>) -> bool {
-    let given = patch.get("config").and_then(Value::as_object);
-    given.is_some_and(|config| {
-        ["api_key", "api_keys"].iter().any(|key| config.get(*key).is_some_and(|it| !it.is_null()))
-    })
+    patch.get("config").and_then(Value::as_object).is_some_and(holds_key)
+}
+
+/// What names a plugin or an address is served with no key out of a variable that was not meant for it.
+fn leaves_key_behind(patch: &Map<String, Value>) -> bool {
+    let config = patch.get("config").and_then(Value::as_object);
+    patch.contains_key("plugin") || config.is_some_and(|config| config.contains_key("base_url"))
+}
+
+fn has_key(config: &Config, name: &str) -> bool {
+    config.plugins.get(name).is_some_and(|entry| holds_key(&entry.config()))
+}
+
+fn holds_key(config: &Map<String, Value>) -> bool {
+    ["api_key", "api_keys"].iter().any(|key| config.get(*key).is_some_and(|it| !it.is_null()))
+}
+
+/// Whether variables alone make it.
+fn is_offered(config: &Config, name: &str) -> bool {
+    !config.plugins.contains_key(name) && config.offered(name).is_some_and(Result::is_ok)
+}
+
+/// Where a patch has left nothing of an object, it goes, too: it would say that there is something, as prices of a model
+/// do.
+fn drop_emptied(said: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (name, value) in patch {
+        if let (Value::Object(patch), Some(Value::Object(inner))) = (value, said.get_mut(name)) {
+            drop_emptied(inner, patch);
+            if inner.is_empty() && !patch.is_empty() {
+                said.remove(name);
+            }
+        }
+    }
 }
 
 /// Names stand in URLs, and before the slash of a pinned model.
@@ -187,7 +223,28 @@ fn check_name(name: &str) -> Result<(), EditError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn nothing_is_left_of_what_was_taken_away() {
+        for (said, patch, expected) in [
+            (json!({"c": {"x": {"deep": 1}}}), json!({"c": {"x": {"deep": null}}}), json!({})),
+            (json!({}), json!({"c": {"x": null}}), json!({})),
+            (
+                json!({"c": {"x": {"deep": 1}, "y": 1}}),
+                json!({"c": {"x": {"deep": null}}}),
+                json!({"c": {"y": 1}}),
+            ),
+            (json!({}), json!({"c": {}}), json!({"c": {}})),
+        ] {
+            let (mut said, patch) = (said.as_object().unwrap().clone(), patch.as_object().unwrap().clone());
+            merge(&mut said, &patch);
+            drop_emptied(&mut said, &patch);
+            assert_eq!(Value::Object(said), expected);
+        }
+    }
 
     #[test]
     fn names_fit_into_urls() {

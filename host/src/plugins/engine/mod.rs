@@ -37,7 +37,10 @@ use super::problem::Problem;
 use super::report::{ConfigFailure, PluginChanges, PluginState, ProviderChanges, ReloadReport, ReloadStatus};
 use super::resolve::Offer;
 use super::sources::Sources;
-use crate::config::{ChangeFile, ChangeFileError, Changes, Config, ConfigProblem, ConfigProblems};
+use crate::config::{
+    ChangeFile, ChangeFileError, ChangedSetting, Changes, Config, ConfigProblem, ConfigProblems,
+    changed_settings,
+};
 use crate::events::Bus;
 use crate::providers::{Registry, Shelf};
 use crate::services::http::HttpClient;
@@ -96,6 +99,10 @@ struct Run {
     outcomes: BTreeMap<usize, (PluginState, Option<Problem>)>,
     /// Sections that the host does not read again.
     needs_restart: Vec<&'static str>,
+    /// What is configured otherwise now.
+    settings: Vec<ChangedSetting>,
+    /// What may not be what was meant.
+    warnings: Vec<ConfigProblem>,
     /// Why plugins could not make a provider, be it one that the generation before makes.
     refused: BTreeMap<PluginId, Problem>,
 }
@@ -136,7 +143,8 @@ impl Engine {
                 return self.finish(Run::default(), options, begun, Some(failure));
             }
         };
-        let mut run = Run { needs_restart: self.needs_restart(&config), ..Run::default() };
+        let (needs_restart, settings) = (self.needs_restart(&config), self.changed_settings(&config));
+        let mut run = Run { needs_restart, settings, warnings: config.doubts(), ..Run::default() };
         if self.config.as_ref().is_none_or(|before| before.plugins != config.plugins) {
             self.loader.forget_hung();
         }
@@ -183,6 +191,12 @@ impl Engine {
         changed.into_iter().filter_map(|(changed, section)| changed.then_some(section)).collect()
     }
 
+    /// What is configured otherwise than before; nothing at the start.
+    fn changed_settings(&self, config: &Config) -> Vec<ChangedSetting> {
+        let (Some(first), Some(running)) = (&self.first, &self.config) else { return Vec::new() };
+        changed_settings(first, running, config)
+    }
+
     /// Draws the sum, and tells the log.
     fn finish(
         &self,
@@ -198,7 +212,9 @@ impl Engine {
             duration_ms: begun.elapsed().as_secs_f64() * 1e3,
             plugins: run.plugins,
             providers: run.providers,
+            settings: run.settings,
             needs_restart: run.needs_restart,
+            warnings: run.warnings,
             config,
         };
         if report.failures() > 0 {
@@ -220,6 +236,9 @@ fn tell(report: &ReloadReport, reason: &str) {
     }
     if !report.needs_restart.is_empty() {
         warn!(sections = ?report.needs_restart, "configuration changed in sections that are read only at start");
+    }
+    for ConfigProblem { file, pointer, reason: problem, hint } in &report.warnings {
+        warn!(file, pointer, problem, hint, "configuration doubtful");
     }
     for failed in &report.plugins.failed {
         // `message` is the name of the line's own text.
@@ -249,6 +268,7 @@ fn tell(report: &ReloadReport, reason: &str) {
         failed = report.failures(),
         created = providers.created.len(),
         updated = providers.updated.len(),
+        settings = report.settings.len(),
         "reload done"
     );
 }

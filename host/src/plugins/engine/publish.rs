@@ -27,7 +27,9 @@ impl Engine {
         // What was only tried out is not among the plugins yet, but its providers would be made.
         let coming: BTreeSet<&str> = run.plugins.loaded.iter().map(String::as_str).collect();
         let reloaded: BTreeSet<&str> = run.plugins.reloaded.iter().map(|plugin| plugin.id.as_str()).collect();
-        let Asked { wanted, failed, .. } = instances::asked(config, next, &run.reasons, &self.changes);
+        let Asked { wanted, failed, warnings, .. } =
+            instances::asked(config, next, &run.reasons, &self.changes);
+        run.warnings.extend(warnings);
         let current = self.registry.snapshot();
         for wanted in &wanted {
             let name = wanted.settings.name.clone();
@@ -58,8 +60,9 @@ impl Engine {
     /// Makes the providers that are wanted and are not there yet. Everything that can fail happens here.
     pub(super) async fn prepare(&mut self, config: &Config, mut next: Plugins, run: &mut Run) -> Prepared {
         let current = self.registry.snapshot().clone();
-        let Asked { wanted, failed, disabled, waiting } =
+        let Asked { wanted, failed, disabled, waiting, warnings } =
             instances::asked(config, &next, &run.reasons, &self.changes);
+        run.warnings.extend(warnings);
         let mut made = self.make(&wanted, &next, &current).await;
         for id in self.refuse_generations(&wanted, &mut made, &next, &current, run) {
             match self.plugins.get(&id) {

@@ -8,14 +8,15 @@ use serde::Serialize;
 
 use serde_json::Value;
 
-use crate::config::{Changes, Config, EffectiveValue, Enabled, Origin, ProviderEntry};
-use crate::plugins::instances::{Plugins, alike};
+use crate::config::{Changes, Config, ConfigProblem, EffectiveValue, Enabled, Origin, ProviderEntry, dotted};
+use crate::plugins::instances::{self, Plugins, alike};
 use crate::plugins::manifest::Manifest;
+use crate::plugins::stray::StrayKeys;
 
 /// What providers are made from, at one moment.
 #[derive(Debug, Default)]
 pub(in crate::plugins) struct Shown {
-    config: Option<Arc<Config>>,
+    entries: BTreeMap<String, ProviderEntry>,
     versions: BTreeMap<String, u64>,
     manifests: Vec<Arc<Manifest>>,
 }
@@ -41,13 +42,16 @@ pub struct ProviderView {
     pub origin: &'static str,
     /// Every value in force, and where each comes from.
     pub values: Vec<ShownValue>,
+    /// What may not be what was meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ConfigProblem>,
 }
 
 /// One value in force.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "ConfiguredValue")]
 pub struct ShownValue {
-    /// As `patchbay provider set` wants it: `priority`, `model`, `extra_headers.x-team`.
+    /// As `patchbay provider set` wants it: `priority`, `model`, `extra_headers.x-team`, `pricing."gpt-5.1".prompt`.
     pub key: String,
     /// A secret is masked.
     pub value: Value,
@@ -58,20 +62,20 @@ pub struct ShownValue {
 }
 
 impl Shown {
-    pub(super) fn new(config: &Arc<Config>, changes: &Changes, plugins: &Plugins) -> Self {
+    pub(super) fn new(config: &Config, changes: &Changes, plugins: &Plugins) -> Self {
         let versions = changes.providers.iter().map(|(name, change)| (name.clone(), change.version));
         let manifests = plugins.values().map(|active| Arc::clone(&active.plugin.manifest));
         Self {
-            config: Some(Arc::clone(config)),
+            // What is wrong with an entry that variables would make is told by reloads.
+            entries: instances::entries(config, plugins, &mut Vec::new()),
             versions: versions.collect(),
             manifests: manifests.collect(),
         }
     }
 
-    /// The provider of this name, also one that is switched off, or that variables alone make.
+    /// The provider of this name, also one that is switched off, or that nobody has written down.
     pub(in crate::plugins) fn provider(&self, name: &str) -> Option<ProviderView> {
-        let config = self.config.as_ref()?;
-        let entry = config.plugins.get(name).or_else(|| self.offered(config, name))?;
+        let entry = self.entries.get(name)?;
         let id = entry.plugin.as_deref().unwrap_or(name);
         let manifest = self.manifests.iter().find(|manifest| alike(manifest.id.as_str(), id));
         let defaults = manifest.map(|manifest| (manifest.id.as_str(), &manifest.config_defaults));
@@ -94,14 +98,9 @@ impl Shown {
             priority: of("priority"),
             weight: of("weight"),
             origin: origin(&effective),
+            warnings: StrayKeys::of(name, entry, manifest.map(|manifest| &**manifest)).doubtful,
             values: effective.into_iter().map(|value| ShownValue::new(name, value)).collect(),
         })
-    }
-
-    /// What variables say of a plugin that has no entry; nothing where there is no such plugin.
-    fn offered<'c>(&self, config: &'c Config, name: &str) -> Option<&'c ProviderEntry> {
-        self.manifests.iter().find(|manifest| manifest.id.as_str() == name)?;
-        config.offered(name)?.as_ref().ok()
     }
 }
 
@@ -113,8 +112,7 @@ impl ShownValue {
             .and_then(|rest| rest.strip_prefix(provider))
             .unwrap_or(&pointer);
         let within = within.strip_prefix("/config").filter(|rest| !rest.is_empty()).unwrap_or(within);
-        let key = within.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~");
-        Self { key, value, origin: origin.to_string(), source: origin }
+        Self { key: dotted::of_pointer(within), value, origin: origin.to_string(), source: origin }
     }
 }
 

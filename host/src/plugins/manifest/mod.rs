@@ -115,6 +115,22 @@ impl ManifestError {
 }
 
 impl Manifest {
+    /// The keys of a provider's `config` that the plugin is known to read, besides those of the host.
+    pub fn own_keys(&self) -> impl Iterator<Item = &str> {
+        let described = self.config_schema.as_ref().and_then(|schema| schema.get("properties")?.as_object());
+        let objects = [described, Some(&self.config_defaults), self.sample_config.as_ref()];
+        objects.into_iter().flatten().flat_map(|object| object.keys().map(String::as_str))
+    }
+
+    /// Whether it says that these are all.
+    pub fn takes_nothing_else(&self) -> bool {
+        let schema = self.config_schema.as_ref();
+        schema.is_some_and(|schema| {
+            schema.get("additionalProperties") == Some(&Value::Bool(false))
+                && !schema.contains_key("patternProperties")
+        })
+    }
+
     /// Reads the bytes of the manifest section. Keys that nobody here knows are for other hosts to come.
     pub fn parse(json: &[u8], platform: &Platform) -> Result<Self, ManifestError> {
         let mut values = serde_json::Deserializer::from_slice(json).into_iter::<Value>();

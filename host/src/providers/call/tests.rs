@@ -10,7 +10,7 @@ use crate::providers::Condition;
 use crate::testing::{self, Step, Upstream};
 
 fn context() -> CallContext {
-    CallContext { http: HttpClient::default(), request_id: "r-1".into(), trace: None }
+    CallContext { http: HttpClient::default(), request_id: "r-1".into(), trace: None, hops: Hops::default() }
 }
 
 fn body(json: &'static str) -> Members {

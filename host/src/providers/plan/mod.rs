@@ -114,7 +114,7 @@ impl<'a> Planned<'a> {
         let prepared = prepared.map_err(Clone::clone)?;
         let accept = (ACCEPT, HeaderValue::from_static(accept));
         let trace = call.trace.iter().flat_map(TraceHeaders::pairs);
-        let response = call.http.send(prepared, trace.chain([accept]), body).await?;
+        let response = call.http.send(prepared, trace.chain([accept, call.hops.onward()]), body).await?;
         if response.status.is_success() {
             return Ok(response);
         }

@@ -7,9 +7,12 @@ mod pool;
 mod key;
 // What can go wrong, said without secrets.
 mod failure;
+// How many hosts a request has come through.
+mod hops;
 // Pieces of bodies.
 mod together;
 
+pub use hops::Hops;
 pub use together::{MOST_TOGETHER_BYTES, Together, give_way};
 
 use std::fmt;

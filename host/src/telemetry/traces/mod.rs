@@ -61,11 +61,20 @@ pub struct Parts {
     pub tracing: Tracing,
 }
 
-/// Begins, if it is configured where traces go.
+/// Whether traces could go where it is configured.
 ///
 /// # Errors
 ///
 /// When what is configured is nowhere.
+pub fn check(settings: &TraceSettings) -> Result<(), TargetError> {
+    target::Target::of(settings, HttpClient::default()).map(drop)
+}
+
+/// Begins, if it is configured where traces go.
+///
+/// # Errors
+///
+/// As [`check`].
 pub fn start(settings: &TraceSettings, client: HttpClient) -> Result<Option<Parts>, TargetError> {
     let Some(target) = target::Target::of(settings, client)? else { return Ok(None) };
     let (queue, waiting) = mpsc::channel(QUEUE);

@@ -9,10 +9,10 @@ mod tests;
 
 patchbay_plugin_api::export! {
     Http<Translator<Anthropic>>,
-    name: "Anthropic",
-    category: "official",
+    name: "Anthropic", category: "official",
     documentation: "https://platform.claude.com/docs/en/api/messages",
     features: ["function_calling", "vision", "json_output", "reasoning"],
+    config_schema: r#"{"additionalProperties": false}"#,
 }
 
 /// The vendor.

@@ -17,6 +17,7 @@ patchbay_plugin_api::export! {
     category: "official",
     documentation: "https://docs.cohere.com/reference/chat",
     features: ["function_calling", "vision", "json_output", "reasoning"],
+    config_schema: r#"{"additionalProperties": false}"#,
 }
 
 /// The vendor.

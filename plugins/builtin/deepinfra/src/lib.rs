@@ -16,6 +16,7 @@ patchbay_plugin_api::export! {
     category: "official",
     documentation: "https://docs.deepinfra.com/chat/overview",
     features: ["function_calling", "vision", "embeddings", "json_output", "reasoning"],
+    config_schema: r#"{"additionalProperties": false}"#,
     config_defaults: DEFAULTS,
 }
 

@@ -9,10 +9,10 @@ mod tests;
 
 patchbay_plugin_api::export! {
     Http<Translator<Gemini>>,
-    name: "Google Gemini",
-    category: "official",
+    name: "Google Gemini", category: "official",
     documentation: "https://ai.google.dev/api/generate-content",
     features: ["function_calling", "vision", "json_output", "reasoning"],
+    config_schema: r#"{"additionalProperties": false}"#,
 }
 
 /// The vendor.

@@ -16,6 +16,7 @@ patchbay_plugin_api::export! {
     category: "official",
     documentation: "https://console.groq.com/docs/openai",
     features: ["function_calling", "vision", "json_output", "reasoning"],
+    config_schema: r#"{"additionalProperties": false}"#,
     config_defaults: DEFAULTS,
 }
 

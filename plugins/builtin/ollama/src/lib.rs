@@ -15,6 +15,9 @@ patchbay_plugin_api::export! {
     category: "official",
     documentation: "https://docs.ollama.com/api",
     features: ["function_calling", "vision", "json_output", "reasoning"],
+    config_schema: r#"{"properties": {
+        "options": {"type": "object"}, "keep_alive": {}
+    }, "additionalProperties": false}"#,
     // As much time as Ollama itself allows for loading a model: the first answer waits for that, and a whole one for
     // its end.
     config_defaults: r#"{"priority": 60, "timeout": 300}"#,

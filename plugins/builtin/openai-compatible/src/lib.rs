@@ -15,6 +15,9 @@ patchbay_plugin_api::export! {
     name: "OpenAI-compatible",
     category: "official",
     features: ["function_calling", "vision", "embeddings", "json_output", "reasoning"],
+    config_schema: r#"{"properties": {
+        "completions": {"type": "boolean"}, "organization": {"type": "string"}
+    }, "additionalProperties": false}"#,
     sample_config: r#"{"base_url": "https://api.example.com/v1"}"#,
 }
 

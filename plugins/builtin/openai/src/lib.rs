@@ -16,6 +16,9 @@ patchbay_plugin_api::export! {
     category: "official",
     documentation: "https://platform.openai.com/docs/api-reference/chat",
     features: ["function_calling", "vision", "embeddings", "json_output", "reasoning"],
+    config_schema: r#"{"properties": {
+        "organization": {"type": "string"}, "project": {"type": "string"}
+    }, "additionalProperties": false}"#,
     config_defaults: DEFAULTS,
 }
 

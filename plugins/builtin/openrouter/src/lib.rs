@@ -17,6 +17,9 @@ patchbay_plugin_api::export! {
     category: "official",
     documentation: "https://openrouter.ai/docs/api-reference/overview",
     features: ["function_calling", "vision", "embeddings", "json_output", "reasoning"],
+    config_schema: r#"{"properties": {
+        "referer": {"type": "string"}, "title": {"type": "string"}
+    }, "additionalProperties": false}"#,
     config_defaults: DEFAULTS,
 }
 

@@ -23,6 +23,11 @@ patchbay_plugin_api::export! {
     features: [
         "chat_completion", "streaming", "embeddings", "model_list", "health_check", "credentials_check",
     ],
+    // What `Config` has: a host refuses what is misspelt.
+    config_schema: r#"{"properties": {
+        "reply": {"type": "string"}, "latency_ms": {"type": "integer"}, "chunk_delay_ms": {"type": "integer"},
+        "chunks": {"type": "integer"}, "embedding_dimensions": {"type": "integer"}, "busy": {"type": "boolean"}
+    }, "additionalProperties": false}"#,
     // Last of all, so that a demonstration never stands in for a real provider.
     config_defaults: r#"{"priority": 999, "model": "mock-1"}"#,
 }

@@ -18,9 +18,9 @@ pub(in crate::http) fn live(it: Operation<'_>) -> Operation<'_> {
 }
 
 pub(in crate::http) fn ready(it: Operation<'_>) -> Operation<'_> {
-    it.named(HOST, "isReady", "Whether the host takes requests")
-        .answers::<Status>(200, "It does.", r#"{"status": "ready"}"#)
-        .answers::<Status>(503, "It starts, or drains.", r#"{"status": "draining"}"#)
+    it.named(HOST, "isReady", "Whether the host can serve")
+        .answers::<Status>(200, "It can.", r#"{"status": "ready"}"#)
+        .answers::<Status>(503, "It starts or drains, or has no providers.", r#"{"status": "draining"}"#)
 }
 
 pub(in crate::http) fn metrics(it: Operation<'_>) -> Operation<'_> {
