@@ -73,6 +73,8 @@ mod completions;
 mod openai_errors;
 // The clients themselves: OpenAI's own and LangChain's.
 mod clients;
+// What is said of all that, and whether it is so.
+mod openapi;
 // And people in front of a browser.
 mod dashboard;
 // Every vendor's dialect, there and back: one table for all.

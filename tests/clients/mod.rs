@@ -14,7 +14,7 @@ use crate::skip::skip;
 const TOKEN: &str = "a-token-for-this-test-0123456789";
 
 /// How `.ci/run` makes what the scripts in Python need.
-const PIP: &str = "python3 -m venv target/python && target/python/bin/pip install openai langchain-openai opentelemetry-proto prometheus-client rotel";
+const PIP: &str = "python3 -m venv target/python && target/python/bin/pip install openai langchain-openai opentelemetry-proto prometheus-client rotel schemathesis";
 
 /// And those in JavaScript.
 const NPM: &str = "with Node, npm install --prefix target/node openai zod";
@@ -78,13 +78,14 @@ pub(crate) fn script(folder: &str, name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests").join(folder).join(name)
 }
 
-/// Runs a script to its end, which must be a good one.
-pub(crate) async fn finish(mut command: Command) {
+/// Runs a script to its end, which must be a good one. What it said.
+pub(crate) async fn finish(mut command: Command) -> String {
     // Many cases, each with a patience of its own.
     let output = tokio::time::timeout(PATIENCE * 5, command.output()).await.unwrap().unwrap();
     let [said, errors] =
         [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert!(output.status.success(), "{said}{errors}");
+    said
 }
 
 /// Runs a script against a host that is open to it, and one that wants a token.

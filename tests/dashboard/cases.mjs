@@ -245,6 +245,54 @@ const cases = {
     await page.picture("desk");
   },
 
+  /** What may be asked is there to be read, searched and copied. */
+  async docs(page) {
+    const { HOST } = process.env;
+    await page.tab.browserContext().overridePermissions(HOST, ["clipboard-read", "clipboard-sanitized-write"]);
+    await page.open();
+    await page.tab.click('.top a[href="/docs"]');
+    await page.sees("#found", " routes");
+    const shown = () => page.tab.evaluate(() => [...document.querySelectorAll(".route")].filter((node) => node.checkVisibility()).map((node) => node.id));
+    const all = await shown();
+    assert.ok(all.length > 35 && all.includes("getDocs"), `${all}`);
+    assert.equal(await page.words("#found"), `${all.length} routes`);
+    await page.isAccessible("all routes");
+    // Every word has to stand there, wherever.
+    await page.type("#find", "KEY make");
+    assert.deepEqual(await shown(), ["createKey"]);
+    assert.match(await page.words("#found"), /^1 of/);
+    await page.tab.click("#createKey > summary");
+    await page.sees("#createKey", "Asks for a key with the scope admin, or for the admin token");
+    await page.sees("#createKey .members", "expires_in");
+    await page.sees("#createKey pre", `${HOST}/api/keys' \\\n  -H "authorization: Bearer $TOKEN"`);
+    await page.press("#createKey", "Copy the command");
+    await page.sees("#createKey .command button", "Copied");
+    const copied = await page.tab.evaluate(() => navigator.clipboard.readText());
+    assert.match(copied, /^curl -X POST '.*\/api\/keys' [^]* -d '\{[^']*"name":"web team"[^']*\}'$/);
+    // What is deep, and what is answered, is opened step by step.
+    const open = (selector, words) => page.tab.evaluate((selector, words) => [...document.querySelectorAll(selector)].find((node) => node.innerText.includes(words)).click(), selector, words);
+    await open("#createKey .members summary", "Members");
+    await page.sees("#createKey .members .members", "budget_usd_per_month");
+    await open("#createKey .answer summary", "201");
+    await page.sees("#createKey .answer", "pb-shown-once");
+    await open("#createKey .answer summary", "503");
+    await page.sees("#createKey .answer", '"store_unavailable"');
+    await page.isAccessible("a route");
+    await page.picture("desk");
+    await page.tab.setViewport({ width: 390, height: 844, isMobile: true, hasTouch: true });
+    await page.colours("dark");
+    await page.picture("phone-dark");
+    await page.type("#find", "no such route");
+    assert.deepEqual(await shown(), []);
+    assert.match(await page.words("#found"), /^0 of/);
+    // One route can be linked to; and there is a way back.
+    await page.tab.goto(`${HOST}/docs#reload`);
+    await page.tab.reload();
+    await page.sees("#reload[open]", "Only says what would come of it");
+    await page.tab.click('.top a[href="/"]');
+    await page.sees("#live", "Live");
+  },
+
   /** A page that cannot hear the host says so, and hears it again. */
   async away(page) {
     await page.open();

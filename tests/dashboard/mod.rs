@@ -197,10 +197,16 @@ async fn a_token_is_asked_for_once() {
 }
 
 #[tokio::test]
+async fn what_may_be_asked_is_there_to_be_read() {
+    shows("docs", with_mock().provider("mock", json!({}))).await;
+}
+
+#[tokio::test]
 async fn the_files_of_the_page_are_kept_and_asked_about() {
     let host = Host::start(HostOptions::default()).await;
     for (path, kind) in [
         ("/", "text/html; charset=utf-8"),
+        ("/docs", "text/html; charset=utf-8"),
         ("/assets/main.js", "text/javascript; charset=utf-8"),
         ("/assets/base.css", "text/css; charset=utf-8"),
         ("/assets/icon.svg", "image/svg+xml"),

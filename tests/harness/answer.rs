@@ -6,6 +6,8 @@ use reqwest::Response;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::Value;
 
+use super::documented;
+
 /// All that clients were told, to be searched for secrets at the end.
 #[derive(Clone, Default)]
 pub(super) struct Seen(Arc<Mutex<String>>);
@@ -33,6 +35,7 @@ pub struct Answer {
 impl Answer {
     pub(super) async fn read(path: &str, response: Response, seen: &Seen) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let url = response.url().clone();
         check_headers(path, &headers);
         let body = response.bytes().await.unwrap_or_else(|error| panic!("{path} was cut short: {error:?}"));
         let body =
@@ -43,6 +46,7 @@ impl Answer {
         if !(200..300).contains(&status) && !is_known_already && !is_a_status_page(path) {
             answer.check_error(path);
         }
+        documented::check(url.path(), &answer);
         answer
     }
 
@@ -104,9 +108,14 @@ fn is_a_status_page(path: &str) -> bool {
     ["/api/health", "/readyz", "/livez"].contains(&path)
 }
 
-/// The page and its files are the only ones that a browser shows and keeps.
+/// The pages and their files are the only ones that a browser shows.
 fn is_of_the_page(path: &str) -> bool {
-    path == "/" || path.starts_with("/assets/")
+    ["/", "/docs"].contains(&path) || path.starts_with("/assets/")
+}
+
+/// Besides these it keeps only what they show.
+fn is_kept(path: &str) -> bool {
+    is_of_the_page(path) || path == "/openapi.json"
 }
 
 const SECURE: [(&str, &str); 5] = [
@@ -157,7 +166,11 @@ fn check_headers(path: &str, headers: &HeaderMap) {
     };
     assert!(!one("x-request-id").is_empty(), "{path}");
     for (name, value) in SECURE {
-        let own = is_of_the_page(path) && ["content-security-policy", "cache-control"].contains(&name);
+        let own = match name {
+            "content-security-policy" => is_of_the_page(path),
+            "cache-control" => is_kept(path),
+            _ => false,
+        };
         // Which are looked at where the page is.
         assert!(own && !one(name).is_empty() || one(name) == value, "{path}: {name}: {}", one(name));
     }

@@ -13,6 +13,8 @@
 
 // What was answered, and what every answer must have.
 mod answer;
+// What is documented.
+mod documented;
 // Libraries in C.
 mod compile;
 // A library that waits.

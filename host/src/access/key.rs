@@ -1,18 +1,21 @@
 //! A virtual key: what somebody may do who does not have the keys of the providers themselves.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::config::{as_number, dollars};
+use super::rules::{LONGEST_ENTRY, LONGEST_LIFE, LONGEST_LIST, LONGEST_NAME, MOST_PER_MINUTE};
+use crate::config::{as_number, dollars, dollars_schema};
 use crate::patch;
 
 /// What a key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// The routes of applications.
@@ -61,10 +64,12 @@ pub struct Permits {
 }
 
 /// How much a key may ask; what is none is as for everybody.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "KeyLimits")]
 pub struct Limits {
     /// Requests in any minute.
+    #[schemars(range(min = 1, max = MOST_PER_MINUTE))]
     #[serde(deserialize_with = "count")]
     pub requests_per_minute: Option<NonZeroU32>,
     /// Tokens in any minute.
@@ -72,9 +77,11 @@ pub struct Limits {
     pub tokens_per_minute: Option<NonZeroU32>,
     /// US dollars in a day of UTC.
     #[serde(serialize_with = "as_number", deserialize_with = "dollars")]
+    #[schemars(schema_with = "dollars_schema")]
     pub budget_usd_per_day: Option<Decimal>,
     /// US dollars in a month of UTC.
     #[serde(serialize_with = "as_number", deserialize_with = "dollars")]
+    #[schemars(schema_with = "dollars_schema")]
     pub budget_usd_per_month: Option<Decimal>,
     /// Requests at one time.
     #[serde(deserialize_with = "count")]
@@ -82,25 +89,31 @@ pub struct Limits {
 }
 
 /// What is asked for when a key is made.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// For people.
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub name: String,
     /// What it is for; chat where nothing is said.
+    #[schemars(length(min = 1))]
     #[serde(default = "chat")]
     pub scopes: Vec<Scope>,
-    /// See [`Permits`].
+    /// The models that it may ask for, as `model` or `provider/model`, with a `*` at the end for all that begin like
+    /// this; nothing permits all.
     #[serde(default)]
+    #[schemars(length(max = LONGEST_LIST), inner(length(min = 1, max = LONGEST_ENTRY)))]
     pub models: Vec<String>,
-    /// See [`Permits`].
+    /// The providers that it may ask; nothing permits all.
     #[serde(default)]
+    #[schemars(length(max = LONGEST_LIST), inner(length(min = 1, max = LONGEST_ENTRY)))]
     pub providers: Vec<String>,
-    /// See [`Limits`].
+    /// How much it may ask.
     #[serde(default)]
     pub limits: Limits,
     /// In seconds from now; none for never.
     #[serde(default, deserialize_with = "lifetime")]
+    #[schemars(range(min = 1, max = LONGEST_LIFE))]
     pub expires_in: Option<u64>,
 }
 
@@ -109,6 +122,23 @@ pub struct NewKey {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub struct KeyPatch(Map<String, Value>);
+
+impl JsonSchema for KeyPatch {
+    fn schema_name() -> Cow<'static, str> {
+        "KeyPatch".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = NewKey::json_schema(generator);
+        schema.remove("required");
+        let members = schema.get_mut("properties").and_then(Value::as_object_mut);
+        for member in members.into_iter().flat_map(Map::values_mut) {
+            let about = member.get("description").cloned().unwrap_or_default();
+            *member = json!({ "description": about, "anyOf": [member.take(), { "type": "null" }] });
+        }
+        schema
+    }
+}
 
 impl KeyPatch {
     /// Whether it changes nothing.

@@ -2,15 +2,15 @@
 
 use super::NewKey;
 
-const LONGEST_NAME: usize = 128;
-const LONGEST_LIST: usize = 1_000;
-const LONGEST_ENTRY: usize = 256;
+pub(super) const LONGEST_NAME: usize = 128;
+pub(super) const LONGEST_LIST: usize = 1_000;
+pub(super) const LONGEST_ENTRY: usize = 256;
 
 /// Each that counts is remembered.
-const MOST_PER_MINUTE: u32 = 1_000_000;
+pub(super) const MOST_PER_MINUTE: u32 = 1_000_000;
 
 /// Ten years, in seconds.
-const LONGEST_LIFE: u64 = 315_360_000;
+pub(super) const LONGEST_LIFE: u64 = 315_360_000;
 
 /// Says what is wrong with what is asked for, and how to mend it.
 pub(super) fn check(wanted: &NewKey) -> Result<(), String> {

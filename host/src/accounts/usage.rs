@@ -1,5 +1,6 @@
 //! What an answer took, in tokens.
 
+use schemars::JsonSchema;
 use serde::de::{IgnoredAny, MapAccess};
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +8,9 @@ use crate::lenient::{Wanted, wanted};
 use crate::providers::Tokens;
 
 /// Token counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "TokenUsage")]
 pub struct Usage {
     /// Of the question.
     pub prompt_tokens: u64,

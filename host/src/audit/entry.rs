@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -9,7 +10,8 @@ use serde_json::{Map, Value};
 const LARGEST_PICTURE: usize = 8 * 1024;
 
 /// See the module.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditedChange")]
 pub struct Entry {
     /// Who did it.
     #[serde(flatten)]
@@ -37,7 +39,7 @@ pub struct Entry {
 }
 
 /// By what somebody was let in, or was not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "who", rename_all = "snake_case")]
 pub enum Who {
     /// Whoever has the admin token.
@@ -56,8 +58,9 @@ pub enum Who {
 }
 
 /// What came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AuditOutcome")]
 pub enum Outcome {
     /// It was done.
     Done,
@@ -68,7 +71,8 @@ pub enum Outcome {
 }
 
 /// What was before and after, as far as it differs. Secrets are masked.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditChange")]
 pub struct Change {
     /// Before.
     pub before: Value,

@@ -59,9 +59,10 @@ pub use origin::{EffectiveValue, Origin};
 #[cfg(test)]
 pub(crate) use prices::prices_of;
 pub use prices::{PriceSource, Priced, Prices};
-pub(crate) use prices::{as_number, dollars};
+pub(crate) use prices::{as_number, dollars, dollars_schema};
 pub use problem::{ConfigProblem, ConfigProblems};
 pub use provider::ProviderSettings;
+pub(crate) use schema::provider_entry;
 pub use schema::schema;
 pub use secret::masked;
 pub use telemetry::{MetricsSettings, TelemetrySettings, TraceProtocol, TraceSettings};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use patchbay_plugin_api::Pricing;
 use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value};
@@ -15,29 +16,34 @@ const MOST_DIGITS: u32 = 12;
 const MILLION: u32 = 1_000_000;
 
 /// What one model costs, in US dollars for `per` tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Prices {
     /// For tokens read.
     #[serde(serialize_with = "as_number")]
+    #[schemars(schema_with = "dollars_schema")]
     pub prompt: Option<Decimal>,
     /// For those of them that upstream had read before; like any other where it is not said.
     #[serde(serialize_with = "as_number", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "dollars_schema")]
     pub cached_prompt: Option<Decimal>,
     /// For those of them that upstream keeps for the next time; like any other where it is not said.
     #[serde(serialize_with = "as_number", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "dollars_schema")]
     pub cache_write: Option<Decimal>,
     /// For tokens written.
     #[serde(serialize_with = "as_number")]
+    #[schemars(schema_with = "dollars_schema")]
     pub completion: Option<Decimal>,
     /// For those of them that were thoughts; like any other where it is not said.
     #[serde(serialize_with = "as_number", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "dollars_schema")]
     pub reasoning: Option<Decimal>,
     /// For so many tokens.
     pub per: u32,
 }
 
 /// Who says what a model costs. Those further down are believed less.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PriceSource {
     /// The operator.
@@ -112,6 +118,14 @@ pub(crate) fn dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
         })
     };
     written.map(read).transpose()
+}
+
+/// An amount that may be left out, for the documentation of what is asked and answered.
+pub(crate) fn dollars_schema(generator: &mut SchemaGenerator) -> Schema {
+    if generator.contract().is_serialize() {
+        return json_schema!({ "type": ["number", "null"], "minimum": 0 });
+    }
+    json_schema!({ "type": ["number", "string", "null"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?$" })
 }
 
 fn is_digits(part: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The `file` of a problem with a variable that no file sets.
@@ -10,7 +11,7 @@ pub(super) const ENVIRONMENT: &str = "environment";
 pub(super) const RUNTIME: &str = "runtime";
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigProblem {
     /// The file, or `environment`, or `runtime`.
     pub file: String,

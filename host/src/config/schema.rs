@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::check::LONGEST_TIME;
-use super::describe::{ROOT, Section, Shape};
+use super::describe::{ENTRY, ROOT, Section, Shape};
 
 /// Draft 2020-12.
 pub fn schema() -> Value {
@@ -11,6 +11,11 @@ pub fn schema() -> Value {
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
     schema["title"] = "Patchbay's configuration".into();
     schema
+}
+
+/// An entry of `plugins` whose values are what they are: no text in it stands for another value.
+pub(crate) fn provider_entry() -> Value {
+    section(&ENTRY)
 }
 
 fn section(section: &Section) -> Value {

@@ -1,4 +1,5 @@
-//! The page at `/`: written by hand, and part of the program. It asks what anybody may ask over HTTP, and nothing else.
+//! The pages at `/` and `/docs`: written by hand, and part of the program. They ask what anybody may ask over HTTP, and
+//! nothing else.
 
 use std::sync::LazyLock;
 
@@ -32,6 +33,13 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         "base.css",
         "bay.js",
         "chart.js",
+        "docs-curl.js",
+        "docs-route.js",
+        "docs-schema.js",
+        "docs-words.js",
+        "docs.css",
+        "docs.html",
+        "docs.js",
         "dom.js",
         "events.js",
         "format.js",
@@ -63,23 +71,20 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
 });
 
 impl Asset {
-    fn new(name: &'static str, bytes: &'static [u8]) -> Self {
+    /// A file of this name, with what is in it.
+    pub fn new(name: &'static str, bytes: &'static [u8]) -> Self {
         let content_type = match name.rsplit_once('.') {
             Some((_, "html")) => "text/html; charset=utf-8",
             Some((_, "css")) => "text/css; charset=utf-8",
             Some((_, "js")) => "text/javascript; charset=utf-8",
+            Some((_, "json")) => "application/json",
             _ => "image/svg+xml",
         };
         Self { name, content_type, bytes, etag: format!("\"{}\"", &hex(&Sha256::digest(bytes))[..32]) }
     }
 }
 
-/// The page itself.
-pub fn page() -> Option<&'static Asset> {
-    asset("index.html")
-}
-
-/// What the page is made of.
+/// What the pages are made of.
 pub fn asset(name: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.name == name)
 }
@@ -95,7 +100,7 @@ mod tests {
 
     #[test]
     fn whatever_the_page_names_is_there_and_nothing_else_is() {
-        let mut named = vec!["index.html".to_owned()];
+        let mut named = vec!["index.html".to_owned(), "docs.html".to_owned()];
         for asset in &*ASSETS {
             let text = std::str::from_utf8(asset.bytes).unwrap();
             named.extend(between(text, "\"/assets/", '"').into_iter().map(str::to_owned));

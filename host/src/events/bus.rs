@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -94,16 +95,19 @@ pub struct Listener {
     _place: OwnedSemaphorePermit,
 }
 
+/// An event as it is told.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
+pub(crate) struct Body {
+    id: u64,
+    at: String,
+    #[serde(flatten)]
+    news: News,
+}
+
 impl Bus {
     /// Tells everybody who listens. Takes no longer for it, whoever they are.
     pub fn tell(&self, news: News) {
-        #[derive(Serialize)]
-        struct Body {
-            id: u64,
-            at: String,
-            #[serde(flatten)]
-            news: News,
-        }
         let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let topic = news.topic();
         let mut kept = self.0.kept();

@@ -7,5 +7,6 @@ mod news;
 // How it gets to whoever listens.
 mod bus;
 
+pub(crate) use bus::Body;
 pub use bus::{Bus, Event, Listener, Told, TooMany};
 pub use news::{Change, ConfigNews, Failure, News, PluginNews, ProviderNews, ReloadNews, Topic, shortened};

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit::Entry;
@@ -25,8 +26,9 @@ pub enum Topic {
 }
 
 /// One event's body.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schemars(rename = "EventNews")]
 pub enum News {
     /// See [`Topic::Reload`].
     Reload(ReloadNews),
@@ -53,7 +55,7 @@ pub enum News {
 }
 
 /// A reload in short.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ReloadNews {
     /// `ok`, `partial` or `failed`.
     pub status: &'static str,
@@ -74,7 +76,8 @@ pub struct ReloadNews {
 }
 
 /// How many of something.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "EventCounts")]
 pub struct Change {
     /// Those that are new.
     pub added: usize,
@@ -89,7 +92,8 @@ pub struct Change {
 }
 
 /// One thing that could not be done.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "EventFailure")]
 pub struct Failure {
     /// The plugin, if it was one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +108,7 @@ pub struct Failure {
 }
 
 /// What has changed about a provider.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ProviderNews {
     /// Its condition.
@@ -138,7 +142,7 @@ pub enum ProviderNews {
 }
 
 /// What became of a plugin.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum PluginNews {
     /// It was loaded.
@@ -197,7 +201,7 @@ pub enum PluginNews {
 }
 
 /// What is wrong with the configuration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ConfigNews {
     /// It cannot be used; what was in force stays.

@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::request::Parts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -177,10 +178,13 @@ impl Drop for Noting {
 }
 
 /// Nothing else: a misspelt `before` would be answered with the latest.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// So many entries at most; 50 where nothing is said.
+    #[schemars(range(min = 1, max = AT_MOST))]
     limit: Option<u32>,
+    /// Those before this one: `next_before` of the answer before.
     before: Option<i64>,
 }
 
@@ -205,14 +209,16 @@ pub(super) async fn list(
     Ok(Json(List { entries, next_before }).into_response())
 }
 
-#[derive(Serialize)]
-struct List {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AuditTrail")]
+pub(super) struct List {
     entries: Vec<Listed>,
     /// Where there are more: what to ask for next.
     next_before: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AuditEntry")]
 struct Listed {
     id: i64,
     at: String,

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use serde::de::{DeserializeOwned, Error as _};
 
 use super::error::ApiError;
 use super::state::AppState;
@@ -23,6 +24,14 @@ impl FromRequest<AppState> for WholeBody {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         read_within(READ_WITHIN, request, state.max_body_bytes).await.map(Self)
+    }
+}
+
+/// Reads a body that has to be an object. A list of its values in order would do too for serde.
+pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    match body.trim_ascii_start().first() {
+        Some(b'[') => Err(serde_json::Error::custom("it is a list, and has to be an object")),
+        _ => serde_json::from_slice(body),
     }
 }
 
@@ -85,6 +94,19 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
+
+    #[test]
+    fn a_list_is_no_object() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Named {
+            name: String,
+        }
+        let named = Named { name: "a".to_owned() };
+        assert_eq!(object::<Named>(b" {\"name\": \"a\"}").unwrap(), named);
+        for body in ["[\"a\"]", "\n[\"a\"]", "\"a\"", ""] {
+            assert!(object::<Named>(body.as_bytes()).is_err(), "{body}");
+        }
+    }
 
     #[tokio::test]
     async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -73,8 +74,8 @@ pub(super) async fn complete(
     Ok(response)
 }
 
-#[derive(Serialize)]
-struct Completed<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Completed<'a> {
     response: &'a str,
     role: &'a str,
     provider: &'a str,
@@ -88,7 +89,8 @@ struct Completed<'a> {
     raw: Option<&'a RawValue>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CompletedMetadata")]
 struct Metadata<'a> {
     response_id: Option<&'a str>,
     created: Option<String>,

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::WholeBody;
@@ -32,15 +33,17 @@ pub(super) async fn estimate(
     Ok(Json(body).into_response())
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Estimate")]
+pub(super) struct Body<'a> {
     provider: Option<&'a str>,
     model: Option<&'a str>,
     cost_usd: Option<Cost>,
     candidates: &'a [Candidate<'a>],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EstimateCandidate")]
 struct Candidate<'a> {
     provider: &'a str,
     model: Option<&'a str>,
@@ -54,7 +57,8 @@ struct Candidate<'a> {
     reason: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EstimateTokens")]
 struct Counts {
     prompt_tokens: u64,
     completion_tokens: u64,

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::error::ApiError;
 use super::layers::RequestId;
+use super::named::Named;
 use super::state::AppState;
 use crate::gateway::find_provider;
 use crate::providers::Verdict;
@@ -17,7 +19,7 @@ use crate::providers::Verdict;
 pub(super) async fn validate(
     State(state): State<AppState>,
     Extension(RequestId(request_id)): Extension<RequestId>,
-    Path(name): Path<String>,
+    Named(name): Named,
 ) -> Result<Response, ApiError> {
     let provider = Arc::clone(find_provider(&state.registry.snapshot(), &name)?);
     if !provider.can_check_credentials() {
@@ -36,22 +38,26 @@ pub(super) async fn validate(
     Ok(Json(Body { said, keys }).into_response())
 }
 
-#[derive(Serialize)]
-struct Body {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Credentials")]
+pub(super) struct Body {
     #[serde(flatten)]
     said: Said,
     keys: Vec<Key>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CredentialsKey")]
 struct Key {
     index: usize,
     #[serde(flatten)]
     said: Said,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "CredentialsVerdict")]
 struct Said {
+    #[schemars(extend("enum" = ["valid", "invalid", "error"]))]
     status: &'static str,
     /// What was said about the key.
     message: Option<String>,

@@ -1,7 +1,7 @@
 //! Providers made, shown, changed and removed while the host runs.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{ETAG, IF_MATCH, LOCATION};
@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::audit::Made;
 use super::body::WholeBody;
 use super::error::ApiError;
+use super::named::Named;
 use super::state::AppState;
 use crate::plugins::{EditAction, EditError, ProviderEdit, ProviderView};
 
@@ -35,17 +36,14 @@ pub(super) async fn create(
 }
 
 /// What is configured for one provider, secrets masked, and where each value comes from.
-pub(super) async fn one(
-    State(state): State<AppState>,
-    Path(name): Path<String>,
-) -> Result<Response, ApiError> {
+pub(super) async fn one(State(state): State<AppState>, Named(name): Named) -> Result<Response, ApiError> {
     show(&state, &name)
 }
 
 /// Changes some of it; null takes back what was changed before.
 pub(super) async fn patch(
     State(state): State<AppState>,
-    Path(name): Path<String>,
+    Named(name): Named,
     headers: HeaderMap,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
@@ -57,7 +55,7 @@ pub(super) async fn patch(
 /// Takes one away, for good: one of the file is left out until it is made again.
 pub(super) async fn remove(
     State(state): State<AppState>,
-    Path(name): Path<String>,
+    Named(name): Named,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let expected = expected(&headers)?;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use patchbay_plugin_api::ErrorKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::limits::put_standing;
@@ -40,7 +41,7 @@ pub(super) struct ApiError {
 }
 
 /// Whose shape an error has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Dialect {
     Own,
     OpenAi,
@@ -54,17 +55,40 @@ impl Dialect {
     }
 }
 
-/// The documented shape.
-#[derive(Serialize)]
-struct Shape<'a> {
+/// What is answered in place of an answer.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(super) struct Shape<'a> {
+    /// Short, and always the same.
     error: &'a str,
+    /// For programs.
     code: &'a str,
+    /// What it is this time, and how to mend it.
     details: &'a str,
     request_id: &'a str,
     timestamp: String,
     /// When there is room again.
     #[serde(skip_serializing_if = "Option::is_none")]
     reset_at: Option<String>,
+}
+
+/// The shape that clients of OpenAI's know.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OpenAiError")]
+pub(super) struct OpenAiShape<'a> {
+    error: OpenAiError<'a>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OpenAiErrorBody")]
+struct OpenAiError<'a> {
+    /// What it is, and how to mend it.
+    message: &'a str,
+    r#type: &'a str,
+    /// The member of the request that it is about.
+    param: Option<&'a str>,
+    /// For programs; upstream's own where upstream gave one.
+    code: &'a str,
 }
 
 impl ApiError {
@@ -144,25 +168,14 @@ impl ApiError {
 
     /// The error's JSON in OpenAI's shape.
     pub(super) fn openai_json(&self) -> Bytes {
-        #[derive(Serialize)]
-        struct Outer<'a> {
-            error: Inner<'a>,
-        }
-        #[derive(Serialize)]
-        struct Inner<'a> {
-            message: &'a str,
-            r#type: &'a str,
-            param: Option<&'a str>,
-            code: &'a str,
-        }
-        let error = Inner {
+        let error = OpenAiError {
             message: &self.details,
             r#type: self.openai_type(),
             param: self.param.as_deref(),
             code: self.openai_code(),
         };
         // Strings in memory can always be written.
-        serde_json::to_vec(&Outer { error }).unwrap_or_default().into()
+        serde_json::to_vec(&OpenAiShape { error }).unwrap_or_default().into()
     }
 
     fn openai_code(&self) -> &str {

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, Version};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::connection::Connection;
@@ -30,9 +31,12 @@ const STATS: &str = "stats";
 const STATS_EVERY: Duration = Duration::from_secs(2);
 
 /// Nothing else: a misspelt `types` would be answered with everything.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
+    /// Which events: a list with commas of `reload`, `provider`, `plugin`, `config`, `audit` and, every two seconds,
+    /// `stats`. All but the last where nothing is said.
+    #[schemars(regex(pattern = "^((reload|provider|plugin|config|audit|stats)(,|$))*$"))]
     types: Option<String>,
 }
 
@@ -111,6 +115,13 @@ fn body(listening: Listening, connection: &Connection, version: Version) -> Body
     }
 }
 
+/// So many events are not told; none where nobody knows how many.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Missed {
+    r#type: &'static str,
+    count: Option<u64>,
+}
+
 /// JSON of this host has no line ends in it, so one line of data will do.
 fn piece(told: &Told) -> Bytes {
     match told {
@@ -119,7 +130,8 @@ fn piece(told: &Told) -> Bytes {
             format!("id: {}\nevent: {}\ndata: {json}\n\n", event.id, event.topic.word()).into()
         }
         Told::Missed { count } => {
-            let json = serde_json::json!({ "type": "missed", "count": count });
+            let missed = Missed { r#type: "missed", count: *count };
+            let json = serde_json::to_string(&missed).unwrap_or_default();
             format!("event: missed\ndata: {json}\n\n").into()
         }
     }

@@ -9,17 +9,19 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use memchr::memchr2;
 use patchbay_plugin_api::ProviderError;
-use serde::Serialize;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
+// What is in them.
+mod events;
+
+pub(super) use self::events::{Done, Message};
 use super::connection::{Connection, Mark};
 use super::error::ApiError;
 use super::stall::Stalling;
 use super::texts;
-use crate::accounts::Usage;
 use crate::gateway::{CommittedAnswer, text_of};
-use crate::providers::{Alarm, Chunk, Cost};
+use crate::providers::{Alarm, Chunk};
 
 /// A client that takes longer to read what it was sent is not told the rest of it.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
@@ -179,14 +181,6 @@ impl Frames {
     }
 
     fn done(&mut self) -> Bytes {
-        #[derive(Serialize)]
-        struct Done<'a> {
-            provider: &'a str,
-            model: &'a str,
-            usage: Option<Usage>,
-            finish_reason: Option<&'a str>,
-            cost_usd: Option<Cost>,
-        }
         self.ended = true;
         let facts = self.answer.facts();
         let mut out = BytesMut::new();
@@ -248,10 +242,6 @@ fn text(chunks: &[Chunk]) -> Bytes {
 }
 
 fn events(chunks: &[Chunk]) -> Bytes {
-    #[derive(Serialize)]
-    struct Message<'a> {
-        content: &'a str,
-    }
     let mut out = BytesMut::new();
     for chunk in chunks.iter().filter(|chunk| chunk.has_content()) {
         let content = text_of(&chunk.json);

@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 use super::error::timestamp;
 use super::state::AppState;
@@ -16,7 +16,7 @@ use crate::providers::Condition;
 
 /// The process is up.
 pub(super) async fn live() -> Response {
-    Json(json!({"status": "alive"})).into_response()
+    Json(Status { status: "alive" }).into_response()
 }
 
 /// The host can serve: it takes requests, and there is somebody to ask. How those do is another question, which comes
@@ -28,7 +28,7 @@ pub(super) async fn ready(State(state): State<AppState>) -> Response {
         (true, false) => (StatusCode::SERVICE_UNAVAILABLE, "no_providers"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, state.readiness.word()),
     };
-    (status, Json(json!({"status": word}))).into_response()
+    (status, Json(Status { status: word })).into_response()
 }
 
 /// What is known of every provider. Asks nobody, so it never waits.
@@ -50,8 +50,15 @@ pub(super) async fn overview(State(state): State<AppState>) -> Response {
     (status, Json(body)).into_response()
 }
 
-#[derive(Serialize)]
-struct Health<'a> {
+/// One word about the process.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Status {
+    status: &'static str,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Health<'a> {
+    #[schemars(extend("enum" = ["healthy", "degraded", "unhealthy", "no_providers"]))]
     status: &'static str,
     timestamp: String,
     version: &'static str,
@@ -60,7 +67,8 @@ struct Health<'a> {
     summary: Summary,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "HealthSummary")]
 struct Summary {
     total: usize,
     available: usize,

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tracing::{info, warn};
 
 use super::audit;
-use super::body::WholeBody;
+use super::body::{WholeBody, object};
 use super::error::{ApiError, timestamp};
+use super::named::Named;
 use super::state::AppState;
 use crate::access::{BookError, KeyPatch, Limits, NewKey, Permits, Rotated, Scope, VirtualKey};
 use crate::gateway::find_provider;
@@ -38,7 +40,7 @@ pub(super) async fn list(State(state): State<AppState>) -> Response {
         state.registry.limiter.spent_with(key.hash).max(written)
     };
     let keys: Vec<View<'_>> = keys.iter().map(|key| View::of(key, None, spent(key))).collect();
-    Json(json!({ "total_count": keys.len(), "keys": keys })).into_response()
+    Json(List { total_count: keys.len(), keys }).into_response()
 }
 
 /// A new one. Its text is in this answer and nowhere else.
@@ -46,7 +48,7 @@ pub(super) async fn create(
     State(state): State<AppState>,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let wanted: NewKey = serde_json::from_slice(&body).map_err(|error| {
+    let wanted: NewKey = object(&body).map_err(|error| {
         let details = format!("The body is no key to be made: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
     })?;
@@ -69,13 +71,13 @@ pub(super) async fn create(
 /// Changes a part of one, for the next request that comes with it.
 pub(super) async fn change(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    Named(id): Named,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let refused =
         |details: String| ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details);
-    let patch: KeyPatch = serde_json::from_slice(&body)
-        .map_err(|error| refused(format!("The body changes nothing of a key: {error}")))?;
+    let patch: KeyPatch =
+        object(&body).map_err(|error| refused(format!("The body changes nothing of a key: {error}")))?;
     if patch.is_empty() {
         let members = "name, scopes, models, providers, limits, expires_in";
         return Err(refused(format!("Say what to change: {members}; null takes a limit away")));
@@ -103,10 +105,7 @@ fn unheard_of(state: &AppState, permits: &Permits) -> Vec<String> {
 }
 
 /// Gives one another secret, which is in this answer and nowhere else: the next request with the old one is refused.
-pub(super) async fn rotate(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-) -> Result<Response, ApiError> {
+pub(super) async fn rotate(State(state): State<AppState>, Named(id): Named) -> Result<Response, ApiError> {
     let Rotated { key, before, token } = state.keys.rotate(&id).await?;
     let limiter = &state.registry.limiter;
     limiter.carry_over(before.hash, key.hash);
@@ -116,10 +115,7 @@ pub(super) async fn rotate(
 }
 
 /// Revokes one: the next request that comes with it is refused.
-pub(super) async fn revoke(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-) -> Result<Response, ApiError> {
+pub(super) async fn revoke(State(state): State<AppState>, Named(id): Named) -> Result<Response, ApiError> {
     let key = state.keys.revoke(&id).await?;
     info!(id = key.id, name = key.name, "virtual key revoked");
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -134,15 +130,24 @@ pub(super) fn shown(key: &VirtualKey) -> Value {
     shown
 }
 
-#[derive(Serialize)]
-struct Made<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KeyList")]
+pub(super) struct List<'a> {
+    keys: Vec<View<'a>>,
+    total_count: usize,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MadeKey")]
+pub(super) struct Made<'a> {
     #[serde(flatten)]
     key: View<'a>,
     /// What may not be meant.
     warnings: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Key")]
 struct View<'a> {
     id: &'a str,
     /// The key itself, where it is new.
@@ -161,7 +166,8 @@ struct View<'a> {
 }
 
 /// As far as answers had prices.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KeySpent")]
 struct SpentView {
     today_usd: Cost,
     this_month_usd: Cost,

@@ -6,11 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::warn;
 
-use super::body::WholeBody;
+use super::body::{WholeBody, object};
 use super::error::{ApiError, timestamp};
 use super::state::AppState;
 use crate::telemetry::log::{BadLevel, InForce, Setting};
@@ -19,11 +20,15 @@ use crate::telemetry::log::{BadLevel, InForce, Setting};
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What is asked for. What is left out stays as it is.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[schemars(rename = "LogChange")]
+pub(super) struct Wanted {
+    /// A level, or a filter such as `info,patchbay=debug`.
     level: Option<String>,
+    /// Whether there is a line for each request.
     access_log: Option<bool>,
+    /// For so long, up to a week, as in `10m`; until the host ends where nothing is said.
     #[serde(rename = "for")]
     within: Option<String>,
 }
@@ -38,7 +43,7 @@ pub(super) async fn change(
     State(state): State<AppState>,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let Wanted { level, access_log, within } = serde_json::from_slice(&body).map_err(|error| {
+    let Wanted { level, access_log, within } = object(&body).map_err(|error| {
         refused(format!("The body says nothing about the log: {error}; send {{\"level\": \"debug\"}}"))
     })?;
     if level.is_none() && access_log.is_none() {
@@ -72,8 +77,9 @@ impl From<BadLevel> for ApiError {
     }
 }
 
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LogLevel")]
+pub(super) struct View<'a> {
     level: &'a str,
     access_log: bool,
     /// What comes back with the next start.
@@ -84,7 +90,8 @@ struct View<'a> {
     then: Option<Part<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LogSetting")]
 struct Part<'a> {
     level: &'a str,
     access_log: bool,

@@ -15,9 +15,12 @@ mod limits;
 mod reception;
 mod routes;
 mod safety;
+// What all of this is, for whoever asks here.
+mod openapi;
 // What a request brings, who gets the answer, and the answer on its way out.
 mod body;
 mod frames;
+mod named;
 mod recipient;
 mod stall;
 // What to try with all of it.
@@ -46,6 +49,7 @@ mod usage;
 
 pub use attempt::attempt;
 pub use metrics::Counts;
+pub use openapi::openapi;
 pub use reception::Reception;
 pub use safety::{StartError, start_check};
 pub use serve::{Connections, Limits, Outcome, Server};
@@ -53,6 +57,7 @@ pub use state::{AppState, Frozen, Parts, Readiness};
 
 use axum::Router;
 
+use self::openapi::said;
 use self::pictures::Subject::{Key, Log, Models, Nothing, Provider, Set};
 use self::routes::Audience::{Anyone, Asking, Operators, Telling};
 use self::routes::Route;
@@ -71,50 +76,62 @@ pub fn asking_paths() -> Vec<&'static str> {
 fn all() -> Vec<Route> {
     vec![
         // 1. For applications: what asks providers.
-        Asking.post("/api/chat", chat::stream),
-        Asking.post("/api/chat/complete", chat::complete),
-        Asking.post("/v1/chat/completions", openai::chat),
-        Asking.post("/v1/completions", texts::complete),
-        Asking.post("/v1/embeddings", openai::embeddings),
+        Asking.post("/api/chat", chat::stream, said::asking::chat),
+        Asking.post("/api/chat/complete", chat::complete, said::asking::complete),
+        Asking.post("/v1/chat/completions", openai::chat, said::asking::openai_chat),
+        Asking.post("/v1/completions", texts::complete, said::asking::openai_texts),
+        Asking.post("/v1/embeddings", openai::embeddings, said::asking::openai_embeddings),
         // 2. And what only tells of them.
-        Telling.get("/v1/models", openai::models),
-        Telling.get("/v1/models/{*id}", openai::model),
-        Telling.post("/api/cost/estimate", cost::estimate),
-        Telling.get("/api/health", health::overview),
-        Telling.get("/api/providers", providers::list),
+        Telling.get("/v1/models", openai::models, said::telling::models),
+        Telling.get("/v1/models/{*id}", openai::model, said::telling::model),
+        Telling.post("/api/cost/estimate", cost::estimate, said::telling::estimate),
+        Telling.get("/api/health", health::overview, said::telling::health),
+        Telling.get("/api/providers", providers::list, said::telling::list),
         // 3. For operators.
-        Operators.post("/api/providers/reload", plugins::reload_all).changes(Set),
-        Operators.post("/api/providers", edit::create).changes(Provider),
-        Operators.get("/api/providers/{name}", edit::one),
-        Operators.patch("/api/providers/{name}", edit::patch).changes(Provider),
-        Operators.delete("/api/providers/{name}", edit::remove).changes(Provider),
-        Operators.get("/api/providers/{name}/models", models::list),
-        Operators.post("/api/providers/{name}/models/sync", models::sync).changes(Models),
-        Operators.post("/api/providers/{name}/health", providers::check).changes(Nothing),
-        Operators.post("/api/providers/{name}/credentials/validate", credentials::validate).changes(Nothing),
-        Operators.get("/api/keys", keys::list),
-        Operators.post("/api/keys", keys::create).changes(Key),
-        Operators.patch("/api/keys/{id}", keys::change).changes(Key),
-        Operators.delete("/api/keys/{id}", keys::revoke).changes(Key),
-        Operators.post("/api/keys/{id}/rotate", keys::rotate).changes(Key),
-        Operators.get("/api/usage", usage::sums),
-        Operators.get("/api/usage/requests", usage::requests),
-        Operators.get("/api/log", log::show),
-        Operators.put("/api/log", log::change).changes(Log),
-        Operators.get("/api/plugins", plugins::list),
-        Operators.get("/api/plugins/{id}", plugins::one),
-        Operators.post("/api/plugins/{id}/reload", plugins::reload).changes(Set),
-        Operators.post("/api/plugins/{id}/enable", plugins::enable).changes(Set),
-        Operators.post("/api/plugins/{id}/disable", plugins::disable).changes(Set),
-        Operators.get("/api/events", events::listen),
-        Operators.get("/metrics", metrics::tell),
-        Operators.get("/api/audit", audit::list),
+        Operators.post("/api/providers/reload", plugins::reload_all, said::plugins::reload_all).changes(Set),
+        Operators.post("/api/providers", edit::create, said::providers::create).changes(Provider),
+        Operators.get("/api/providers/{name}", edit::one, said::providers::one),
+        Operators.patch("/api/providers/{name}", edit::patch, said::providers::patch).changes(Provider),
+        Operators.delete("/api/providers/{name}", edit::remove, said::providers::remove).changes(Provider),
+        Operators.get("/api/providers/{name}/models", models::list, said::providers::list_models),
+        Operators
+            .post("/api/providers/{name}/models/sync", models::sync, said::providers::sync_models)
+            .changes(Models),
+        Operators
+            .post("/api/providers/{name}/health", providers::check, said::providers::check)
+            .changes(Nothing),
+        Operators
+            .post(
+                "/api/providers/{name}/credentials/validate",
+                credentials::validate,
+                said::providers::validate,
+            )
+            .changes(Nothing),
+        Operators.get("/api/keys", keys::list, said::keys::list),
+        Operators.post("/api/keys", keys::create, said::keys::create).changes(Key),
+        Operators.patch("/api/keys/{id}", keys::change, said::keys::change).changes(Key),
+        Operators.delete("/api/keys/{id}", keys::revoke, said::keys::revoke).changes(Key),
+        Operators.post("/api/keys/{id}/rotate", keys::rotate, said::keys::rotate).changes(Key),
+        Operators.get("/api/usage", usage::sums, said::usage::sums),
+        Operators.get("/api/usage/requests", usage::requests, said::usage::requests),
+        Operators.get("/api/log", log::show, said::host::log),
+        Operators.put("/api/log", log::change, said::host::change_log).changes(Log),
+        Operators.get("/api/plugins", plugins::list, said::plugins::list),
+        Operators.get("/api/plugins/{id}", plugins::one, said::plugins::one),
+        Operators.post("/api/plugins/{id}/reload", plugins::reload, said::plugins::reload).changes(Set),
+        Operators.post("/api/plugins/{id}/enable", plugins::enable, said::plugins::enable).changes(Set),
+        Operators.post("/api/plugins/{id}/disable", plugins::disable, said::plugins::disable).changes(Set),
+        Operators.get("/api/events", events::listen, said::host::events),
+        Operators.get("/metrics", metrics::tell, said::host::metrics),
+        Operators.get("/api/audit", audit::list, said::host::trail),
         // 4. For orchestrators.
-        Anyone.get("/livez", health::live),
-        Anyone.get("/readyz", health::ready),
-        // 5. For people: the page, which asks the rest of these.
-        Anyone.get("/", dashboard::page),
-        Anyone.get("/assets/{name}", dashboard::asset),
+        Anyone.get("/livez", health::live, said::host::live),
+        Anyone.get("/readyz", health::ready, said::host::ready),
+        // 5. For people: the pages, which ask the rest of these, and what one of them shows.
+        Anyone.get("/", dashboard::page, said::people::dashboard),
+        Anyone.get("/docs", dashboard::docs, said::people::docs),
+        Anyone.get("/openapi.json", openapi::document, said::people::document),
+        Anyone.get("/assets/{name}", dashboard::asset, said::people::asset),
     ]
 }
 

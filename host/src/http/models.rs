@@ -5,18 +5,20 @@ use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::header::ORIGIN;
 use http::request::Parts;
 use patchbay_plugin_api::Model;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::access::is_same_origin;
-use super::body::WholeBody;
+use super::body::{WholeBody, object};
 use super::error::{ApiError, query_problem, timestamp};
 use super::layers::RequestId;
+use super::named::Named;
 use super::state::AppState;
 use crate::config::{PriceSource, Prices};
 use crate::gateway::find_provider;
@@ -29,17 +31,20 @@ const LEAST_CONTEXT: u64 = 4096;
 const CACHE_VALID: &str = "cache_valid";
 
 /// Nothing else: a misspelt `refresh` would be answered with what is known.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// Asks the vendor, however young the list is. Not for pages of other origins.
     #[serde(default)]
     refresh: bool,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct SyncWish {
+pub(super) struct SyncWish {
+    /// However young the list is.
     force: bool,
+    /// Only says what would be otherwise.
     preview: bool,
 }
 
@@ -48,7 +53,7 @@ struct SyncWish {
 pub(super) async fn list(
     State(state): State<AppState>,
     Extension(RequestId(request_id)): Extension<RequestId>,
-    Path(name): Path<String>,
+    Named(name): Named,
     query: Result<Query<ListQuery>, QueryRejection>,
     parts: Parts,
 ) -> Result<Response, ApiError> {
@@ -100,7 +105,7 @@ pub(super) async fn list(
 pub(super) async fn sync(
     State(state): State<AppState>,
     Extension(RequestId(request_id)): Extension<RequestId>,
-    Path(name): Path<String>,
+    Named(name): Named,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
     let wish = if body.is_empty() { SyncWish::default() } else { read(&body)? };
@@ -130,7 +135,7 @@ pub(super) async fn sync(
 }
 
 fn read(body: &[u8]) -> Result<SyncWish, ApiError> {
-    serde_json::from_slice(body).map_err(|error| {
+    object(body).map_err(|error| {
         let details = format!("The body is not as it should be, such as {{\"force\": true}}: {error}");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "Invalid JSON", details)
     })
@@ -153,11 +158,13 @@ fn cannot_list(name: &str) -> ApiError {
     ApiError::unsupported(format!("The plugin of {name} does not support model_list"))
 }
 
-#[derive(Serialize)]
-struct Listed<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ModelList")]
+pub(super) struct Listed<'a> {
     provider: &'a str,
     models: Vec<ModelView<'a>>,
     total_count: usize,
+    #[schemars(extend("enum" = ["vendor", "configuration"]))]
     source: &'static str,
     cached_at: Option<String>,
     cached_until: Option<String>,
@@ -166,7 +173,8 @@ struct Listed<'a> {
     error: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ProviderModel")]
 struct ModelView<'a> {
     id: &'a str,
     name: &'a str,
@@ -197,8 +205,9 @@ impl<'a> ModelView<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct SyncReport {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct SyncReport {
+    #[schemars(extend("enum" = ["success", "skipped", "error"]))]
     status: &'static str,
     reason: Option<String>,
     models_synced: usize,
@@ -209,7 +218,8 @@ struct SyncReport {
     preview: Option<Difference>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ModelStatistics")]
 struct UpdatedStatistics {
     #[serde(flatten)]
     statistics: Statistics,

@@ -1,17 +1,18 @@
 //! `/v1`: OpenAI's surface, for clients made for OpenAI's.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::WholeBody;
 use super::chat::{put_cost, streamed, used};
-use super::error::{ApiError, not_found};
+use super::error::ApiError;
 use super::frames::Form;
+use super::named::Named;
 use super::recipient::{AskedBy, Recipient};
 use super::state::AppState;
 use crate::gateway::{ChatRequest, EmbedRequest, ListedModel, RawAnswer, find_model, list_models};
@@ -52,10 +53,8 @@ pub(super) async fn models(State(state): State<AppState>, AskedBy(asker): AskedB
 pub(super) async fn model(
     State(state): State<AppState>,
     AskedBy(asker): AskedBy,
-    path: Result<Path<String>, PathRejection>,
+    Named(id): Named,
 ) -> Result<Response, ApiError> {
-    // What is no text names nothing.
-    let Ok(Path(id)) = path else { return Err(not_found().await) };
     let listed = find_model(&state.registry.snapshot(), &id, asker.permits())?;
     Ok(Json(Model::of(&listed)).into_response())
 }
@@ -69,14 +68,16 @@ pub(super) fn whole(answer: RawAnswer) -> Response {
     response
 }
 
-#[derive(Serialize)]
-struct List<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OpenAiModels")]
+pub(super) struct List<'a> {
     object: &'static str,
     data: Vec<Model<'a>>,
 }
 
-#[derive(Serialize)]
-struct Model<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OpenAiModel")]
+pub(super) struct Model<'a> {
     id: &'a str,
     object: &'static str,
     /// Clients insist on a number, also where nobody knows it.

@@ -4,28 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use http::request::Parts;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::audit::Reloaded;
 use super::error::{ApiError, query_problem};
+use super::named::Named;
 use super::state::AppState;
 use crate::plugins::{ReloadOptions, ReloadReport, UnknownPlugin};
-
-/// The plugin that a path names. What is no text names none.
-pub(super) struct PluginId(String);
-
-impl FromRequestParts<AppState> for PluginId {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(id)| Self(id)).map_err(|_| unknown("?"))
-    }
-}
 
 /// All plugins, refused ones too.
 pub(super) async fn list(State(state): State<AppState>) -> Response {
@@ -33,14 +22,15 @@ pub(super) async fn list(State(state): State<AppState>) -> Response {
 }
 
 /// One of them, with its history.
-pub(super) async fn one(State(state): State<AppState>, PluginId(id): PluginId) -> Result<Response, ApiError> {
+pub(super) async fn one(State(state): State<AppState>, Named(id): Named) -> Result<Response, ApiError> {
     state.manager.get(&id).map(|view| Json(view).into_response()).ok_or_else(|| unknown(&id))
 }
 
 /// Nothing else: a misspelt `dry_run` would do what was only to be reported.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReloadQuery {
+    /// Only says what would come of it.
     #[serde(default)]
     dry_run: bool,
 }
@@ -56,14 +46,14 @@ pub(super) async fn reload_all(
 }
 
 /// One plugin is reloaded for real, or not at all.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NoQuery {}
 
 /// Loads one plugin anew.
 pub(super) async fn reload(
     State(state): State<AppState>,
-    PluginId(id): PluginId,
+    Named(id): Named,
     query: Result<Query<NoQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     query.map_err(|error| no_query(&error))?;
@@ -71,18 +61,12 @@ pub(super) async fn reload(
 }
 
 /// Turns one plugin on.
-pub(super) async fn enable(
-    State(state): State<AppState>,
-    PluginId(id): PluginId,
-) -> Result<Response, ApiError> {
+pub(super) async fn enable(State(state): State<AppState>, Named(id): Named) -> Result<Response, ApiError> {
     answer(state.manager.set_enabled(&id, true).await)
 }
 
 /// Turns one plugin off.
-pub(super) async fn disable(
-    State(state): State<AppState>,
-    PluginId(id): PluginId,
-) -> Result<Response, ApiError> {
+pub(super) async fn disable(State(state): State<AppState>, Named(id): Named) -> Result<Response, ApiError> {
     answer(state.manager.set_enabled(&id, false).await)
 }
 

@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::error::{ApiError, timestamp};
+use super::named::Named;
 use super::state::AppState;
 use crate::gateway::find_provider;
 use crate::plugins::{Feature, Features};
@@ -32,10 +33,7 @@ pub(super) async fn list(State(state): State<AppState>) -> Response {
 }
 
 /// How one of them is: its plugin is asked now.
-pub(super) async fn check(
-    State(state): State<AppState>,
-    Path(name): Path<String>,
-) -> Result<Response, ApiError> {
+pub(super) async fn check(State(state): State<AppState>, Named(name): Named) -> Result<Response, ApiError> {
     let (provider, limit) = {
         let snapshot = state.registry.snapshot();
         (Arc::clone(find_provider(&snapshot, &name)?), snapshot.rules.health.timeout)
@@ -45,18 +43,31 @@ pub(super) async fn check(
         return Err(ApiError::unsupported(details));
     }
     let Checked { condition, reason, took } = provider.check(limit).await;
-    let body = json!({
-        "name": provider.name(),
-        "status": condition,
-        "reason": reason,
-        "latency_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        "timestamp": timestamp(SystemTime::now()),
-    });
+    let body = Check {
+        name: provider.name(),
+        status: condition,
+        reason,
+        latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        timestamp: timestamp(SystemTime::now()),
+    };
     Ok(Json(body).into_response())
 }
 
-#[derive(Serialize)]
-struct List<'a> {
+/// What came of asking a provider how it is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ProviderCheck")]
+pub(super) struct Check<'a> {
+    name: &'a str,
+    status: Condition,
+    /// Why it is no better.
+    reason: Option<String>,
+    latency_ms: u64,
+    timestamp: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ProviderList")]
+pub(super) struct List<'a> {
     providers: Vec<View<'a>>,
     total_count: usize,
     healthy_count: usize,
@@ -65,7 +76,8 @@ struct List<'a> {
     disabled: &'a [String],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Provider")]
 struct View<'a> {
     #[serde(flatten)]
     moment: Moment<'a>,
@@ -75,6 +87,7 @@ struct View<'a> {
     plugin_version: String,
     generation: u64,
     priority: i32,
+    #[schemars(with = "Vec<String>")]
     models: Models<'a>,
     capabilities: Capabilities,
     features: Vec<String>,
@@ -87,7 +100,8 @@ struct View<'a> {
 }
 
 /// What is another thing in a moment.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ProviderMoment")]
 pub(super) struct Moment<'a> {
     name: &'a str,
     status: Condition,
@@ -126,7 +140,7 @@ impl Serialize for Models<'_> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Capabilities {
     streaming: bool,
     function_calling: bool,
@@ -134,7 +148,7 @@ struct Capabilities {
     embeddings: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Latency {
     p50: Option<f64>,
     p99: Option<f64>,

@@ -8,6 +8,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 
 use super::audit::{self, Gate};
+use super::openapi::Describe;
 use super::pictures::Subject;
 use super::state::AppState;
 use super::{access, cors, error};
@@ -33,32 +34,65 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     /// What it changes, where it is said.
     pub(super) subject: Option<Subject>,
+    /// What it is, for the document: without that there is no route.
+    pub(super) describe: Describe,
     handler: MethodRouter<AppState>,
 }
 
 impl Audience {
-    pub(super) fn get<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Route {
-        self.route(Method::GET, path, on(MethodFilter::GET, handler))
+    pub(super) fn get<H: Handler<T, AppState>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        describe: Describe,
+    ) -> Route {
+        self.route(Method::GET, path, on(MethodFilter::GET, handler), describe)
     }
 
-    pub(super) fn post<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Route {
-        self.route(Method::POST, path, on(MethodFilter::POST, handler))
+    pub(super) fn post<H: Handler<T, AppState>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        describe: Describe,
+    ) -> Route {
+        self.route(Method::POST, path, on(MethodFilter::POST, handler), describe)
     }
 
-    pub(super) fn put<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Route {
-        self.route(Method::PUT, path, on(MethodFilter::PUT, handler))
+    pub(super) fn put<H: Handler<T, AppState>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        describe: Describe,
+    ) -> Route {
+        self.route(Method::PUT, path, on(MethodFilter::PUT, handler), describe)
     }
 
-    pub(super) fn patch<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Route {
-        self.route(Method::PATCH, path, on(MethodFilter::PATCH, handler))
+    pub(super) fn patch<H: Handler<T, AppState>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        describe: Describe,
+    ) -> Route {
+        self.route(Method::PATCH, path, on(MethodFilter::PATCH, handler), describe)
     }
 
-    pub(super) fn delete<H: Handler<T, AppState>, T: 'static>(self, path: &'static str, handler: H) -> Route {
-        self.route(Method::DELETE, path, on(MethodFilter::DELETE, handler))
+    pub(super) fn delete<H: Handler<T, AppState>, T: 'static>(
+        self,
+        path: &'static str,
+        handler: H,
+        describe: Describe,
+    ) -> Route {
+        self.route(Method::DELETE, path, on(MethodFilter::DELETE, handler), describe)
     }
 
-    fn route(self, method: Method, path: &'static str, handler: MethodRouter<AppState>) -> Route {
-        Route { audience: self, method, path, subject: None, handler }
+    fn route(
+        self,
+        method: Method,
+        path: &'static str,
+        handler: MethodRouter<AppState>,
+        describe: Describe,
+    ) -> Route {
+        Route { audience: self, method, path, subject: None, describe, handler }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::error::timestamp;
@@ -10,8 +11,8 @@ use super::providers::Moment;
 use super::state::AppState;
 use crate::plugins::{Draining, PluginView};
 
-#[derive(Serialize)]
-struct Stats<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Stats<'a> {
     r#type: &'static str,
     at: String,
     version: &'static str,
@@ -21,7 +22,8 @@ struct Stats<'a> {
 }
 
 /// A library with requests under way, or with generations that finish theirs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PluginInUse")]
 struct InUse {
     id: Option<String>,
     /// As it is in the list of plugins, where two may have one id.

@@ -428,7 +428,12 @@ async fn what_goes_wrong_is_said_in_one_shape() {
         ("POST", "/api/chat", foreign, HELLO, 403, "forbidden", "other origins"),
         ("POST", "/api/plugins/x/reload", "", "", 404, "plugin_not_found", "\"x\""),
         ("GET", "/api/plugins/x", "", "", 404, "plugin_not_found", "\"x\""),
-        ("GET", "/api/plugins/%ff", "", "", 404, "plugin_not_found", "GET /api/plugins"),
+        // What is no text names nothing.
+        ("GET", "/api/plugins/%ff", "", "", 404, "not_found", "at this path"),
+        ("GET", "/api/providers/%ff", "", "", 404, "not_found", "at this path"),
+        ("GET", "/api/providers/%ff/models", "", "", 404, "not_found", "at this path"),
+        ("POST", "/api/providers/%ff/health", "", "", 404, "not_found", "at this path"),
+        ("DELETE", "/api/keys/%ff", "", "", 404, "not_found", "at this path"),
         ("POST", "/api/providers/reload?dry_run=perhaps", "", "", 400, "invalid_query", "true or false"),
         ("POST", "/api/providers/reload?dryrun=true", "", "", 400, "invalid_query", "unknown field `dryrun`"),
         (

@@ -12,9 +12,10 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use self::wish::{RecentWish, UsageWish};
+pub(super) use self::wish::{RecentWish, UsageWish};
 use super::error::{ApiError, query_problem, timestamp};
 use super::state::AppState;
 use crate::accounts::Usage;
@@ -94,7 +95,8 @@ fn second(second: i64) -> String {
 /// What keys are called, or were before they were revoked.
 struct KeyNames(HashMap<String, String>);
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsageKey")]
 struct KeyView<'a> {
     id: &'a str,
     name: Option<&'a str>,
@@ -121,8 +123,9 @@ impl KeyNames {
     }
 }
 
-#[derive(Serialize)]
-struct Page<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsagePage")]
+pub(super) struct Page<'a> {
     /// What was really counted: from the beginning to the end of minutes, hours or days.
     from: String,
     to: String,
@@ -135,7 +138,8 @@ struct Page<'a> {
     series: Option<Vec<PointView<'a>>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsageGroup")]
 struct Line<'a> {
     #[serde(flatten)]
     names: NamesView<'a>,
@@ -143,7 +147,8 @@ struct Line<'a> {
     sums: View,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsagePoint")]
 struct PointView<'a> {
     at: String,
     #[serde(flatten)]
@@ -152,7 +157,8 @@ struct PointView<'a> {
     sums: View,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsageNames")]
 struct NamesView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<Option<&'a str>>,
@@ -165,7 +171,8 @@ struct NamesView<'a> {
 }
 
 /// What requests took.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsageSums")]
 struct View {
     requests: u64,
     errors: u64,
@@ -204,7 +211,7 @@ impl View {
 }
 
 /// Nothing where there was nothing to measure; the mean alone in the series of groups.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Times {
     mean: Option<f64>,
     p50: Option<f64>,
@@ -221,8 +228,9 @@ impl Times {
     }
 }
 
-#[derive(Serialize)]
-struct RequestPage<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsageRequests")]
+pub(super) struct RequestPage<'a> {
     requests: Vec<RequestView<'a>>,
     /// How many that arrived were looked at for that. There is a bound to it, so that there may be more where fewer
     /// were found than were asked for.
@@ -231,7 +239,8 @@ struct RequestPage<'a> {
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsageRequest")]
 struct RequestView<'a> {
     at: String,
     request_id: &'a str,

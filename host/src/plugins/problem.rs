@@ -2,12 +2,13 @@
 
 use std::error::Error;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::events::{News, PluginNews};
 
 /// Why a plugin is not in use, for people (`message`, `hint`) and for programs (`phase`, `step`, `code`).
-#[derive(Serialize, Clone, Debug, PartialEq)]
+#[derive(Serialize, Clone, Debug, PartialEq, JsonSchema)]
 pub struct Problem {
     pub phase: Phase,
     pub step: Step,
@@ -20,7 +21,7 @@ pub struct Problem {
 }
 
 /// The four phases that every plugin goes through to be used, and the time after.
-#[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     Discovery,
@@ -32,7 +33,7 @@ pub enum Phase {
 }
 
 /// The steps of the phases, in the order they happen.
-#[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     File,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::manifest::{Category, Manifest, PluginId};
@@ -11,7 +12,7 @@ use crate::config::{ChangedSetting, ConfigProblem, ConfigProblems};
 use crate::providers::Snapshot;
 
 /// How a reload went.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ReloadReport {
     /// The outcome in one word.
     pub status: ReloadStatus,
@@ -40,7 +41,7 @@ pub struct ReloadReport {
 }
 
 /// The outcome of a reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadStatus {
     /// Everything is as it was asked for.
@@ -52,7 +53,7 @@ pub enum ReloadStatus {
 }
 
 /// The libraries of a reload.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct PluginChanges {
     /// Ids that were not loaded before.
     pub loaded: Vec<String>,
@@ -67,7 +68,7 @@ pub struct PluginChanges {
 }
 
 /// A new generation for an old one.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Reloaded {
     /// The plugin.
     pub id: String,
@@ -78,7 +79,7 @@ pub struct Reloaded {
 }
 
 /// A library that could not be used.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FailedPlugin {
     /// Where it lies.
     #[serde(serialize_with = "lossily")]
@@ -93,7 +94,7 @@ pub struct FailedPlugin {
 }
 
 /// The providers of a reload.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct ProviderChanges {
     /// Names that are new.
     pub created: Vec<String>,
@@ -108,7 +109,7 @@ pub struct ProviderChanges {
 }
 
 /// A provider that could not be made.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FailedProvider {
     /// Its name.
     pub name: String,
@@ -120,7 +121,7 @@ pub struct FailedProvider {
 }
 
 /// A configuration that could not be used.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ConfigFailure {
     /// What is wrong, all of it.
     pub message: String,
@@ -211,7 +212,7 @@ impl ReloadReport {
 }
 
 /// `GET /api/plugins`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PluginList {
     /// Every library, also those that are not in use.
     pub plugins: Vec<PluginView>,
@@ -222,7 +223,7 @@ pub struct PluginList {
 }
 
 /// A file that is none of the host's business.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct IgnoredFile {
     /// Where it lies.
     #[serde(serialize_with = "lossily")]
@@ -232,7 +233,8 @@ pub struct IgnoredFile {
 }
 
 /// One library.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Plugin")]
 pub struct PluginView {
     pub id: Option<String>,
     pub name: Option<String>,
@@ -272,7 +274,7 @@ pub struct PluginView {
 }
 
 /// With what a library was built, by its own account.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct BuiltWith {
     pub rustc: Option<String>,
     pub sdk: Option<String>,
@@ -280,7 +282,7 @@ pub struct BuiltWith {
 }
 
 /// What a library is to the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PluginState {
     /// Providers are made from it.
@@ -298,7 +300,7 @@ pub enum PluginState {
 }
 
 /// A generation that was replaced.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Draining {
     pub generation: u64,
     pub in_flight: usize,
@@ -309,14 +311,15 @@ pub struct Draining {
 }
 
 /// A generation that stays mapped.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Resident {
     pub generation: u64,
     pub reason: String,
 }
 
 /// One load, in a plugin's history.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PluginLoad")]
 pub struct Load {
     pub generation: u64,
     pub version: String,

@@ -5,13 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use patchbay_plugin_api::{ErrorKind, ProviderError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::config::BreakerSettings;
 
 /// What the breaker does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
     /// Every request goes through.

@@ -14,7 +14,7 @@ use crate::config::ServerSettings;
 use crate::events::{Listener, Told, Topic};
 use crate::http::connection::Connection;
 use crate::http::routes::Audience;
-use crate::http::{all, layers, router};
+use crate::http::{all, layers, router, said};
 
 const TOKEN: &str = "s3cret-of-the-operator";
 
@@ -147,7 +147,7 @@ async fn a_handler_that_panics_leaves_an_entry_too() {
     };
     // Nor does it matter that it does not say what it changes.
     let mut routes = all();
-    routes.push(Audience::Operators.post("/api/new", panics));
+    routes.push(Audience::Operators.post("/api/new", panics, said::host::live));
     let router = crate::http::routes::router(&routes, state);
     let response = answered(router, request(&http::Method::POST, "/api/new", TOKEN)).await;
     assert_eq!(response.status(), 500);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::usage::{Dimension, Filter, Place, RecordId, RequestQuery, Span, Step, UsageQuery, millis};
@@ -22,17 +23,28 @@ const MOST_REQUESTS: usize = 1000;
 const LOOK_AT: usize = 200_000;
 
 /// As it is written. Anything else would be a misspelt filter.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::http) struct UsageWish {
+    /// A time or a date in UTC; a day before `to` where nothing is said.
     from: Option<String>,
+    /// A time or a date in UTC; now where nothing is said.
     to: Option<String>,
+    /// A list with commas of `provider`, `model`, `key`, `route` and `time`.
     by: String,
+    /// How far the points of the series are apart: `minute`, `hour` or `day`.
+    #[schemars(extend("enum" = ["minute", "hour", "day"]))]
     step: Option<String>,
+    /// Only of this provider.
     provider: Option<String>,
+    /// Only of this model.
     model: Option<String>,
+    /// Only with the key of this id.
     key: Option<String>,
+    /// Only on this route.
     route: Option<String>,
+    /// So many groups at most; 100 where nothing is said.
+    #[schemars(range(min = 1, max = MOST_GROUPS))]
     limit: Option<usize>,
 }
 
@@ -81,19 +93,32 @@ impl UsageWish {
 }
 
 /// A list of single requests.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::http) struct RecentWish {
+    /// Only those that arrived since this time or date in UTC.
     from: Option<String>,
+    /// Only those that arrived before this time or date in UTC.
     to: Option<String>,
+    /// Only of this provider.
     provider: Option<String>,
+    /// Only of this model.
     model: Option<String>,
+    /// Only with the key of this id.
     key: Option<String>,
+    /// Only on this route.
     route: Option<String>,
+    /// Only with this code of an error.
     error: Option<String>,
+    /// Only those that failed.
     failed: bool,
+    /// Only those that took so long.
     min_latency_ms: u64,
+    /// Those that arrived before: `next` of the answer before.
+    #[schemars(regex(pattern = "^[0-9]{1,18}-[0-9a-f]{32}$"))]
     before: Option<String>,
+    /// So many at most; 100 where nothing is said.
+    #[schemars(range(min = 1, max = MOST_REQUESTS))]
     limit: Option<usize>,
 }
 

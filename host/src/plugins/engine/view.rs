@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use serde_json::Value;
@@ -21,7 +22,8 @@ pub(in crate::plugins) struct Shown {
 }
 
 /// `GET /api/providers/{name}`: secrets are masked.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ProviderConfiguration")]
 pub struct ProviderView {
     /// Its name.
     pub name: String,
@@ -36,6 +38,7 @@ pub struct ProviderView {
     /// Counts its changes at run time: for `If-Match`.
     pub version: u64,
     /// Where the entry as a whole comes from: `runtime`, `file`, `environment` or `default`.
+    #[schemars(extend("enum" = ["runtime", "file", "environment", "default"]))]
     pub origin: &'static str,
     /// Every value in force, and where each comes from.
     pub values: Vec<ShownValue>,
@@ -45,7 +48,8 @@ pub struct ProviderView {
 }
 
 /// One value in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ConfiguredValue")]
 pub struct ShownValue {
     /// As `patchbay provider set` wants it: `priority`, `model`, `extra_headers.x-team`, `pricing."gpt-5.1".prompt`.
     pub key: String,

@@ -6,6 +6,7 @@ use std::borrow::Borrow;
 use std::fmt;
 
 use patchbay_plugin_api::abi::API_VERSION;
+use schemars::JsonSchema;
 use semver::Version;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -46,7 +47,7 @@ pub struct Manifest {
 }
 
 /// Who stands behind a plugin, by its own account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
     Official,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use patchbay_plugin_api::Model;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::Prices;
@@ -25,7 +26,7 @@ pub struct ModelList {
 }
 
 /// How many models can do what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Statistics {
     /// All of them.
     pub total_models: usize,
@@ -38,7 +39,8 @@ pub struct Statistics {
 }
 
 /// What would be otherwise with another list, by ids.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ModelDifference")]
 pub struct Difference {
     /// Those that were not there before.
     pub added: Vec<String>,
