@@ -60,7 +60,7 @@ impl SqliteStore {
     pub(super) async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         let mut reader = match self.0.pools.load_full().readers.acquire().await {
             // The file is being put back, for which there is time.
-            Err(sqlx::Error::PoolClosed) => {
+            Err(sqlx::Error::PoolClosed | sqlx::Error::Database(_)) => {
                 drop(self.0.mending.lock().await);
                 self.0.pools.load_full().readers.acquire().await?
             }
