@@ -185,7 +185,8 @@ async fn a_host_that_is_killed_leaves_a_good_list() {
     let (vendor, data) = (Vendor::listing(&["m"]).await, tempfile::tempdir().unwrap());
     let first = host(&[("up", &vendor)], data.path()).await;
     let known = listed(&first, "up", "").await;
-    let half = kept(&data, "up").with_extension("json.tmp");
+    // A name of its own, for another host may take over.
+    let half = kept(&data, "up").with_extension(format!("json.tmp.{}", first.process_id()));
     make_pipe(&half);
     let mut pipe = pipe::OpenOptions::new().read_write(true).open_receiver(&half).unwrap();
     let many: Vec<String> = (0..5000).map(|n| format!("another-{n}")).collect();

@@ -64,11 +64,12 @@ impl Refusals {
     fn add_asking(&mut self) {
         self.add_failures();
         self.add(400, &["invalid_json", "missing_field", "invalid_messages", "invalid_field"]);
-        self.add(403, &["not_permitted"]);
+        self.add(403, &["not_permitted", "unpriced_model"]);
         self.add(404, &["provider_not_found", "model_not_found"]);
-        self.add(413, &["too_many_tokens"]);
-        self.add(429, &["rate_limit_exceeded", "budget_exceeded"]);
+        self.add(413, &["too_many_tokens", "too_expensive"]);
+        self.add(429, &["rate_limit_exceeded", "budget_exceeded", "budget_set_aside"]);
         self.add(503, &["no_providers", "no_providers_available"]);
+        self.add(508, &["loop_detected"]);
         // What upstream says of the request keeps upstream's status.
         self.add(404, &[ErrorKind::InvalidInput, ErrorKind::Provider].map(ErrorKind::as_str));
         self.add(413, &[ErrorKind::InvalidInput.as_str()]);
@@ -99,6 +100,7 @@ impl Refusals {
             (429, Kind::RateLimited),
             (503, Kind::Cancelled),
             (504, Kind::TimedOut),
+            (508, Kind::Provider),
         ];
         for (status, kind) in others {
             self.add(status, &[kind.as_str()]);
@@ -125,6 +127,7 @@ pub(super) fn meaning(status: u16) -> &'static str {
         502 => "The provider failed, or cannot be reached.",
         503 => "Not at the moment.",
         504 => "The provider did not answer in time.",
+        508 => "It goes round in a loop: some provider's `base_url` leads back to where it came from.",
         _ => "It was refused.",
     }
 }
