@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Body;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Version};
 use hyper::body::Incoming;
@@ -35,6 +38,17 @@ pub(super) struct Client {
     pub(super) leaving: CancellationToken,
     pub(super) shutdown: CancellationToken,
     pub(super) cut: CancellationToken,
+}
+
+/// What a connection is told while it is served.
+enum Word {
+    /// It has had the time that a first request may take. Until that is there, hyper may still wonder which protocol it
+    /// is, without a limit of its own.
+    Slow,
+    /// What is under way is the last.
+    Over,
+    /// Not even that has time.
+    Cut,
 }
 
 impl Client {
@@ -71,9 +85,20 @@ impl Client {
             }
         });
         let mut serving = pin!(self.http.serve_connection(io, service));
-        // Until the first request is there, hyper may still wonder which protocol it is, without a limit of its own.
-        let mut silent = pin!(tokio::time::sleep(self.limits.head));
-        let (mut may_be_silent, mut draining) = (true, false);
+        // Only one that was woken is looked at: every part of every request comes by here.
+        let mut words = FuturesUnordered::<BoxFuture<'_, Word>>::new();
+        words.push(Box::pin(async {
+            tokio::time::sleep(self.limits.head).await;
+            Word::Slow
+        }));
+        words.push(Box::pin(async {
+            self.is_over(&multiplexed).await;
+            Word::Over
+        }));
+        words.push(Box::pin(async {
+            self.cut.cancelled().await;
+            Word::Cut
+        }));
         loop {
             tokio::select! {
                 outcome = serving.as_mut() => {
@@ -82,17 +107,11 @@ impl Client {
                     }
                     return;
                 }
-                () = &mut silent, if may_be_silent => {
-                    may_be_silent = false;
-                    if !spoken.load(Ordering::Relaxed) {
-                        return;
-                    }
-                }
-                () = self.is_over(&multiplexed), if !draining => {
-                    draining = true;
-                    serving.as_mut().graceful_shutdown();
-                }
-                () = self.cut.cancelled() => return,
+                Some(word) = words.next() => match word {
+                    Word::Slow if spoken.load(Ordering::Relaxed) => {}
+                    Word::Over => serving.as_mut().graceful_shutdown(),
+                    Word::Slow | Word::Cut => return,
+                },
             }
         }
     }
