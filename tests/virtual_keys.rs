@@ -176,7 +176,7 @@ async fn what_is_no_key_is_refused_in_words() {
             json!({ "name": "k", "limits": { "tokens_per_minute": 0 } }),
             400,
             "invalid_key",
-            "a limit is 0: it has to be a whole number from 1 to",
+            "a limit is 0: it has to be a whole number above 0",
         ),
         (
             json!({ "name": "k", "expires_in": "90d" }),

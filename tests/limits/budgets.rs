@@ -59,11 +59,14 @@ async fn of_forty_at_once_none_overspends_by_more_than_is_under_way() {
     let spent = 4 * served.len();
     assert!((100..=100 + 39 * 2 + 4).contains(&spent), "{spent}");
     assert_eq!(upstream.requests().len(), served.len());
+    // Until the last answer is there, it may be only what others have set aside that is in the way.
     for answer in &refused {
-        assert_eq!((answer.status, &answer.json()["error"]["code"]), (429, &json!("budget_exceeded")));
+        let code = answer.json()["error"]["code"].clone();
+        assert!(answer.status == 429 && (code == "budget_exceeded" || code == "budget_set_aside"), "{code}");
     }
     let last = ask(&host, Some(&key), &dear()).await;
     assert_eq!((last.status, last.header("x-patchbay-budget-remaining-usd")), (429, Some("0")));
+    assert_eq!(last.json()["error"]["code"], "budget_exceeded");
     let keys = host.get("/api/keys").await.json();
     let spent = json!({ "today_usd": spent, "this_month_usd": spent });
     assert_eq!(

@@ -177,8 +177,7 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU32
         |value: Value| value.as_u64().and_then(|count| NonZeroU32::new(count.try_into().ok()?)).ok_or(value);
     wanted.map(read).transpose().map_err(|value| {
         D::Error::custom(format!(
-            "a limit is {value}: it has to be a whole number from 1 to {}; leave it out for what holds for everybody",
-            u32::MAX
+            "a limit is {value}: it has to be a whole number above 0; leave it out for what holds for everybody"
         ))
     })
 }

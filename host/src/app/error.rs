@@ -22,7 +22,7 @@ pub enum StartError {
     #[error("the working directory is not there")]
     WorkingDirectory(#[source] io::Error),
     /// The data directory.
-    #[error("the data directory {} cannot be used", .0.display())]
+    #[error("the data directory {} cannot be used: mend its permissions, or set PATCHBAY_DATA_DIR to another folder", .0.display())]
     DataDirectory(PathBuf, #[source] io::Error),
     /// Somebody else's data directory.
     #[error(

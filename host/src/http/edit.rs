@@ -94,7 +94,7 @@ fn expected(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
         return Ok(None);
     }
     let number = value.trim_matches('"').parse().ok();
-    let details = "`If-Match` is the version of the provider, as its `ETag` has it: \"3\"";
+    let details = "`If-Match` is the version of the provider, as its `ETag` has it, in quotes, such as \"3\"";
     number.map(Some).ok_or_else(|| bad_request("invalid_if_match", "Invalid If-Match", details))
 }
 

@@ -235,7 +235,7 @@ pub(super) struct RequestPage<'a> {
     /// How many that arrived were looked at for that. There is a bound to it, so that there may be more where fewer
     /// were found than were asked for.
     looked_at: usize,
-    /// What `before` has to be for those that arrived earlier; none where there are no more.
+    /// What `before` has to be for those that arrived earlier, of which there may be none; none where that is known.
     next: Option<String>,
 }
 
