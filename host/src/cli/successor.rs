@@ -43,9 +43,11 @@ impl NextHost {
         tokio::spawn(async move {
             // One that has taken over outlives this process, unless yet another has taken over from it meanwhile.
             match child.wait().await {
-                Ok(status) if status.success() => info!("the host that took over has ended, too"),
+                Ok(status) if status.success() => {
+                    info!("the host that took over has ended, too");
+                }
                 Ok(status) => {
-                    error!(%status, "the host that was to take over has ended; what it said is above")
+                    error!(%status, "the host that was to take over has ended; what it said is above");
                 }
                 Err(_) => {}
             }
