@@ -89,6 +89,8 @@ mod telemetry;
 mod audit;
 // 7. The process: signals, its data directory, the command line.
 mod process;
+// Who is not served yet when it ends.
+mod cut;
 // Another one takes over from it.
 mod upgrade;
 // Where it is installed.

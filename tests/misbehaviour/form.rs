@@ -151,6 +151,7 @@ fn openai_error(json: &Value) -> (String, String) {
     let [kind, code, message] = ["type", "code", "message"].map(|name| error[name].as_str().unwrap());
     let expected = match code {
         "rate_limited" => "rate_limit_error",
+        "shutting_down" => "server_error",
         "invalid_input" | "model_not_found" => "invalid_request_error",
         _ => "api_error",
     };

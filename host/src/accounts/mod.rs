@@ -10,8 +10,8 @@ mod record;
 mod tab;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub use record::{Attempt, Outcome, Record};
 pub use tab::Tab;
@@ -38,6 +38,8 @@ pub struct Books {
     keepers: Vec<Box<dyn Bookkeeper>>,
     requests: AtomicUsize,
     streams: AtomicUsize,
+    /// The code of those that are over from now on, and whose client has not left by itself.
+    cut: OnceLock<&'static str>,
 }
 
 impl Books {
@@ -54,6 +56,11 @@ impl Books {
     /// Those of them whose answer is sent as it comes, and has begun.
     pub fn streams(&self) -> usize {
         self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Nobody who waits is served to the end any more: they failed, with this code.
+    pub fn cut(&self, code: &'static str) {
+        self.cut.get_or_init(|| code);
     }
 
     fn open(&self) {

@@ -55,8 +55,8 @@ pub enum Outcome {
     Answered,
     /// With an error, by its code.
     Failed(&'static str),
-    /// With a part of its answer: upstream failed.
-    Cut(ErrorKind),
+    /// With a part of its answer, by the code of what went wrong.
+    Cut(&'static str),
     /// The client did not wait for the end.
     Abandoned,
 }
@@ -75,8 +75,7 @@ impl Outcome {
     /// What went wrong here or upstream, by its code.
     pub fn code(self) -> Option<&'static str> {
         match self {
-            Self::Failed(code) => Some(code),
-            Self::Cut(kind) => Some(kind.as_str()),
+            Self::Failed(code) | Self::Cut(code) => Some(code),
             Self::Answered | Self::Abandoned => None,
         }
     }

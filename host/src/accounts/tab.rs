@@ -138,7 +138,7 @@ impl Tab {
 
     /// An answer that was sent as it came has come to its end, or was cut.
     pub(crate) fn ended(&self, cut: Option<ErrorKind>) {
-        self.running().record.outcome = cut.map_or(Outcome::Answered, Outcome::Cut);
+        self.running().record.outcome = cut.map_or(Outcome::Answered, |kind| Outcome::Cut(kind.as_str()));
     }
 
     /// The client is sent this status, for an error with its code. What is sent as it comes has yet to end.
@@ -167,6 +167,10 @@ impl Drop for Open {
         let Running { record, claims } = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
         record.expected = record.expected.or(claims.leave());
         record.latency = self.began.elapsed();
+        if let (Outcome::Abandoned, Some(code)) = (record.outcome, self.books.cut.get()) {
+            let is_begun = record.status.is_some();
+            record.outcome = if is_begun { Outcome::Cut(code) } else { Outcome::Failed(code) };
+        }
         self.books.close(record);
     }
 }
@@ -197,5 +201,27 @@ mod tests {
         let trace = last.0.lock().unwrap().take().unwrap().trace.unwrap();
         let lengths = [trace.answer_id, trace.finish_reason].map(|text| text.unwrap().len());
         assert_eq!(lengths, [MAX_NAME_BYTES, MAX_NAME_BYTES]);
+    }
+    #[test]
+    fn who_is_cut_has_not_left() {
+        for (status, is_cut, expected) in [
+            (None, false, Outcome::Abandoned),
+            (Some(200), false, Outcome::Abandoned),
+            (None, true, Outcome::Failed("over")),
+            (Some(200), true, Outcome::Cut("over")),
+        ] {
+            let last = Last::default();
+            let books = Arc::new(Books::of(vec![Box::new(last.clone())]));
+            let tab = Tab::open(Arc::clone(&books), "r".into(), Arrival::default());
+            if let Some(status) = status {
+                tab.begun();
+                tab.answered(status, None);
+            }
+            if is_cut {
+                books.cut("over");
+            }
+            drop(tab);
+            assert_eq!(last.0.lock().unwrap().take().unwrap().outcome, expected, "{status:?} {is_cut}");
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! One client's connection: who it is, what has been flushed to it, and how long it may refuse to read.
+//! One client's connection: who it is, what has been flushed to it, how long it may refuse to read, and whether it is cut.
 
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ pub(super) struct Connection {
     /// How long it may refuse to read.
     pub(super) stall_limit: Duration,
     flushes: Arc<Flushes>,
+    cut: Arc<Cut>,
 }
 
 #[derive(Debug, Default)]
@@ -31,13 +32,40 @@ struct Flushes {
     changed: Notify,
 }
 
+/// Whether what is under way has to end now.
+#[derive(Debug, Default)]
+struct Cut {
+    is_now: AtomicBool,
+    told: Notify,
+}
+
 /// A moment on a connection, to wait for what was written before it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark(u64);
 
 impl Connection {
     pub(super) fn new(peer: SocketAddr, stall_limit: Duration) -> Self {
-        Self { peer, stall_limit, flushes: Arc::default() }
+        Self { peer, stall_limit, flushes: Arc::default(), cut: Arc::default() }
+    }
+
+    /// What is under way has to end now. Over HTTP/1 the connection has to be looked at after that.
+    pub(super) fn cut(&self) {
+        self.cut.is_now.store(true, Ordering::Release);
+        self.cut.told.notify_waiters();
+    }
+
+    /// Returns when what is under way has to end.
+    pub(super) async fn is_cut(&self) {
+        let told = self.cut.told.notified();
+        if !self.cut.is_now.load(Ordering::Acquire) {
+            told.await;
+        }
+    }
+
+    /// The same for what is looked at often: costs nothing, and is to be looked at once more by somebody else then.
+    pub(super) async fn is_cut_when_looked_at(&self) {
+        poll_fn(|_| if self.cut.is_now.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending })
+            .await;
     }
 
     /// Now.

@@ -40,6 +40,9 @@ pub(super) struct ApiError {
     standing: Option<Standing>,
 }
 
+/// The code of what the end of the host has cut.
+pub(super) const SHUTTING_DOWN: &str = "shutting_down";
+
 /// Whose shape an error has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Dialect {
@@ -134,6 +137,12 @@ impl ApiError {
         let details = "The host is being upgraded; send the request again in a second";
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upgrading", "Being upgraded", details);
         Self { retry_after: Some(Duration::from_secs(1)), ..error }
+    }
+
+    /// The host ends, and has waited for this answer for as long as it may.
+    pub(super) fn shutting_down() -> Self {
+        let details = "The host ended before the answer was complete; send the request again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN, "Shutting down", details)
     }
 
     pub(super) fn unsupported(details: String) -> Self {

@@ -108,7 +108,7 @@ fn body(listening: Listening, connection: &Connection, version: Version) -> Body
     });
     let pieces = stream::once(async { Ok(HELLO) }).chain(pieces);
     if version == Version::HTTP_2 {
-        Body::from_stream(Stalling::new(pieces.boxed(), connection.stall_limit))
+        Body::from_stream(Stalling::new(pieces.boxed(), connection.clone()))
     } else {
         // There the connection notices whoever does not read.
         Body::from_stream(pieces)

@@ -60,7 +60,7 @@ pub(super) struct Frames {
     keep_alive: Duration,
     silence: Alarm,
     /// An error that the client was told, and has yet to be cut off for.
-    told: Option<ProviderError>,
+    told: Option<ApiError>,
     ended: bool,
 }
 
@@ -77,11 +77,18 @@ impl Frames {
 
     /// The body that sends the pieces as they come; pulled by the client's reading.
     pub(super) fn into_body(self, connection: Connection, http2: bool) -> Body {
-        let stall_limit = connection.stall_limit;
-        let sending = Sending { frames: self, mark: connection.mark(), connection, http2 };
+        let sending =
+            Sending { frames: self, mark: connection.mark(), connection: connection.clone(), http2 };
         let pieces = stream::unfold(Some(sending), |sending| async {
             let mut sending = sending?;
-            match sending.frames.next().await? {
+            let piece = tokio::select! {
+                biased;
+                piece = sending.frames.next() => piece,
+                () = sending.connection.is_cut_when_looked_at() => {
+                    Some(sending.frames.cut_off(ApiError::shutting_down()))
+                }
+            };
+            match piece? {
                 Ok(frame) => {
                     sending.mark = sending.connection.mark();
                     Some((Ok(frame), Some(sending)))
@@ -95,7 +102,7 @@ impl Frames {
             }
         });
         if http2 {
-            Body::from_stream(Stalling::new(pieces.boxed(), stall_limit))
+            Body::from_stream(Stalling::new(pieces.boxed(), connection))
         } else {
             // There the connection notices.
             Body::from_stream(pieces)
@@ -104,20 +111,19 @@ impl Frames {
 
     /// All pieces at once, for clients that could not tell a cut answer from a whole one.
     pub(super) async fn collect(mut self) -> Result<Bytes, ApiError> {
-        let name = self.answer.provider().name().to_owned();
         let mut whole = BytesMut::new();
         while let Some(frame) = self.next().await {
-            whole.extend_from_slice(&frame.map_err(|error| ApiError::of_provider(&name, &error))?);
+            whole.extend_from_slice(&frame?);
             if whole.len() > MAX_BUFFERED_BYTES {
                 let error = ProviderError::unreadable("the answer is too large to be sent whole");
-                return Err(ApiError::of_provider(&name, &error));
+                return Err(ApiError::of_provider(self.answer.provider().name(), &error));
             }
         }
         Ok(whole.freeze())
     }
 
     /// The next piece. An error ends the answer, and is for the caller to show.
-    async fn next(&mut self) -> Option<Result<Bytes, ProviderError>> {
+    async fn next(&mut self) -> Option<Result<Bytes, ApiError>> {
         if let Some(error) = self.told.take() {
             self.ended = true;
             return Some(Err(error));
@@ -138,9 +144,6 @@ impl Frames {
                 }
                 item => item,
             };
-            if let Some(Err(error)) = &item {
-                self.log(error);
-            }
             let frame = match (item, self.form) {
                 (Some(Ok(chunks)), Form::Text) => text(&chunks),
                 (Some(Ok(chunks)), Form::Events) => events(&chunks),
@@ -153,12 +156,11 @@ impl Frames {
                     self.ended = true;
                     Bytes::from_static(b"data: [DONE]\n\n")
                 }
-                (Some(Err(error)), Form::Text) => {
-                    self.ended = true;
-                    return Some(Err(error));
+                (Some(Err(error)), _) => {
+                    self.log(&error);
+                    let shown = ApiError::of_provider(self.answer.provider().name(), &error);
+                    return Some(self.cut_off(shown));
                 }
-                (Some(Err(error)), Form::Events) => self.failed(&error),
-                (Some(Err(error)), Form::Chunks { .. } | Form::Texts { .. }) => self.cut_off(error),
             };
             if !frame.is_empty() {
                 return Some(Ok(frame));
@@ -195,21 +197,25 @@ impl Frames {
         out.freeze()
     }
 
-    fn failed(&mut self, error: &ProviderError) -> Bytes {
-        self.ended = true;
-        let error = ApiError::of_provider(self.answer.provider().name(), error);
+    /// Ends the answer before its end: tells the error where the form has a way to.
+    fn cut_off(&mut self, error: ApiError) -> Result<Bytes, ApiError> {
         let mut out = BytesMut::new();
-        put_event(&mut out, "error", &error.json(&self.request_id));
-        out.freeze()
-    }
-
-    /// Tells the error; the next piece is the cut.
-    fn cut_off(&mut self, error: ProviderError) -> Bytes {
-        let shown = ApiError::of_provider(self.answer.provider().name(), &error).openai_json();
-        self.told = Some(error);
-        let mut out = BytesMut::new();
-        put_data(&mut out, &shown);
-        out.freeze()
+        match self.form {
+            Form::Text => {
+                self.ended = true;
+                return Err(error);
+            }
+            Form::Events => {
+                self.ended = true;
+                put_event(&mut out, "error", &error.json(&self.request_id));
+            }
+            Form::Chunks { .. } | Form::Texts { .. } => {
+                put_data(&mut out, &error.openai_json());
+                // The next piece is the cut.
+                self.told = Some(error);
+            }
+        }
+        Ok(out.freeze())
     }
 }
 
@@ -229,7 +235,7 @@ async fn cut(connection: &Connection, mark: Mark, http2: bool) -> io::Error {
     if http2 {
         tokio::time::sleep(HTTP2_PAUSE).await;
     }
-    io::Error::other("the provider's answer was cut")
+    io::Error::other("the answer was cut")
 }
 
 /// The words of some chunks in one piece.

@@ -1,5 +1,6 @@
 //! What every request and every answer passes.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -25,13 +26,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(pub(super) Arc<str>);
 
-/// What every request passes on its way to the router, and every answer on its way back. Functions rather than layers
+/// What every request passes on its way to the router, and every answer on its way back; `cut` ends the wait for that. Functions rather than layers
 /// of the router's: each of those costs every request as much as parsing it.
 pub(super) async fn answer(
     router: Router,
     books: Arc<Books>,
     arrival: Arrival,
     mut request: Request,
+    cut: impl Future<Output = ()>,
 ) -> Response {
     // 1. The request's id, which every answer carries, and its place in the books.
     let id = id_of(&request);
@@ -39,8 +41,12 @@ pub(super) async fn answer(
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     request.extensions_mut().insert(tab.clone());
     let dialect = Dialect::of_path(request.uri().path());
-    // 2. A panic is an answer.
-    let mut response = contain_panics(router, request).await;
+    // 2. A panic is an answer, and so is the end of the host.
+    let mut response = tokio::select! {
+        biased;
+        response = contain_panics(router, request) => response,
+        () = cut => ApiError::shutting_down().into_response(),
+    };
     // 3. Headers that browsers heed.
     secure(response.headers_mut());
     // 4. Errors get their body, with the id in it.
@@ -109,6 +115,8 @@ async fn contain_panics(mut router: Router, request: Request) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use axum::body::Body;
 
     use super::*;
@@ -136,7 +144,8 @@ mod tests {
             }
         };
         let router = Router::new().route("/", axum::routing::get(panics));
-        let response = answer(router, Arc::default(), Arrival::default(), Request::new(Body::empty())).await;
+        let request = Request::new(Body::empty());
+        let response = answer(router, Arc::default(), Arrival::default(), request, pending()).await;
         assert_eq!(response.status(), 500);
         let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();

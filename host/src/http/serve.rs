@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use self::client::Client;
+use super::error::SHUTTING_DOWN;
 use super::reception::Reception;
 use crate::accounts::Books;
 
@@ -28,6 +29,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A client may send its next request just when its connection is closed for being idle, and never know what became
 /// of it. Where somebody else goes on serving there is time to wait for that request, and to say that it was the last.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// So long whoever is cut may take to be told. What is left then is not read by anybody.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// What connections may cost.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +155,7 @@ impl Server {
     /// Serves until `shutdown`, then lets requests end for as long as `grace`, then cuts what is left.
     pub async fn run(self, router: Router, shutdown: CancellationToken, grace: Duration) -> Outcome {
         let Connections(tasks) = self.connections.clone();
-        let cut = CancellationToken::new();
+        let (cut, end) = (CancellationToken::new(), CancellationToken::new());
         let http = Arc::new(builder(self.limits));
         let places = Arc::new(Semaphore::new(self.limits.connections));
         loop {
@@ -171,6 +175,7 @@ impl Server {
                 leaving: self.leaving.child_token(),
                 shutdown: shutdown.clone(),
                 cut: cut.clone(),
+                end: end.clone(),
             };
             tasks.spawn(async move {
                 client.serve(socket, peer).await;
@@ -180,17 +185,21 @@ impl Server {
         // Nobody new: who connects now learns at once that nobody is here, or is served by who is.
         drop(self.listener);
         tasks.close();
-        let end = Instant::now() + grace;
+        let last = Instant::now() + grace;
         tokio::select! {
             () = shutdown.cancelled() => {}
             _ = timeout(grace.min(LINGER), tasks.wait()) => shutdown.cancel(),
         }
-        if timeout_at(end, tasks.wait()).await.is_ok() {
+        if timeout_at(last, tasks.wait()).await.is_ok() {
             return Outcome::Drained;
         }
         let left = tasks.len();
+        self.books.cut(SHUTTING_DOWN);
         cut.cancel();
-        tasks.wait().await;
+        if timeout(TOLD_WITHIN, tasks.wait()).await.is_err() {
+            end.cancel();
+            tasks.wait().await;
+        }
         Outcome::Cut(left)
     }
 

@@ -121,8 +121,7 @@ impl UsageRecord {
     pub fn of(record: &Record) -> Option<Self> {
         let error = match record.outcome {
             Outcome::Answered => None,
-            Outcome::Failed(code) => Some(code),
-            Outcome::Cut(kind) => Some(kind.as_str()),
+            Outcome::Failed(code) | Outcome::Cut(code) => Some(code),
             Outcome::Abandoned => Some(ABANDONED),
         };
         let mut kept = Self {

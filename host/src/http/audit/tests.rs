@@ -1,5 +1,6 @@
 //! Every operator's route there is leaves its trail.
 
+use std::future::pending;
 use std::time::Duration;
 
 use axum::Router;
@@ -41,7 +42,7 @@ fn state() -> (AppState, Listener) {
 }
 
 async fn answered(router: Router, request: Request) -> Response {
-    layers::answer(router, Arc::default(), Arrival::default(), request).await
+    layers::answer(router, Arc::default(), Arrival::default(), request, pending()).await
 }
 
 fn request(method: &http::Method, path: &str, token: &str) -> Request {

@@ -30,6 +30,8 @@ impl Refusals {
         refusals.add(500, &["internal_error"]);
         // By a host that another one has taken over from; by a new one, of what would change what both have.
         refusals.add(503, &["upgrading"]);
+        // Of what does not end before the host does.
+        refusals.add(503, &["shutting_down"]);
         if route.audience == Audience::Anyone {
             return refusals;
         }

@@ -1,5 +1,6 @@
 //! Every route there is against everybody who may ask, over the router itself.
 
+use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,8 +187,14 @@ async fn every_route_refuses_whom_it_is_not_for() {
         let router = router(&routes, case.host.state());
         for route in &routes {
             let what = format!("{} {} on {:?} with {:?}", route.method, route.path, case.host, case.lines);
-            let response =
-                layers::answer(router.clone(), Arc::default(), Arrival::default(), case.request(route)).await;
+            let response = layers::answer(
+                router.clone(),
+                Arc::default(),
+                Arrival::default(),
+                case.request(route),
+                pending(),
+            )
+            .await;
             let status = response.status().as_u16();
             match case.expected(route) {
                 // Nobody answers for a provider or plugin that is not there; but that is no refusal, and no path
@@ -225,8 +232,9 @@ async fn what_is_no_route_tells_nothing_of_itself() {
         [("GET", "/api/nothing", 404), ("PUT", "/api/keys", 405), ("GET", "/v1/chat/completions", 405)]
     {
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        let status =
-            layers::answer(router.clone(), Arc::default(), Arrival::default(), request).await.status();
+        let status = layers::answer(router.clone(), Arc::default(), Arrival::default(), request, pending())
+            .await
+            .status();
         assert_eq!(status, expected, "{method} {path}");
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Client {
     pub(super) leaving: CancellationToken,
     pub(super) shutdown: CancellationToken,
     pub(super) cut: CancellationToken,
+    pub(super) end: CancellationToken,
 }
 
 /// What a connection is told while it is served.
@@ -47,8 +48,10 @@ enum Word {
     Slow,
     /// What is under way is the last.
     Over,
-    /// Not even that has time.
+    /// Not even that has time: who waits is told so.
     Cut,
+    /// Who has not taken that by now does not get it.
+    End,
 }
 
 impl Client {
@@ -74,10 +77,10 @@ impl Client {
             });
             let arrival = self.reception.look(&request);
             let router = if self.rests() { error::upgrading() } else { self.router.clone() };
-            let answer = layers::answer(router, Arc::clone(&self.books), arrival, request);
+            let (books, connection) = (Arc::clone(&self.books), connection.clone());
             let leaving = self.leaving.clone();
             async move {
-                let mut answer = answer.await;
+                let mut answer = layers::answer(router, books, arrival, request, connection.is_cut()).await;
                 if leaving.is_cancelled() && version < Version::HTTP_2 {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -99,6 +102,10 @@ impl Client {
             self.cut.cancelled().await;
             Word::Cut
         }));
+        words.push(Box::pin(async {
+            self.end.cancelled().await;
+            Word::End
+        }));
         loop {
             tokio::select! {
                 outcome = serving.as_mut() => {
@@ -110,7 +117,8 @@ impl Client {
                 Some(word) = words.next() => match word {
                     Word::Slow if spoken.load(Ordering::Relaxed) => {}
                     Word::Over => serving.as_mut().graceful_shutdown(),
-                    Word::Slow | Word::Cut => return,
+                    Word::Cut if spoken.load(Ordering::Relaxed) => connection.cut(),
+                    Word::Slow | Word::Cut | Word::End => return,
                 },
             }
         }

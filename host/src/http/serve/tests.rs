@@ -268,6 +268,19 @@ async fn the_grace_time_is_a_bound() {
     assert_eq!(alive.load(Ordering::SeqCst), 0);
 }
 
+/// Nor does it wait for whoever does not read that it is cut.
+#[tokio::test]
+async fn who_is_cut_and_does_not_read_is_let_go() {
+    let running = run(Limits::default(), Duration::ZERO).await;
+    let mut socket = TcpStream::connect(running.address).await.unwrap();
+    socket.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(running.alive_comes_to(1).await);
+    let alive = Arc::clone(&running.alive);
+    running.shutdown.cancel();
+    assert_eq!(running.task.await.unwrap(), Outcome::Cut(1));
+    assert_eq!(alive.load(Ordering::SeqCst), 0);
+}
+
 #[tokio::test]
 async fn who_does_not_read_is_let_go() {
     let running = run(SHORT, Duration::from_secs(1)).await;

@@ -93,7 +93,7 @@ async fn a_cut_answer_is_no_whole_one() {
     let mut host = Host::of(&[&upstream]).await;
     assert!(!host.post("/api/chat", HELLO).await.whole);
     let record = host.told().await;
-    assert_eq!(record.outcome, Outcome::Cut(ErrorKind::BrokenStream));
+    assert_eq!(record.outcome, Outcome::Cut(ErrorKind::BrokenStream.as_str()));
     assert_eq!((record.status, record.streamed), (Some(200), true));
 }
 

@@ -42,7 +42,7 @@ impl OfRoute {
         let (place, error) = match record.outcome {
             Outcome::Answered => (0, None),
             Outcome::Failed(code) => (1, Some(code)),
-            Outcome::Cut(kind) => (2, Some(kind.as_str())),
+            Outcome::Cut(code) => (2, Some(code)),
             Outcome::Abandoned => (3, None),
         };
         self.outcomes[place].increment();

@@ -51,8 +51,10 @@ fn came(record: &Record, attempt: &Attempt, is_last: bool) -> Came {
     };
     let failed = match (attempt.failed, record.outcome) {
         (Some(kind), _) => Some(kind.as_str()),
-        (None, Outcome::Cut(kind)) if is_last => Some(kind.as_str()),
+        (None, Outcome::Cut(code)) if is_last => Some(code),
         (None, Outcome::Abandoned) if is_last => Some("cancelled"),
+        // It was the host that did not wait.
+        (None, Outcome::Failed(code)) if is_last && attempt.took.is_none() => Some(code),
         _ => None,
     };
     Came { served: is_last && attempt.failed.is_none(), until, failed }
