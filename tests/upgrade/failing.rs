@@ -67,6 +67,19 @@ async fn one_that_is_killed_before_it_is_ready_changes_nothing() {
 }
 
 #[tokio::test]
+async fn one_that_comes_while_another_one_is_about_to_take_over_is_told_so() {
+    let host = mock_host().await;
+    let asked = ask_to_take_over(&host).await;
+    let (status, said) = host.succeed(HostOptions::default()).await.err().unwrap();
+    assert_eq!(status, Some(1), "{said}");
+    let first = format!("another host (process {}) is about to take over", std::process::id());
+    assert!(said.contains(&first) && said.contains("try again"), "{said}");
+    host.logs("while another one is about to, and was refused", "process=").await;
+    drop(asked);
+    goes_on(host).await;
+}
+
+#[tokio::test]
 async fn a_configuration_that_cannot_be_used_leaves_the_one_that_serves() {
     let host = mock_host().await;
     for (config, status, expected) in [

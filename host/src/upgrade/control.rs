@@ -1,5 +1,6 @@
 //! The host that serves: listens for a successor, and hands over to it.
 
+use std::convert::Infallible;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -96,24 +97,71 @@ pub fn forget(data_dir: &Path) {
 }
 
 async fn wait(listener: &UnixListener, estate: &Estate) -> Successor {
+    let mut next = None;
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let Asker { wire, process } = match next.take() {
+            Some(asker) => asker,
+            None => asked(listener).await,
+        };
+        // In this order: one that has gone is in nobody's way.
+        let successor = tokio::select! {
+            biased;
+            successor = hand_over(wire, estate, process) => successor,
+            never = refuse_others(listener, process, &mut next) => match never {},
+        };
+        if let Some(successor) = successor {
+            if let Some(late) = next {
+                refuse(&late, process).await;
+            }
+            return successor;
+        }
+    }
+}
+
+/// Whoever wants to take over.
+struct Asker {
+    wire: Wire,
+    process: Option<i32>,
+}
+
+/// The next one who asks.
+async fn asked(listener: &UnixListener) -> Asker {
+    loop {
+        match listener.accept().await.map(|(stream, _)| (process_of(&stream), stream)) {
+            Ok((Ok(process), stream)) => return Asker { wire: Wire::new(stream), process },
+            Ok((Err(user), _)) => {
+                warn!(user, "somebody else's process has asked to take over, and was refused");
+            }
             Err(error) => {
                 warn!(%error, "a successor cannot be heard");
                 tokio::time::sleep(PROMPT).await;
-                continue;
             }
-        };
-        match process_of(&stream) {
-            Ok(process) => {
-                if let Some(successor) = hand_over(Wire::new(stream), estate, process).await {
-                    return successor;
-                }
-            }
-            Err(user) => warn!(user, "somebody else's process has asked to take over, and was refused"),
         }
     }
+}
+
+/// Goes on for as long as the first of them is about to take over. Whoever has not been refused by then is left in
+/// `next`.
+async fn refuse_others(listener: &UnixListener, first: Option<i32>, next: &mut Option<Asker>) -> Infallible {
+    loop {
+        let asker = next.insert(asked(listener).await);
+        if asker.wire.hear(PROMPT).await.is_ok() {
+            refuse(asker, first).await;
+        }
+        *next = None;
+    }
+}
+
+/// There is one host to follow, and no more.
+async fn refuse(asker: &Asker, first: Option<i32>) {
+    let process = asker.process;
+    warn!(process, first, "a host has asked to take over while another one is about to, and was refused");
+    let first = first.map(|process| format!(" (process {process})")).unwrap_or_default();
+    let reason = format!(
+        "another host{first} is about to take over from it: wait until that one serves or has ended, and try again if \
+         this one is still wanted"
+    );
+    let _ = asker.wire.say(&Word::Refused { reason }).await;
 }
 
 /// Who is at the other end: the host's own user, or root. Otherwise the user it is.
@@ -141,6 +189,7 @@ async fn hand_over(mut wire: Wire, estate: &Estate, process: Option<i32>) -> Opt
             "a change of its configuration, or an earlier upgrade, is under way and does not end: try again \
                       later"
                 .to_owned();
+        warn!(process, "another host has asked to take over, and was refused: {reason}");
         let _ = wire.say(&Word::Refused { reason }).await;
         return None;
     };

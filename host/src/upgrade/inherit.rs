@@ -18,7 +18,8 @@ pub enum TakeOverError {
     Refused(String),
     /// It has gone, or is no host.
     #[error(
-        "the running host does not hand over: its log says why; where it has ended meanwhile, start without --take-over"
+        "the running host does not hand over: its log says why; where another host has taken over meanwhile, try again, \
+         and where it has ended, start without --take-over"
     )]
     Broken(#[source] io::Error),
     /// Some would not be served any more.

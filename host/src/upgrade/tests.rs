@@ -81,6 +81,20 @@ async fn whoever_goes_away_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
+async fn while_one_takes_over_others_are_told_so() {
+    let place = place();
+    let (mut inheritance, _handed) = ask(place.dir.path()).await.unwrap().unwrap();
+    for _ in 0..2 {
+        let refused = ask(place.dir.path()).await.unwrap_err().to_string();
+        let expected = format!("another host (process {}) is about to take over", std::process::id());
+        assert!(refused.contains(&expected) && refused.contains("try again"), "{refused}");
+    }
+    inheritance.ready().await.unwrap();
+    let _predecessor = inheritance.taken().await;
+    place.control.taken().await;
+}
+
+#[tokio::test]
 async fn another_version_is_refused_and_nonsense_is_not_answered() {
     let place = place();
     let connect = || StdStream::connect(place.dir.path().join(SOCKET)).unwrap();
