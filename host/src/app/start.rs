@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
@@ -13,7 +14,7 @@ use super::listen::{self, Socket};
 use super::{App, AppOptions, Setup, StartError, Stop, watching};
 use crate::accounts::{Bookkeeper, Books};
 use crate::config::{Config, ServerSettings};
-use crate::http::{self, AppState, Counts, Frozen, Readiness, Reception, Server};
+use crate::http::{self, AppState, Counts, Frozen, LINGER, Readiness, Reception, Server};
 use crate::limits::{keep_recalled, recall_again, recall_first};
 use crate::plugins::problem::chain;
 use crate::plugins::{Cache, Manager, ManagerOptions, ReloadOptions, Sources, probe};
@@ -34,6 +35,7 @@ const DEVELOPMENT_ORIGINS: [&str; 4] =
 impl App {
     /// Reads the configuration, loads the plugins, and listens.
     pub async fn start(options: AppOptions) -> Result<App, StartError> {
+        let began = Instant::now();
         let Setup { sources, config, data_dir } = Setup::read(&options)?;
         let Beginning { mut inheritance, lock, socket } = begin(&options, &data_dir).await?;
         let settings = decide(&options, &config, &socket)?;
@@ -72,7 +74,7 @@ impl App {
             inheritance.ready().await?;
         }
         // The other host begins requests until it rests, and would not know of what is changed here.
-        let frozen = if inheritance.is_some() { Some(readiness.freeze().await) } else { None };
+        let frozen = if inheritance.is_some() { Some(readiness.freeze(LINGER).await) } else { None };
         let server = tokio::spawn(server.run(http::router(state), stop.now.clone(), options.drain_timeout));
         readiness.ready();
         if let Some(inheritance) = inheritance {
@@ -82,7 +84,8 @@ impl App {
         let handed = lock.try_clone().map(|lock| Handed { listener, lock, opened });
         let control = handed.and_then(|handed| {
             let (readiness, registry) = (readiness.clone(), Arc::clone(&registry));
-            Control::listen(&data_dir, Estate { handed, term, readiness, registry })
+            let started_within = began.elapsed();
+            Control::listen(&data_dir, Estate { handed, term, readiness, registry, started_within })
         });
         let control =
             control.inspect_err(|error| warn!(%error, "no other host will be able to take over")).ok();

@@ -1,11 +1,12 @@
 //! Talking to a host that is running.
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use reqwest::header::{CONTENT_TYPE, IF_MATCH};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, IF_MATCH};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -14,6 +15,9 @@ use serde_json::Value;
 
 use super::failure::chain;
 use super::{Failure, environment, progress};
+
+// A host that takes no changes for a while.
+mod upgrade;
 
 /// A model may think for long, but not for ever.
 const LONGEST_STREAM: Duration = Duration::from_secs(3600);
@@ -43,6 +47,7 @@ pub(super) struct Remote {
 #[serde(default)]
 struct Refusal {
     error: String,
+    code: String,
     details: String,
 }
 
@@ -180,16 +185,19 @@ impl Remote {
         if status.is_success() { Ok(body) } else { Err(refusal(status, &body, self.token.is_some())) }
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), Failure> {
+    async fn answer_of_now(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), Failure> {
         let answered = async {
             let answer = request.send().await?;
-            Ok((answer.status(), answer.bytes().await?.into()))
+            Ok((answer.status(), answer.headers().clone(), answer.bytes().await?.into()))
         };
-        let answer = match self.is_quiet {
-            true => answered.await,
-            false => progress::shown("waiting for the host", answered).await,
-        };
-        answer.map_err(|error| self.no_answer(&error))
+        self.shown("waiting for the host", answered).await.map_err(|error| self.no_answer(&error))
+    }
+
+    async fn shown<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        if self.is_quiet { work.await } else { progress::shown(what, work).await }
     }
 
     fn no_answer(&self, error: &reqwest::Error) -> Failure {

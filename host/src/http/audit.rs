@@ -135,8 +135,8 @@ impl Gate {
         let before = self.picture(target.as_deref());
         let mut noting = Noting { gate: self, entry: Some(entry) };
         let response = match &leave {
-            Some(_) => next.run(request).await,
-            None => ApiError::upgrading().into_response(),
+            Ok(_) => next.run(request).await,
+            Err(wait) => ApiError::upgrading(*wait).into_response(),
         };
         let made = response.extensions().get::<Made>().map(|Made(name)| name.clone());
         if let Some(mut entry) = noting.entry.take() {

@@ -133,10 +133,11 @@ impl ApiError {
     }
 
     /// Two hosts are there: nothing is changed that both have, and the first begins nothing any more.
-    pub(super) fn upgrading() -> Self {
-        let details = "The host is being upgraded; send the request again in a second";
+    pub(super) fn upgrading(wait: Duration) -> Self {
+        let seconds = seconds(wait);
+        let details = format!("The host is being upgraded; send the request again in about {seconds} s");
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upgrading", "Being upgraded", details);
-        Self { retry_after: Some(Duration::from_secs(1)), ..error }
+        Self { retry_after: Some(wait), ..error }
     }
 
     /// The host ends, and has waited for this answer for as long as it may.
@@ -265,9 +266,9 @@ pub(super) async fn method_not_allowed() -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", details)
 }
 
-/// Answers everything with that.
+/// Answers everything with that: the other host serves already.
 pub(super) fn upgrading() -> Router {
-    Router::new().fallback(async || ApiError::upgrading())
+    Router::new().fallback(async || ApiError::upgrading(Duration::from_secs(1)))
 }
 
 /// Upstreams ask for any time they like; nobody is sent away for longer than a day for that.
@@ -275,7 +276,11 @@ const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Rounded up: who comes a moment too early is refused again.
 pub(super) fn whole_seconds(wait: Duration) -> HeaderValue {
-    HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+    HeaderValue::from(seconds(wait))
+}
+
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub use metrics::Counts;
 pub use openapi::openapi;
 pub use reception::Reception;
 pub use safety::{StartError, start_check};
-pub use serve::{Connections, Limits, Outcome, Server};
+pub use serve::{Connections, LINGER, Limits, Outcome, Server};
 pub use state::{AppState, Frozen, Parts, Readiness};
 
 use axum::Router;

@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A client may send its next request just when its connection is closed for being idle, and never know what became
 /// of it. Where somebody else goes on serving there is time to wait for that request, and to say that it was the last.
-const LINGER: Duration = Duration::from_secs(10);
+pub const LINGER: Duration = Duration::from_secs(10);
 
 /// So long whoever is cut may take to be told. What is left then is not read by anybody.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! What handlers share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -107,16 +107,25 @@ struct State {
     word: AtomicU8,
     /// One leave for each change; all of them for whoever sees to it that nothing is changed.
     leaves: Arc<Semaphore>,
+    /// When that will end, as far as anybody can tell.
+    thaw: Mutex<Instant>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { word: AtomicU8::default(), leaves: Arc::new(Semaphore::new(LEAVES as usize)) }
+        Self {
+            word: AtomicU8::default(),
+            leaves: Arc::new(Semaphore::new(LEAVES as usize)),
+            thaw: Mutex::new(Instant::now()),
+        }
     }
 }
 
 /// More changes than anybody makes at one time.
 const LEAVES: u32 = 1 << 16;
+
+/// Nobody is sent away for longer than this: how long an upgrade takes is a guess.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// While it is there nothing is changed.
 #[derive(Debug)]
@@ -146,15 +155,23 @@ impl Readiness {
     }
 
     /// From now on no change is begun; returns when those that are under way are done. Then none is until that is
-    /// dropped: another host has to see what is kept as it will stay.
-    pub async fn freeze(&self) -> Frozen {
+    /// dropped: another host has to see what is kept as it will stay. That will be in about as long as that.
+    pub async fn freeze(&self, about: Duration) -> Frozen {
+        *self.thaw() = Instant::now() + about;
         let leaves = Arc::clone(&self.0.leaves).acquire_many_owned(LEAVES).await;
         Frozen { _leaves: leaves.ok() }
     }
 
-    /// None while nothing may be changed.
-    pub(crate) fn change(&self) -> Option<Leave> {
-        Some(Leave { _leave: Arc::clone(&self.0.leaves).try_acquire_owned().ok()? })
+    /// While nothing may be changed, how long whoever wants to should wait.
+    pub(crate) fn change(&self) -> Result<Leave, Duration> {
+        match Arc::clone(&self.0.leaves).try_acquire_owned() {
+            Ok(leave) => Ok(Leave { _leave: leave }),
+            Err(_) => Err(wait(*self.thaw(), Instant::now())),
+        }
+    }
+
+    fn thaw(&self) -> MutexGuard<'_, Instant> {
+        self.0.thaw.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -166,6 +183,28 @@ impl Readiness {
             READY => "ready",
             DRAINING => "draining",
             _ => "starting",
+        }
+    }
+}
+
+/// Until then; and once that is over, as long again as it has been over: then nobody knows.
+fn wait(thaw: Instant, now: Instant) -> Duration {
+    let left = thaw.saturating_duration_since(now).max(now.saturating_duration_since(thaw));
+    left.clamp(Duration::from_secs(1), LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_is_what_is_left_or_what_it_is_late() {
+        let began = Instant::now();
+        for (about, passed, expected) in
+            [(15, 0, 15), (15, 12, 3), (15, 15, 1), (15, 20, 5), (15, 600, 60), (600, 0, 60), (0, 0, 1)]
+        {
+            let [about, passed, expected] = [about, passed, expected].map(Duration::from_secs);
+            assert_eq!(wait(began + about, began + passed), expected, "{about:?} {passed:?}");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::geteuid;
 use tokio::net::{UnixListener, UnixStream};
@@ -15,7 +16,7 @@ use tracing::{error, info, warn};
 
 use super::wire::{VERSION, Wire, Word};
 use super::{Handed, LOADING, PROMPT, SOCKET, within};
-use crate::http::{Frozen, Readiness};
+use crate::http::{Frozen, LINGER, Readiness};
 use crate::providers::Registry;
 
 /// What a host hands on, and what it holds still meanwhile.
@@ -29,6 +30,8 @@ pub struct Estate {
     pub readiness: Readiness,
     /// Who serves.
     pub registry: Arc<Registry>,
+    /// How long it took to start: so long others will take, too.
+    pub started_within: Duration,
 }
 
 /// Waits for a successor for as long as it is not dropped.
@@ -107,7 +110,7 @@ async fn wait(listener: &UnixListener, estate: &Estate) -> Successor {
         let successor = tokio::select! {
             biased;
             successor = hand_over(wire, estate, process) => successor,
-            never = refuse_others(listener, process, &mut next) => match never {},
+            never = Box::pin(refuse_others(listener, process, &mut next)) => match never {},
         };
         if let Some(successor) = successor {
             if let Some(late) = next {
@@ -184,7 +187,9 @@ async fn hand_over(mut wire: Wire, estate: &Estate, process: Option<i32>) -> Opt
         Err(_) => return None,
     }
     info!(process, "another host is about to take over: nothing is changed meanwhile");
-    let Ok(frozen) = tokio::time::timeout(PROMPT, estate.readiness.freeze()).await else {
+    let Ok(frozen) =
+        tokio::time::timeout(PROMPT, estate.readiness.freeze(estate.started_within + LINGER)).await
+    else {
         let reason =
             "a change of its configuration, or an earlier upgrade, is under way and does not end: try again \
                       later"

@@ -27,8 +27,13 @@ fn place() -> Place {
     lock.lock().unwrap();
     let (readiness, handed) =
         (Readiness::default(), Handed { listener: listener.try_clone().unwrap(), lock, opened: true });
-    let estate =
-        Estate { handed, term: 4, readiness: readiness.clone(), registry: Arc::new(Registry::default()) };
+    let estate = Estate {
+        handed,
+        term: 4,
+        readiness: readiness.clone(),
+        registry: Arc::new(Registry::default()),
+        started_within: Duration::ZERO,
+    };
     let control = Control::listen(dir.path(), estate).unwrap();
     Place { dir, control, readiness, listener }
 }
@@ -45,7 +50,7 @@ async fn the_socket_and_the_lock_are_handed_on() {
     let mut predecessor = inheritance.taken().await;
     let successor = place.control.taken().await;
     assert_eq!(successor.process, Some(std::process::id().cast_signed()));
-    assert!(place.readiness.change().is_none(), "nobody would know of it any more");
+    assert!(place.readiness.change().is_err(), "nobody would know of it any more");
     assert!(predecessor.rests().now_or_never().is_none());
     successor.rest().await;
     predecessor.rests().await;
@@ -72,9 +77,9 @@ async fn whoever_goes_away_leaves_everything_as_it_was() {
     // Who asks next is handed the same, and everything is as it was when that one has gone, too.
     let (inheritance, _handed) = ask(place.dir.path()).await.unwrap().unwrap();
     assert_eq!(inheritance.term, 5);
-    assert!(place.readiness.change().is_none(), "nothing is changed meanwhile");
+    assert!(place.readiness.change().is_err(), "nothing is changed meanwhile");
     drop(inheritance);
-    while place.readiness.change().is_none() {
+    while place.readiness.change().is_err() {
         tokio::task::yield_now().await;
     }
     assert!(place.control.taken().now_or_never().is_none());
@@ -131,7 +136,13 @@ async fn a_folder_may_lie_deeper_than_a_sockets_name_is_long() {
         lock: File::create(deep.join("lock")).unwrap(),
         opened: false,
     };
-    let estate = Estate { handed, term: 0, readiness: Readiness::default(), registry: Arc::default() };
+    let estate = Estate {
+        handed,
+        term: 0,
+        readiness: Readiness::default(),
+        registry: Arc::default(),
+        started_within: Duration::ZERO,
+    };
     let _control = Control::listen(&deep, estate).unwrap();
     assert!(ask(&deep).await.unwrap().is_some());
     forget(&deep);
