@@ -5,7 +5,7 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Host, HostOptions, Upstream, libraries};
+use crate::harness::{Answer, Host, HostOptions, Upstream, eventually, libraries};
 
 const TOKEN: &str = "operator-token-DO-NOT-SHOW-51c0ffee";
 /// Values under names that say what they are, wherever they stand.
@@ -14,13 +14,16 @@ const NEXT_KEY: &str = "sk-next-DO-NOT-SHOW-fedcba9876543210";
 const HEADER: &str = "Basic RE8tTk9ULVNIT1ctMTIzNDU2Nzg5";
 
 async fn start(upstream: &Upstream, data: &Path) -> Host {
+    Host::start(options(upstream, data)).await
+}
+
+fn options(upstream: &Upstream, data: &Path) -> HostOptions {
     let options = HostOptions::default().custom(&libraries::mock()).builtin(&libraries::openai_compatible());
     let config = json!({ "base_url": upstream.base_url(), "model": "m" });
     let options = options.entry("first", json!({ "plugin": "openai-compatible", "config": config }));
     let options = options.section("health", json!({ "enabled": false }));
     let options = options.env("PATCHBAY_DATA_DIR", data).env("ADMIN_TOKEN", TOKEN);
-    let options = [TOKEN, API_KEY, NEXT_KEY, HEADER].into_iter().fold(options, HostOptions::secret);
-    Host::start(options).await
+    [TOKEN, API_KEY, NEXT_KEY, HEADER].into_iter().fold(options, HostOptions::secret)
 }
 
 async fn ask(host: &Host, token: &str, method: Method, path: &str, body: Value) -> Answer {
@@ -227,5 +230,54 @@ async fn a_reload_says_what_it_brought_and_whether_it_did() {
         (&told[3][2]["/limits/max_concurrent"], &told[3][3]["/server/max_body_bytes"]),
         (&Value::Null, &json!(1000))
     );
+    host.stop().await;
+}
+
+/// As if somebody had asked for it; but where nothing has come of a file that was written, nobody has changed anything.
+#[tokio::test]
+async fn a_reload_that_nobody_asked_for_says_what_has_caused_it() {
+    let (upstream, data) = (Upstream::start().await, tempfile::tempdir().unwrap());
+    let host = Host::start(options(&upstream, data.path()).watch()).await;
+    let config = |limit: u32| json!({ "plugins": { "mock": {} }, "limits": { "max_concurrent": limit } });
+    let reloads = || host.log().matches("reload done reason=\"watch\"").count();
+    let written = async |text: String| {
+        let before = reloads();
+        let aside = host.dir().join("aside.json");
+        std::fs::write(&aside, text).unwrap();
+        std::fs::rename(aside, host.dir().join("plugin_config.json")).unwrap();
+        eventually("a reload", async || (reloads() > before).then_some(())).await;
+    };
+    written(config(7).to_string()).await;
+    written(format!("{:#}", config(7))).await;
+    written("{\"limits\": 3}".to_owned()).await;
+    written(config(7).to_string()).await;
+    let reloads_by_signal = async || {
+        let entries = trail(&host).await;
+        (entries[0]["who"] == "signal").then_some(entries)
+    };
+    host.signal(libc::SIGHUP);
+    let entries = eventually("the reload by signal", reloads_by_signal).await;
+    let told: Vec<Value> = entries
+        .iter()
+        .map(|entry| {
+            assert_eq!((&entry["address"], &entry["request_id"]), (&Value::Null, &Value::Null), "{entry}");
+            assert_eq!(
+                (&entry["route"], &entry["status"]),
+                (&json!("POST /api/providers/reload"), &json!(200))
+            );
+            let limit = &entry["after"]["settings"]["/limits/max_concurrent"];
+            json!([entry["who"], entry["outcome"], entry["code"], limit])
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!(["signal", "done", null, null]),
+            json!(["watch", "failed", "configuration_invalid", null]),
+            json!(["watch", "done", null, 7]),
+        ]
+    );
+    assert_eq!(entries[2]["after"]["plugins"]["mock"]["state"], "active", "{}", entries[2]);
+    host.logs("patchbay::audit", "who=\"signal\"").await;
     host.stop().await;
 }

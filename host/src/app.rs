@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::kept::Kept;
+use crate::audit::Who;
 use crate::config::{ChangeFile, CommandLineLayer, Config, ConfigFiles, Environment, RuntimeLayer};
-use crate::http::{self, Outcome, Readiness};
-use crate::plugins::{Cache, Manager, ReloadOptions, Sources};
+use crate::http::{self, AppState, Outcome, Readiness};
+use crate::plugins::{Cache, Manager, Sources};
 use crate::providers::Registry;
 use crate::telemetry::traces::{self, Tracing};
 use crate::upgrade::{Control, Successor};
@@ -105,6 +106,7 @@ pub struct App {
     address: SocketAddr,
     /// What to try first.
     attempt: String,
+    state: AppState,
     manager: Manager,
     registry: Arc<Registry>,
     readiness: Readiness,
@@ -135,9 +137,9 @@ impl App {
         self.address
     }
 
-    /// Reads configuration and directories again. The run goes on when the future is dropped.
-    pub async fn reload(&self, reason: &'static str) {
-        self.manager.reload(ReloadOptions { reason, ..ReloadOptions::default() }).await;
+    /// Reads configuration and directories again, because of a signal. The run goes on when the future is dropped.
+    pub async fn reload(&self) {
+        http::reload(&self.state, Who::Signal).await;
     }
 
     /// Returns when another host has taken over: then this one has to [leave](Self::leave).

@@ -47,6 +47,7 @@ impl App {
 
     async fn end(self, successor: Option<Arc<Successor>>) -> DrainOutcome {
         let Self {
+            state,
             manager,
             registry,
             readiness,
@@ -64,7 +65,7 @@ impl App {
         // Whoever listens would do so for ever.
         kept.events.close();
         // With the socket that it would hand on: who connects from now on is not left waiting there.
-        drop((background, control));
+        drop((background, control, state));
         let resting = successor.clone().map(|successor| {
             AbortOnDropHandle::new(tokio::spawn(async move {
                 // By the server, as soon as there is no reason to wait any longer.

@@ -66,7 +66,7 @@ impl App {
         // These first: what changes while the first load runs is then a change.
         let mut background = vec![recalling(&registry, &kept).await?];
         if options.watch {
-            background.push(watching::start(&sources, &manager).await?);
+            background.push(watching::start(&sources, &state).await?);
         }
         let report = manager.reload(ReloadOptions { reason: "start", ..ReloadOptions::default() }).await;
         if let Some(inheritance) = &mut inheritance {
@@ -75,7 +75,8 @@ impl App {
         }
         // The other host begins requests until it rests, and would not know of what is changed here.
         let frozen = if inheritance.is_some() { Some(readiness.freeze(LINGER).await) } else { None };
-        let server = tokio::spawn(server.run(http::router(state), stop.now.clone(), options.drain_timeout));
+        let server =
+            tokio::spawn(server.run(http::router(state.clone()), stop.now.clone(), options.drain_timeout));
         readiness.ready();
         if let Some(inheritance) = inheritance {
             let seeing_off = see_off(inheritance.taken().await, frozen, kept.clone(), Arc::clone(&registry));
@@ -95,6 +96,7 @@ impl App {
         Ok(App {
             address,
             attempt,
+            state,
             manager,
             registry,
             readiness,

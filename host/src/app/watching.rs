@@ -7,12 +7,14 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
 use super::StartError;
+use crate::audit::Who;
 use crate::config::RuntimeLayer;
+use crate::http::{self, AppState};
+use crate::plugins::Sources;
 use crate::plugins::watch::{WatchOptions, Watcher};
-use crate::plugins::{Manager, ReloadOptions, Sources};
 
-pub(super) async fn start(sources: &Sources, manager: &Manager) -> Result<AbortOnDropHandle<()>, StartError> {
-    let (sources, manager) = (sources.clone(), manager.clone());
+pub(super) async fn start(sources: &Sources, state: &AppState) -> Result<AbortOnDropHandle<()>, StartError> {
+    let (sources, state) = (sources.clone(), state.clone());
     let mut watched = folders(&sources);
     let mut watcher = watch(&sources, &watched).await.map_err(StartError::Watch)?;
     Ok(AbortOnDropHandle::new(tokio::spawn(async move {
@@ -26,7 +28,7 @@ pub(super) async fn start(sources: &Sources, manager: &Manager) -> Result<AbortO
                     Err(error) => error!(%error, "new plugin directories cannot be watched"),
                 }
             }
-            manager.reload(ReloadOptions { reason: "watch", ..ReloadOptions::default() }).await;
+            http::reload(&state, Who::Watch).await;
         }
     })))
 }

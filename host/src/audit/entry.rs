@@ -16,11 +16,11 @@ pub struct Entry {
     /// Who did it.
     #[serde(flatten)]
     pub who: Who,
-    /// From where.
-    pub address: IpAddr,
-    /// The request's id, as its answer and the log have it.
-    pub request_id: String,
-    /// The method and path of the route.
+    /// From where; none of what was not asked for over HTTP.
+    pub address: Option<IpAddr>,
+    /// The request's id, as its answer and the log have it; none where there was no request.
+    pub request_id: Option<String>,
+    /// The method and path of the route; without a request, of the one that does the same.
     pub route: String,
     /// The provider, plugin or key that it was about.
     pub target: Option<String>,
@@ -55,6 +55,10 @@ pub enum Who {
     },
     /// Who showed nothing that is known.
     Nobody,
+    /// Whoever changed files that the host watches.
+    Watch,
+    /// Whoever sent the process SIGHUP.
+    Signal,
 }
 
 /// What came of it.
@@ -96,6 +100,8 @@ impl Who {
             Self::Local => "local",
             Self::Key { .. } => "key",
             Self::Nobody => "nobody",
+            Self::Watch => "watch",
+            Self::Signal => "signal",
         }
     }
 }

@@ -148,15 +148,16 @@ fn log(entry: &Entry) {
     let Entry { who, address, request_id, route, target, outcome, status, code, change, not_noted } = entry;
     // In JSON a line has a target of its own.
     let (key, about, code) = (who.key_id(), target.as_deref(), code.as_deref());
+    let (address, request_id) = (address.map(tracing::field::display), request_id.as_deref());
     let (who, before, after) = (who.word(), change.before.to_string(), change.after.to_string());
     match outcome {
         Outcome::Refused => warn!(
             target: AUDIT,
-            who, key, %address, request_id, route, about, status, code, not_noted, "admin request refused"
+            who, key, address, request_id, route, about, status, code, not_noted, "admin request refused"
         ),
         _ => info!(
             target: AUDIT,
-            who, key, %address, request_id, route, about, status, code, before, after, "admin change {}",
+            who, key, address, request_id, route, about, status, code, before, after, "admin change {}",
             if *outcome == Outcome::Done { "done" } else { "failed" }
         ),
     }

@@ -16,8 +16,8 @@ Examples:
   patchbay audit
   patchbay audit --limit 500 --json
 
-WHO is admin_token, local (on the host's own machine, where no token is needed), the id of a key, or nobody. Secrets are \
-masked. The last 10000 changes and 1000 refusals are kept.
+WHO is admin_token, local (on the host's own machine, where no token is needed), the id of a key, nobody, watch \
+(files that --watch saw change), or signal (SIGHUP). Secrets are masked. The last 10000 changes and 1000 refusals are kept.
 
 --json prints the answer of GET /api/audit: {\"entries\": [{\"id\", \"at\", \"who\", \"key_id\", \"key_name\", \"address\", \
 \"request_id\", \"route\", \"target\", \"outcome\", \"status\", \"code\", \"before\", \"after\"}], \"next_before\"}.")]
@@ -50,7 +50,7 @@ struct Entry {
     at: String,
     who: String,
     key_id: Option<String>,
-    address: String,
+    address: Option<String>,
     route: String,
     target: Option<String>,
     outcome: String,
@@ -83,7 +83,7 @@ impl Trail {
             table.row([
                 entry.at.clone(),
                 entry.key_id.as_ref().unwrap_or(&entry.who).clone(),
-                entry.address.clone(),
+                or_dash(entry.address.as_ref()),
                 entry.route.clone(),
                 or_dash(entry.target.as_ref()),
                 outcome,
@@ -160,12 +160,15 @@ mod tests {
         };
         let refused = json!({"who": "key", "key_id": "key_1", "target": null, "outcome": "refused", "status": 403,
             "code": "forbidden", "before": null, "after": null});
-        let trail = json!({"entries": [entry(json!({})), entry(refused)], "next_before": null});
+        let unasked = json!({"who": "signal", "address": null, "request_id": null});
+        let trail =
+            json!({"entries": [entry(json!({})), entry(refused), entry(unasked)], "next_before": null});
         let trail: Trail = serde_json::from_value(trail).unwrap();
         let expected = "\
 TIME  WHO          FROM  ROUTE                        TARGET  OUTCOME            CHANGED
 T     admin_token  ::1   PATCH /api/providers/{name}  p       done 200           values.priority 50 -> 5, values.weight null -> 2
-T     key_1        ::1   PATCH /api/providers/{name}  -       refused forbidden  -";
+T     key_1        ::1   PATCH /api/providers/{name}  -       refused forbidden  -
+T     signal       -     PATCH /api/providers/{name}  p       done 200           values.priority 50 -> 5, values.weight null -> 2";
         assert_eq!(trail.render(Paint::none()), expected);
     }
 }

@@ -129,7 +129,7 @@ async fn until_ended(app: &App, signals: &mut Signals, supervisor: &Supervisor) 
             (Wish::Reload, _) => {
                 supervisor.reloading();
                 tokio::select! {
-                    () = app.reload("SIGHUP") => {}
+                    () = app.reload() => {}
                     // A reload that hangs does not keep the host from ending.
                     stop = signals.stop() => return End::Stopped(stop),
                 }

@@ -47,7 +47,7 @@ pub(super) struct Reloaded(pub(super) Arc<ReloadReport>);
 
 impl Reloaded {
     /// Adds what the pictures do not show: what is configured otherwise now.
-    fn complete(&self, before: &mut Value, after: &mut Value) {
+    pub(super) fn complete(&self, before: &mut Value, after: &mut Value) {
         let Self(report) = self;
         if report.dry_run || report.config.is_some() {
             return;
@@ -59,7 +59,7 @@ impl Reloaded {
     }
 
     /// Why nothing was changed, if so.
-    fn failed(&self) -> Option<&'static str> {
+    pub(super) fn failed(&self) -> Option<&'static str> {
         let Self(report) = self;
         let code = if report.config.is_some() { "configuration_invalid" } else { "reload_failed" };
         (report.status == ReloadStatus::Failed).then_some(code)
@@ -111,8 +111,8 @@ impl Gate {
         let RequestId(request_id) = parts.extensions.get().ok_or_else(ApiError::internal)?;
         Ok(Entry {
             who,
-            address: limits::client(&parts.headers, &parts.extensions, &self.state.trusted_proxies),
-            request_id: request_id.to_string(),
+            address: Some(limits::client(&parts.headers, &parts.extensions, &self.state.trusted_proxies)),
+            request_id: Some(request_id.to_string()),
             route: self.route.to_string(),
             // Somebody may have put the key itself where its id belongs.
             target: target.map(|target| redact::clean(target, &[])),

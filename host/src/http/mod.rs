@@ -45,6 +45,7 @@ mod plugins;
 mod providers;
 mod stats;
 mod texts;
+mod unasked;
 mod usage;
 
 pub use attempt::attempt;
@@ -54,6 +55,7 @@ pub use reception::Reception;
 pub use safety::{StartError, start_check};
 pub use serve::{Connections, LINGER, Limits, Outcome, Server};
 pub use state::{AppState, Frozen, Parts, Readiness};
+pub use unasked::reload;
 
 use axum::Router;
 

@@ -72,7 +72,7 @@ const DESCRIPTIONS = {
   "config.needs_restart": (it) => ["unused", "Configuration read only at start has changed", it.sections.join(", ")],
 };
 
-const OPERATORS = { admin_token: "The admin token", local: "Somebody on this machine", nobody: "Nobody known" };
+const OPERATORS = { admin_token: "The admin token", local: "Somebody on this machine", nobody: "Nobody known", watch: "A watched file", signal: "A signal" };
 
 function whoDid({ who, key_name: name }) {
   return OPERATORS[who] ?? `The key ${name}`;

@@ -52,7 +52,7 @@ pub(in crate::http) fn events(it: Operation<'_>) -> Operation<'_> {
 
 pub(in crate::http) fn trail(it: Operation<'_>) -> Operation<'_> {
     it.named(HOST, "listChanges", "Who changed what, and who was refused")
-        .about("The latest first. Secrets are masked.")
+        .about("The latest first. Secrets are masked. Reloads by `watch` and `signal` have no address, and no request.")
         .query::<audit::ListQuery>()
         .answers::<audit::List>(200, "The entries.", example!("listChanges"))
         .refuses(503, &["store_unavailable"])
