@@ -59,6 +59,8 @@ mod virtual_keys;
 mod limits;
 // What they used.
 mod usage;
+// And lists in the place of what is asked.
+mod lists;
 // Pages of other origins.
 mod cors;
 // What is said in OpenAI's dialect on both sides passes unchanged, whatever it is.

@@ -54,6 +54,8 @@ mod segment;
 mod patch;
 // 12. What others write, read with patience.
 mod lenient;
+// And with none.
+mod objects;
 
 // Stand-ins for tests of several modules.
 #[cfg(test)]

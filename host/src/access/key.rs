@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::rules::{LONGEST_ENTRY, LONGEST_LIFE, LONGEST_LIST, LONGEST_NAME, MOST_PER_MINUTE};
 use crate::config::{as_number, dollars, dollars_schema};
-use crate::patch;
+use crate::{objects, patch};
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -109,7 +109,7 @@ pub struct NewKey {
     #[schemars(length(max = LONGEST_LIST), inner(length(min = 1, max = LONGEST_ENTRY)))]
     pub providers: Vec<String>,
     /// How much it may ask.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects::object")]
     pub limits: Limits,
     /// In seconds from now; none for never.
     #[serde(default, deserialize_with = "lifetime")]

@@ -7,10 +7,11 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::state::AppState;
+use crate::objects;
 
 /// Who sends slower than this holds a place that others could use.
 const READ_WITHIN: Duration = Duration::from_secs(60);
@@ -27,12 +28,12 @@ impl FromRequest<AppState> for WholeBody {
     }
 }
 
-/// Reads a body that has to be an object. A list of its values in order would do too for serde.
+/// Reads a body that has to be an object.
 pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    match body.trim_ascii_start().first() {
-        Some(b'[') => Err(serde_json::Error::custom("it is a list, and has to be an object")),
-        _ => serde_json::from_slice(body),
-    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let read = objects::object(&mut reader)?;
+    reader.end()?;
+    Ok(read)
 }
 
 async fn read_within(time: Duration, request: Request, limit: usize) -> Result<Bytes, ApiError> {
@@ -103,7 +104,7 @@ mod tests {
         }
         let named = Named { name: "a".to_owned() };
         assert_eq!(object::<Named>(b" {\"name\": \"a\"}").unwrap(), named);
-        for body in ["[\"a\"]", "\n[\"a\"]", "\"a\"", ""] {
+        for body in ["[\"a\"]", "\n[\"a\"]", "\"a\"", "", "{\"name\": \"a\"} x"] {
             assert!(object::<Named>(body.as_bytes()).is_err(), "{body}");
         }
     }
