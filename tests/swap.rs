@@ -28,6 +28,9 @@ fn a_stream_finishes_on_the_generation_it_began_on() {
     let mock = paint::built("mock").unwrap();
     let mut place = Place::new().unwrap();
     place.install("mock", &mock).unwrap();
+    // Nor does it matter how long it takes to take in as much as it is told below.
+    let patient = r#"{"plugins": {"mock": {"config": {"timeout": 60}}}}"#;
+    fs::write(place.path().join("plugin_config.json"), patient).unwrap();
     let mut host = place.serve(PROGRAM.as_ref()).unwrap();
 
     // The mock repeats what it is told. More than sockets hold: it can only end when it is read.
@@ -67,13 +70,12 @@ fn no_request_waits_for_a_reload() {
     let mut place = Place::new().unwrap();
     place.install("mock", &paint::built("mock").unwrap()).unwrap();
     let config = place.path().join("plugin_config.json");
-    fs::write(&config, r#"{"loader": {"probe_timeout": 60}, "plugins": {"mock": {}}}"#).unwrap();
+    fs::write(&config, r#"{"plugins": {"mock": {}}}"#).unwrap();
     let mut host = place.serve(PROGRAM.as_ref()).unwrap();
 
     let Some((waits, gate)) = Gate::new(host.place.path(), IN_C) else { return };
     host.place.install("waits", waits.bytes()).unwrap();
-    fs::write(&config, r#"{"loader": {"probe_timeout": 60}, "plugins": {"other": {"plugin": "mock"}}}"#)
-        .unwrap();
+    fs::write(&config, r#"{"plugins": {"other": {"plugin": "mock"}}}"#).unwrap();
     let (done, report) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| done.send(host.reload()));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::vendor::Vendor;
 use super::{entry, host, kept, listed, options, patched, sync};
-use crate::harness::{Host, SECRET};
+use crate::harness::{Host, SECRET, eventually};
 
 #[tokio::test]
 async fn a_sync_asks_only_where_there_is_something_to_gain() {
@@ -108,16 +108,21 @@ async fn a_provider_that_was_changed_asks_by_itself() {
     let changed = async {
         vendor.is_asked(1).await;
         patched(&host, json!({ "config": { "timeout": 0.1 } })).await;
-        let report = sync(&host, "up", json!({})).await;
-        assert_eq!(
-            (&report["status"], &report["reason"]),
-            (&json!("error"), &json!("no list of models within 100ms"))
-        );
+        // Where the machine is busy, its time may be over before the vendor has heard of it.
+        eventually("the vendor to be asked anew", async || {
+            let report = sync(&host, "up", json!({})).await;
+            assert_eq!(
+                (&report["status"], &report["reason"]),
+                (&json!("error"), &json!("no list of models within 100ms"))
+            );
+            (vendor.asked() > 1).then_some(())
+        })
+        .await;
         vendor.is_silent(false);
     };
     // It leads to the same vendor, so that the answer is as good as ever.
     let (first, ()) = tokio::join!(sync(&host, "up", json!({})), changed);
-    assert_eq!((&first["status"], vendor.asked()), (&json!("success"), 2));
+    assert_eq!(first["status"], "success");
     host.stop().await;
 }
 

@@ -69,6 +69,11 @@ impl Place {
             .current_dir(here)
             .env_clear()
             .env("LOG_LEVEL", "warn")
+            // Nothing here is about plugins that hang; what is slow because the machine is busy is no such plugin.
+            .envs(
+                ["PROBE_TIMEOUT", "LOAD_TIMEOUT", "STALL_LIMIT"]
+                    .map(|limit| (format!("PATCHBAY__LOADER__{limit}"), PATIENCE.as_secs().to_string())),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(here.join("log"))?)
