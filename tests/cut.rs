@@ -19,6 +19,7 @@ fn options(upstream: &Scripted, data: &Path) -> HostOptions {
     let options = HostOptions::default().builtin(&libraries::openai_compatible());
     let options = options.section("health", json!({ "enabled": false })).env("PATCHBAY_DATA_DIR", data);
     let options = options.argument("--drain-timeout").argument("0");
+    let options = options.section("telemetry", json!({ "access_log": true }));
     let parts = [("begins", begins), ("waits", Script::stream().send(role()).hang())];
     parts.iter().fold(options, |options, (name, streamed)| {
         let base_url = upstream.play(name, streamed, &whole);
@@ -129,6 +130,13 @@ async fn check(end: End) {
     expected.extend(refused.into_iter().map(|id| (id, (503, CODE))));
     for (form, stream) in streams {
         is_cut(form, stream).await;
+    }
+    for outcome in [
+        r#"outcome="cut" code="shutting_down""#,
+        r#"outcome="failed" code="shutting_down""#,
+        r#"outcome="abandoned" client"#,
+    ] {
+        host.logs("patchbay::access", outcome).await;
     }
     host.ends_with(1).await;
 

@@ -102,10 +102,6 @@ impl Client {
             self.cut.cancelled().await;
             Word::Cut
         }));
-        words.push(Box::pin(async {
-            self.end.cancelled().await;
-            Word::End
-        }));
         loop {
             tokio::select! {
                 outcome = serving.as_mut() => {
@@ -117,7 +113,13 @@ impl Client {
                 Some(word) = words.next() => match word {
                     Word::Slow if spoken.load(Ordering::Relaxed) => {}
                     Word::Over => serving.as_mut().graceful_shutdown(),
-                    Word::Cut if spoken.load(Ordering::Relaxed) => connection.cut(),
+                    Word::Cut if spoken.load(Ordering::Relaxed) => {
+                        connection.cut();
+                        words.push(Box::pin(async {
+                            self.end.cancelled().await;
+                            Word::End
+                        }));
+                    }
                     Word::Slow | Word::Cut | Word::End => return,
                 },
             }
