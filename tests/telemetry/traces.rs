@@ -282,6 +282,32 @@ async fn who_leaves_has_a_trace_and_who_keeps_none_has_none() {
 }
 
 #[tokio::test]
+async fn whom_the_end_of_the_host_cuts_has_a_trace_that_says_so() {
+    let Some(receiver) = Receiver::start().await else { return };
+    let (upstream, (dialect, _)) = (Upstream::start().await, dialect());
+    let options = providers(&upstream, &dialect)
+        .section("telemetry", json!({ "traces": { "otlp_endpoint": receiver.address() } }));
+    let host = Host::start(options.argument("--drain-timeout").argument("0")).await;
+    let path = "/v1/chat/completions";
+    let waiting = host.answer(path, asking(&host, path, &chat("up/silent", false), 3, "01"));
+    let ending = async {
+        upstream.open_streams(1).await;
+        host.signal(libc::SIGTERM);
+    };
+    let (answer, ()) = tokio::join!(waiting, ending);
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    host.ends_with(1).await;
+    let trace = receiver.whole_trace(&trace_id(3), 2).await;
+    assert_eq!(trace[0]["attributes"]["patchbay.outcome"], "failed", "{trace:#?}");
+    for span in &trace {
+        assert_eq!(
+            (&span["status"], &span["attributes"]["error.type"]),
+            (&json!("ERROR"), &json!("shutting_down"))
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_was_not_sent_yet_is_sent_at_the_end() {
     let Some(receiver) = Receiver::start().await else { return };
     let (upstream, (dialect, _)) = (Upstream::start().await, dialect());
