@@ -202,6 +202,7 @@ mod tests {
         let lengths = [trace.answer_id, trace.finish_reason].map(|text| text.unwrap().len());
         assert_eq!(lengths, [MAX_NAME_BYTES, MAX_NAME_BYTES]);
     }
+
     #[test]
     fn who_is_cut_has_not_left() {
         for (status, is_cut, expected) in [

@@ -25,8 +25,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(pub(super) Arc<str>);
 
-/// What every request passes on its way to the router, and every answer on its way back; `cut` ends the wait for that. Functions rather than layers
-/// of the router's: each of those costs every request as much as parsing it.
+/// What every request passes on its way to the router, and every answer on its way back; `cut` ends the wait for that.
+/// Functions rather than layers of the router's: each of those costs every request as much as parsing it.
 pub(super) async fn answer(
     router: Router,
     books: Arc<Books>,
