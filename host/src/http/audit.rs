@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::{ApiError, query_problem, timestamp};
+use super::error::{ApiError, Code, query_problem, timestamp};
 use super::guesses;
 use super::layers::RequestId;
 use super::limits;
@@ -201,7 +201,7 @@ pub(super) async fn list(
     let latest = state.trail.latest(before, limit).await.map_err(|error| {
         tracing::error!(problem = crate::plugins::problem::chain(&error), "audit trail not read");
         let details = "The trail could not be read: look at the data directory's disk, and at the log";
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Store not available", details)
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreUnavailable, details)
     })?;
     let is_full = latest.len() == limit as usize;
     let entries: Vec<Listed> = latest.into_iter().map(Listed::from).collect();
@@ -234,7 +234,7 @@ impl From<(i64, Seen)> for Listed {
 
 fn invalid(what: &str) -> ApiError {
     let details = format!("{what}; limit and before, which are numbers, are all there is");
-    ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+    ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidQuery, details)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::body::{WholeBody, object};
-use super::error::{ApiError, timestamp};
+use super::error::{ApiError, Code, timestamp};
 use super::state::AppState;
 use crate::telemetry::log::{BadLevel, InForce, Setting};
 
@@ -68,7 +68,7 @@ fn time(text: &str) -> Result<Duration, ApiError> {
 }
 
 fn refused(details: String) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "invalid_log_level", "Log level not accepted", details)
+    ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidLogLevel, details)
 }
 
 impl From<BadLevel> for ApiError {

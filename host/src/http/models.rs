@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::is_same_origin;
 use super::body::{WholeBody, object};
-use super::error::{ApiError, query_problem, timestamp};
+use super::error::{ApiError, Code, query_problem, timestamp};
 use super::layers::RequestId;
 use super::named::Named;
 use super::state::AppState;
@@ -59,7 +59,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let Query(ListQuery { refresh }) = query.map_err(|error| {
         let details = format!("{}; refresh, which is true or false, is all there is", query_problem(&error));
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+        ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidQuery, details)
     })?;
     if refresh && is_from_elsewhere(&parts) {
         return Err(ApiError::forbidden(
@@ -137,7 +137,7 @@ pub(super) async fn sync(
 fn read(body: &[u8]) -> Result<SyncWish, ApiError> {
     object(body).map_err(|error| {
         let details = format!("The body is not as it should be, such as {{\"force\": true}}: {error}");
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "Invalid JSON", details)
+        ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidJson, details)
     })
 }
 
@@ -150,8 +150,7 @@ fn is_from_elsewhere(parts: &Parts) -> bool {
 }
 
 fn changed_meanwhile(changed: &NotListed) -> ApiError {
-    let short = "The provider changed meanwhile";
-    ApiError::new(StatusCode::CONFLICT, "provider_changed", short, changed.to_string())
+    ApiError::new(StatusCode::CONFLICT, Code::ProviderChanged, changed.to_string())
 }
 
 fn cannot_list(name: &str) -> ApiError {

@@ -6,6 +6,8 @@
 mod operation;
 // What anybody may be refused with.
 mod refusals;
+// What comes with answers.
+mod headers;
 // Where in a path somebody is named.
 mod paths;
 // All of it together.

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(super) use self::wish::{RecentWish, UsageWish};
-use super::error::{ApiError, query_problem, timestamp};
+use super::error::{ApiError, Code, query_problem, timestamp};
 use super::state::AppState;
 use crate::accounts::Usage;
 use crate::plugins::problem::chain;
@@ -72,7 +72,7 @@ pub(super) async fn requests(
 }
 
 fn refused(details: String) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+    ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidQuery, details)
 }
 
 impl From<StoreError> for ApiError {
@@ -84,7 +84,7 @@ impl From<StoreError> for ApiError {
             _ => "The usage could not be read: look at the data directory's disk, and at the log",
         };
         tracing::warn!(problem = chain(&error), "usage not read");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Store not available", details)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreUnavailable, details)
     }
 }
 
