@@ -212,6 +212,7 @@ pub(super) async fn list(
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AuditTrail")]
 pub(super) struct List {
+    /// The entries, the latest first.
     entries: Vec<Listed>,
     /// Where there are more: what to ask for next.
     next_before: Option<i64>,
@@ -220,7 +221,9 @@ pub(super) struct List {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AuditEntry")]
 struct Listed {
+    /// Later entries have larger ones.
     id: i64,
+    /// When it was noted.
     at: String,
     #[serde(flatten)]
     entry: Entry,

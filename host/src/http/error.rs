@@ -78,6 +78,7 @@ pub(super) struct Shape<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "OpenAiError")]
 pub(super) struct OpenAiShape<'a> {
+    /// What went wrong.
     error: OpenAiError<'a>,
 }
 

@@ -118,7 +118,9 @@ fn body(listening: Listening, connection: &Connection, version: Version) -> Body
 /// So many events are not told; none where nobody knows how many.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Missed {
+    /// The kind of event.
     r#type: &'static str,
+    /// How many were not told.
     count: Option<u64>,
 }
 

@@ -132,7 +132,9 @@ pub(super) fn shown(key: &VirtualKey) -> Value {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "KeyList")]
 pub(super) struct List<'a> {
+    /// The keys, expired ones too.
     keys: Vec<View<'a>>,
+    /// How many they are.
     total_count: usize,
 }
 
@@ -148,19 +150,30 @@ pub(super) struct Made<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Key")]
 struct View<'a> {
+    /// What it is called in paths, and in what was used.
     id: &'a str,
     /// The key itself, where it is new.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
+    /// What it is called by people.
     name: &'a str,
+    /// Enough of it to tell it from others.
     hint: &'a str,
+    /// What it is for.
     scopes: &'a [Scope],
+    /// The models that it is good for; all where none is named.
     models: &'a [String],
+    /// The providers that it is good for; all where none is named.
     providers: &'a [String],
+    /// How much may be asked with it.
     limits: Limits,
+    /// What was spent with it.
     spent: SpentView,
+    /// When it was made.
     created_at: String,
+    /// Until when it is good; none where that has no end.
     expires_at: Option<String>,
+    /// Whether that is over.
     expired: bool,
 }
 
@@ -168,7 +181,9 @@ struct View<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "KeySpent")]
 struct SpentView {
+    /// Since midnight, UTC, in US dollars.
     today_usd: Cost,
+    /// Since the first of the month, UTC, in US dollars.
     this_month_usd: Cost,
 }
 

@@ -80,7 +80,9 @@ impl From<BadLevel> for ApiError {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "LogLevel")]
 pub(super) struct View<'a> {
+    /// The level or filter in force.
     level: &'a str,
+    /// Whether there is a line for each request.
     access_log: bool,
     /// What comes back with the next start.
     configured: Part<'a>,
@@ -93,7 +95,9 @@ pub(super) struct View<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "LogSetting")]
 struct Part<'a> {
+    /// The level or filter.
     level: &'a str,
+    /// Whether there is a line for each request.
     access_log: bool,
 }
 

@@ -10,7 +10,9 @@ use crate::events::{News, PluginNews};
 /// Why a plugin is not in use, for people (`message`, `hint`) and for programs (`phase`, `step`, `code`).
 #[derive(Serialize, Clone, Debug, PartialEq, JsonSchema)]
 pub struct Problem {
+    /// The phase in which it failed.
     pub phase: Phase,
+    /// The step of it.
     pub step: Step,
     /// Stable, machine-readable: `file_truncated`.
     pub code: &'static str,

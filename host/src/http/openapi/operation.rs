@@ -209,7 +209,8 @@ impl<'b> Operation<'b> {
     pub(in crate::http) fn event<T: JsonSchema>(self, names: &[&str]) -> Self {
         let schema = self.book.answer::<T>();
         let data = json!({
-            "type": "string", "contentMediaType": "application/json", "contentSchema": schema,
+            "type": "string", "description": "What it tells, in JSON.",
+            "contentMediaType": "application/json", "contentSchema": schema,
         });
         self.event_of(names, data)
     }
@@ -218,7 +219,11 @@ impl<'b> Operation<'b> {
     pub(in crate::http) fn event_of(mut self, names: &[&str], data: Value) -> Self {
         let event = json!({
             "type": "object", "required": ["data"],
-            "properties": { "id": { "type": "string" }, "event": { "enum": names }, "data": data },
+            "properties": {
+                "id": { "type": "string", "description": "What `last-event-id` may be." },
+                "event": { "enum": names, "description": "The kind of event." },
+                "data": data,
+            },
         });
         let mut answers = self.answers.values_mut();
         let kinds =

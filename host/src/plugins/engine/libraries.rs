@@ -12,8 +12,9 @@ use crate::plugins::instances::Plugins;
 use crate::plugins::manager::ReloadOptions;
 use crate::plugins::manifest::PluginId;
 use crate::plugins::problem::{Problem, Step};
-use crate::plugins::report::{FailedPlugin, PluginState};
+use crate::plugins::report::FailedPlugin;
 use crate::plugins::resolve::{Member, resolve};
+use crate::plugins::shown::PluginState;
 
 impl Engine {
     /// Which file is used for each plugin: its index, by id. The others are shadowed.

@@ -34,8 +34,9 @@ use super::load::Loader;
 use super::manager::ReloadOptions;
 use super::manifest::PluginId;
 use super::problem::Problem;
-use super::report::{ConfigFailure, PluginChanges, PluginState, ProviderChanges, ReloadReport, ReloadStatus};
+use super::report::{ConfigFailure, PluginChanges, ProviderChanges, ReloadReport, ReloadStatus};
 use super::resolve::Offer;
+use super::shown::PluginState;
 use super::sources::Sources;
 use crate::config::{
     ChangeFile, ChangeFileError, ChangedSetting, Changes, Config, ConfigProblem, ConfigProblems,
