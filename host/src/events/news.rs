@@ -30,9 +30,9 @@ pub enum Topic {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[schemars(rename = "EventNews")]
 pub enum News {
-    /// See [`Topic::Reload`].
+    /// Configuration and directories were read again.
     Reload(ReloadNews),
-    /// See [`Topic::Provider`].
+    /// How a provider does has changed.
     Provider {
         /// Its name.
         provider: String,
@@ -40,7 +40,7 @@ pub enum News {
         #[serde(flatten)]
         news: ProviderNews,
     },
-    /// See [`Topic::Plugin`].
+    /// Something became of a plugin.
     Plugin {
         /// Its id, where that could be read.
         plugin: Option<String>,
@@ -48,9 +48,9 @@ pub enum News {
         #[serde(flatten)]
         news: PluginNews,
     },
-    /// See [`Topic::Config`].
+    /// The configuration cannot be used as it is.
     Config(ConfigNews),
-    /// See [`Topic::Audit`].
+    /// An operator has changed something, or was refused.
     Audit(Box<Entry>),
 }
 

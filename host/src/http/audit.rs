@@ -198,14 +198,16 @@ pub(super) async fn list(
     if !(1..=AT_MOST).contains(&limit) {
         return Err(invalid(&format!("limit is from 1 to {AT_MOST}")));
     }
-    let latest = state.trail.latest(before, limit).await.map_err(|error| {
+    // One more than is shown tells whether there are more.
+    let mut latest = state.trail.latest(before, limit + 1).await.map_err(|error| {
         tracing::error!(problem = crate::plugins::problem::chain(&error), "audit trail not read");
         let details = "The trail could not be read: look at the data directory's disk, and at the log";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreUnavailable, details)
     })?;
-    let is_full = latest.len() == limit as usize;
+    let is_more = latest.len() > limit as usize;
+    latest.truncate(limit as usize);
     let entries: Vec<Listed> = latest.into_iter().map(Listed::from).collect();
-    let next_before = entries.last().map(|last| last.id).filter(|_| is_full);
+    let next_before = entries.last().map(|last| last.id).filter(|_| is_more);
     Ok(Json(List { entries, next_before }).into_response())
 }
 
@@ -214,7 +216,7 @@ pub(super) async fn list(
 pub(super) struct List {
     /// The entries, the latest first.
     entries: Vec<Listed>,
-    /// Where there are more: what to ask for next.
+    /// What `before` has to be for those that came earlier; none where there are none.
     next_before: Option<i64>,
 }
 

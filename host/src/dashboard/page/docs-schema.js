@@ -91,6 +91,16 @@ export function schemaView(document, schema) {
   return [kind, about, deeper(document, inner(document, it))].filter(Boolean);
 }
 
+/** What comes with an answer, as members of it. */
+export function headersView(document, headers) {
+  const row = ([name, header]) => {
+    const { required, description, schema } = resolved(document, header);
+    const always = required && el("span", { class: "required" }, " always");
+    return el("li", {}, el("p", {}, el("code", { class: "member" }, name), " ", el("span", { class: "kind" }, kindOf(document, schema)), always), el("p", { class: "fine" }, words(description)));
+  };
+  return el("ul", { class: "members" }, Object.entries(headers).map(row));
+}
+
 /** A parameter, as one more member. */
 export function parameterView(document, { name, in: place, required, description, schema }) {
   const bounds = boundsOf(schema);

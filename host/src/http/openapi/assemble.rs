@@ -50,8 +50,8 @@ pub(super) fn document(routes: &[Route]) -> Value {
 
 const ABOUT: &str = "An AI gateway whose providers are plugins, loaded and swapped while it runs. \
                      Times are RFC 3339 in UTC. Further fields may be added to answers. Errors have \
-                     one shape: `error` is short and always the same, `code` is for programs, \
-                     `details` says what it is this time and how to mend it; below /v1 they have \
+                     one shape: `error` is short and always the same, `code` is for programs (the \
+                     schema `ErrorCode` says of each what it means and what to do), `details` says what it is this time and how to mend it; below /v1 they have \
                      OpenAI's.";
 const KEY: &str = "A virtual key (`pb-...`) that POST /api/keys has made. Its scopes say what it is \
                    for: chat, read or admin. Not needed on a host that only its own machine can reach, \

@@ -210,7 +210,8 @@ pub(in crate::http) struct RequestPage<'a> {
     /// How many that arrived were looked at for that. There is a bound to it, so that there may be more where fewer
     /// were found than were asked for.
     looked_at: usize,
-    /// What `before` has to be for those that arrived earlier, of which there may be none; none where that is known.
+    /// What `before` has to be for those that arrived earlier; none where there are none. Where it was not looked so far,
+    /// because few were looked for among many, it is there, and there may be none all the same.
     next: Option<String>,
 }
 
