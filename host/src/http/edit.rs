@@ -114,7 +114,7 @@ impl From<EditError> for ApiError {
             EditError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, Code::EntryInvalid),
             EditError::Refused(problem) => {
                 let details = format!("{}: {}", problem.message, problem.hint);
-                let code = Code::of_word(problem.code).unwrap_or(Code::CreateFailed);
+                let code = problem.code.into();
                 return Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, details);
             }
             EditError::NotKept(_) | EditError::NoLoader => {

@@ -110,7 +110,7 @@ pub use instance::{Chunks, Instance, OnBehalf};
 pub use instances::alike;
 pub use job::{ChunkBatch, Operation};
 pub use manager::{Manager, ManagerError, ManagerOptions, ReloadOptions, UnknownPlugin};
-pub use problem::{Phase, Problem, Step};
+pub use problem::{Phase, Problem, ProblemCode, Step};
 pub use record::{Lease, Overdue};
 pub use report::{ReloadReport, ReloadStatus};
 pub use shown::{Draining, PluginList, PluginState, PluginView};

@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::Dialect;
+use crate::plugins::ProblemCode;
 
 /// Makes the codes of the table. The sentence is the comment: a code without one does not compile.
 macro_rules! codes {
@@ -174,11 +175,6 @@ codes! {
 }
 
 impl Code {
-    /// The code of this word.
-    pub(in crate::http) fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|code| code.word() == word)
-    }
-
     /// Whether it tells what a provider that was asked came to.
     pub(in crate::http) fn is_of_provider(self) -> bool {
         ErrorKind::ALL.into_iter().any(|kind| Self::from(kind) == self)
@@ -215,6 +211,22 @@ impl From<ErrorKind> for Code {
     }
 }
 
+/// Why a provider was not made.
+impl From<ProblemCode> for Code {
+    fn from(code: ProblemCode) -> Self {
+        match code {
+            ProblemCode::ConfigurationInvalid => Self::ConfigurationInvalid,
+            ProblemCode::ConfigurationRefused => Self::ConfigurationRefused,
+            ProblemCode::CreateHung => Self::CreateHung,
+            ProblemCode::CreatePanicked => Self::CreatePanicked,
+            ProblemCode::PluginMissing => Self::PluginMissing,
+            ProblemCode::PluginRefused => Self::PluginRefused,
+            // The others are about files, which no provider is.
+            _ => Self::CreateFailed,
+        }
+    }
+}
+
 /// Each with its sentence.
 impl JsonSchema for Code {
     fn schema_name() -> Cow<'static, str> {
@@ -244,7 +256,6 @@ mod tests {
         let words: BTreeSet<&str> = Code::ALL.iter().map(|code| code.word()).collect();
         assert_eq!(words.len(), Code::ALL.len());
         for code in Code::ALL {
-            assert_eq!(Code::of_word(code.word()), Some(*code));
             assert!(code.word().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code:?}");
             assert!(!code.error().is_empty() && !code.error().ends_with('.'), "{code:?}");
             assert!(code.about().ends_with('.') && !code.about().contains("  "), "{code:?}");

@@ -245,13 +245,13 @@ fn tell(report: &ReloadReport, reason: &str) {
         // `message` is the name of the line's own text.
         let Problem { phase, step, code, message: problem, hint } = &failed.problem;
         let (id, kept) = (failed.id.as_deref().unwrap_or_default(), failed.kept_previous);
-        let (phase, step) = (phase.word(), step.word());
+        let (phase, step, code) = (phase.word(), step.word(), code.word());
         warn!(file = %failed.file.display(), id, phase, step, code, problem, hint, kept, "plugin refused");
     }
     for failed in &report.providers.failed {
         let Problem { phase, step, code, message: problem, hint } = &failed.problem;
         let (name, kept) = (&failed.name, failed.kept_previous);
-        let (phase, step) = (phase.word(), step.word());
+        let (phase, step, code) = (phase.word(), step.word(), code.word());
         warn!(name, phase, step, code, problem, hint, kept, "provider refused");
     }
     let (plugins, providers) = (&report.plugins, &report.providers);
