@@ -44,8 +44,9 @@ pub mod telemetry;
 // 10. For plugin authors: build, stage, build again.
 pub mod dev;
 
-// Random numbers for choices and ids.
+// Random numbers for choices, and what ids are made of.
 mod dice;
+mod identity;
 // 11. What is kept on disk, and under which name.
 mod durable;
 mod hex;

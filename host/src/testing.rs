@@ -230,7 +230,7 @@ pub(crate) fn whole_answer(content: &str) -> String {
 /// Settings that tests change where it matters to them.
 pub(crate) fn settings(name: &str) -> ProviderSettings {
     ProviderSettings {
-        name: name.to_owned(),
+        name: name.into(),
         display_name: name.to_owned(),
         plugin: "openai-compatible".to_owned(),
         priority: 50,

@@ -33,7 +33,7 @@ pub struct Record {
     /// Who was asked, in this order. Only the last one may have served.
     pub attempts: Vec<Attempt>,
     /// The model that served it, as far as known.
-    pub model: Option<String>,
+    pub model: Option<Arc<str>>,
     /// Whether the answer was sent as it came.
     pub streamed: bool,
     /// When the first words of such an answer came, counted from the request's arrival.

@@ -96,7 +96,7 @@ impl Tab {
     /// The model that answers.
     pub(crate) fn model(&self, model: &str) {
         if !model.is_empty() {
-            self.running().record.model = Some(model.to_owned());
+            self.running().record.model = Some(model.into());
         }
     }
 

@@ -20,8 +20,8 @@ use crate::limits::{Budget, Rates};
 /// See the module.
 #[derive(Clone)]
 pub struct ProviderSettings {
-    /// The entry's key: how requests name the provider.
-    pub name: String,
+    /// The entry's key: how requests name the provider, and every record of one.
+    pub name: Arc<str>,
     /// The name for people.
     pub display_name: String,
     /// The id of the plugin that makes it.
@@ -148,7 +148,7 @@ impl ProviderSettings {
                 .ok_or_else(|| format!("\"{key}\" of \"{name}\" is {value}, not a time in seconds")),
         };
         Ok(Self {
-            name: name.to_owned(),
+            name: name.into(),
             display_name: host.name.unwrap_or_else(|| name.to_owned()),
             plugin: plugin.to_owned(),
             priority: entry.priority.or(host.priority).unwrap_or(50),

@@ -73,47 +73,6 @@ impl RawAnswer {
     }
 }
 
-/// What an answer that is passed on says of itself: the model that gave it, and what it took.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) model: Option<String>,
-    pub(super) usage: Option<Usage>,
-}
-
-/// What a list of vectors says of itself. An error where there is no list.
-pub(super) fn account_of_vectors(raw: &[u8]) -> Result<Account, ProviderError> {
-    #[derive(Deserialize)]
-    struct Vectors {
-        #[serde(default)]
-        model: Lenient<String>,
-        #[serde(default)]
-        usage: Lenient<Usage>,
-        data: Option<First<IgnoredAny>>,
-    }
-    let vectors: Vectors = read(raw)?;
-    match vectors.data {
-        Some(_) => Ok(Account { model: vectors.model.0, usage: vectors.usage.0 }),
-        None => Err(ProviderError::unreadable("the provider's answer holds no embeddings")),
-    }
-}
-
-/// What a whole answer says of itself. An error where it answers nothing.
-pub(super) fn account_of_choices(raw: &[u8]) -> Result<Account, ProviderError> {
-    #[derive(Deserialize)]
-    struct Answered {
-        #[serde(default)]
-        model: Lenient<String>,
-        #[serde(default)]
-        usage: Lenient<Usage>,
-        choices: Option<First<IgnoredAny>>,
-    }
-    let answer: Answered = read(raw)?;
-    match answer.choices {
-        Some(First(Some(_))) => Ok(Account { model: answer.model.0, usage: answer.usage.0 }),
-        _ => Err(ProviderError::unreadable("the provider's answer holds no choices")),
-    }
-}
-
 /// The words of a whole answer, and whose.
 pub(super) fn words_of(raw: &[u8]) -> Result<(String, String), ProviderError> {
     let shape: Shape<WholeChoice<'_>> = read(raw)?;
@@ -289,21 +248,5 @@ mod tests {
         let tools = br#"{"choices":[{"message":{"content":null,"tool_calls":[]}}]}"#;
         assert_eq!(words_of(tools).unwrap().0, "");
         assert!(words_of(br#"{"choices":[]}"#).is_err());
-    }
-
-    #[test]
-    fn an_answer_that_is_passed_on_is_one() {
-        let model =
-            |raw: &[u8]| account_of_choices(raw).map(|account| account.model).map_err(|error| error.message);
-        assert_eq!(model(br#"{"choices":[{"x":1}],"model":"m"}"#), Ok(Some("m".to_owned())));
-        assert_eq!(model(br#"{"choices":[{}],"model":7}"#), Ok(None));
-        for raw in [r#"{"choices":[]}"#, r#"{"model":"m"}"#, "[]", ""] {
-            assert!(model(raw.as_bytes()).is_err(), "{raw}");
-        }
-        let vectors =
-            account_of_vectors(br#"{"data":[],"model":"m","usage":{"prompt_tokens":4,"total_tokens":4}}"#);
-        let usage = Usage { prompt_tokens: 4, total_tokens: 4, ..Usage::default() };
-        assert_eq!(vectors.unwrap(), Account { model: Some("m".to_owned()), usage: Some(usage) });
-        assert!(account_of_vectors(br#"{"model":"m"}"#).is_err());
     }
 }

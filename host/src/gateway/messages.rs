@@ -1,11 +1,18 @@
 //! The messages of a request: checked without taking them apart, so that the first wrong one can be named.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The roles of OpenAI's chat API.
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
+
+const EMPTY: &str = "Messages must not be empty";
 
 /// What the messages ask of whoever answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,15 +60,27 @@ pub(super) fn check(json: &Bytes) -> Result<Contents, String> {
 /// Reads from `messages` only what is decided by; whether the rest is right is for whoever answers to say. What a
 /// client of OpenAI's may send grows faster than this host.
 pub(super) fn look(json: &Bytes) -> Result<Contents, String> {
+    // All of them in one pass: this runs for every request. What is wrong where is looked for afterwards.
+    let messages: Vec<Object<Content<'_>>> = serde_json::from_slice(json).map_err(|_| first_wrong(json))?;
+    if messages.is_empty() {
+        return Err(EMPTY.to_owned());
+    }
     let mut contents = Contents::default();
-    for (index, message) in list(json)?.into_iter().enumerate() {
-        // Where is only written down for errors: this runs for every message of every request.
-        let Some(Content { content }) = object(message) else { return Err(no_object(&place(index))) };
+    for (index, Object(Content { content })) in messages.into_iter().enumerate() {
         if let Some(parts) = content.filter(|content| content.get().starts_with('[')) {
             check_parts(parts, &place(index), &mut contents)?;
         }
     }
     Ok(contents)
+}
+
+/// Why these are not messages.
+fn first_wrong(json: &Bytes) -> String {
+    let is_wrong = |message| object::<Content<'_>>(message).is_none();
+    match list(json).map(|messages| messages.into_iter().position(is_wrong)) {
+        Ok(wrong) => no_object(&place(wrong.unwrap_or_default())),
+        Err(problem) => problem,
+    }
 }
 
 fn place(index: usize) -> String {
@@ -75,7 +94,7 @@ fn no_object(at: &str) -> String {
 fn list(json: &Bytes) -> Result<Vec<&RawValue>, String> {
     let messages: Vec<&RawValue> =
         serde_json::from_slice(json).map_err(|_| "Messages must be a list".to_owned())?;
-    if messages.is_empty() { Err("Messages must not be empty".to_owned()) } else { Ok(messages) }
+    if messages.is_empty() { Err(EMPTY.to_owned()) } else { Ok(messages) }
 }
 
 fn check_one(message: &Message<'_>, at: &str, contents: &mut Contents) -> Result<(), String> {
@@ -114,9 +133,29 @@ fn check_parts(content: &RawValue, at: &str, contents: &mut Contents) -> Result<
     Ok(())
 }
 
-/// Reads an object. A list would do too for serde, but not for upstreams.
 fn object<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
-    json.get().starts_with('{').then(|| serde_json::from_str(json.get()).ok())?
+    serde_json::from_str(json.get()).ok().map(|Object(object)| object)
+}
+
+/// What is read of an object. A list would do too for serde, but not for upstreams.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData))
+    }
 }
 
 #[cfg(test)]
@@ -155,7 +194,13 @@ mod tests {
         let image = r#"[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]"#;
         assert_eq!(looked(image), Ok(Contents { images: true }));
         assert_eq!(looked("[]").unwrap_err(), "Messages must not be empty");
-        assert!(looked(r#"[["user","hi"]]"#).unwrap_err().starts_with("messages[0] must be an object"));
+        for (json, words) in [
+            (r#"{"role":"user"}"#, "Messages must be a list"),
+            (r#"[["user","hi"]]"#, "messages[0] must be an object"),
+            (r#"[{"role":"user"},{},"hi",7]"#, "messages[2] must be an object"),
+        ] {
+            assert!(looked(json).unwrap_err().starts_with(words), "{json}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use patchbay_plugin_api::ProviderError;
 use tokio::time::Instant;
 
-use super::answer::{self, Account, Answer, Facts, RawAnswer};
+use super::answer::{self, Answer, Facts, RawAnswer};
 use super::asker::Asker;
 use super::attempt::Attempts;
 use super::estimate::Forecast;
@@ -17,7 +17,7 @@ use crate::accounts::Usage;
 use crate::config::Priced;
 use crate::dice::Dice;
 use crate::limits::Exceeded;
-use crate::providers::{Admission, CallContext, Cost, Provider, Registry, Surface};
+use crate::providers::{Admission, CallContext, Cost, Provider, Registry, Surface, WholeAnswer};
 use crate::services::http::HttpClient;
 
 /// Serves requests from whatever providers there are at that moment. Cheap to clone.
@@ -120,7 +120,7 @@ impl Ask for Words<'_> {
 
     async fn ask(&self, candidate: &Candidate, admission: Admission, call: &CallContext) -> Answered<Read> {
         let body = candidate.bind(self.0.body_for(&candidate.provider.settings, candidate.model.as_deref()));
-        let read = |raw: Bytes| {
+        let read = |WholeAnswer { raw, .. }| {
             let (text, role) = answer::words_of(&raw)?;
             let mut facts = Facts::default();
             facts.add(&raw);
@@ -144,10 +144,7 @@ impl Ask for Whole<'_> {
         call: &CallContext,
     ) -> Answered<Self::Answer> {
         let body = candidate.bind(self.0.body_for(&candidate.provider.settings, candidate.model.as_deref()));
-        let read = |raw: Bytes| {
-            let Account { model, usage } = answer::account_of_choices(&raw)?;
-            Ok(((raw, usage), model))
-        };
+        let read = |WholeAnswer { raw, account }| Ok(((raw, account.usage), account.model));
         admission.complete(Surface::Chat, &body, call, read).await
     }
 }
@@ -169,10 +166,7 @@ impl Ask for Vectors<'_> {
         call: &CallContext,
     ) -> Answered<Self::Answer> {
         let body = candidate.bind(self.0.body_for(candidate.model.as_deref()));
-        let read = |raw: Bytes| {
-            let Account { model, usage } = answer::account_of_vectors(&raw)?;
-            Ok(((raw, usage), model))
-        };
+        let read = |WholeAnswer { raw, account }| Ok(((raw, account.usage), account.model));
         admission.complete(Surface::Embeddings, &body, call, read).await
     }
 }

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use patchbay_plugin_api::ProviderError;
 
-use super::answer::{self, Account, RawAnswer};
+use super::answer::{self, RawAnswer};
 use super::asker::Asker;
 use super::request::{BeyondChat, TextRequest};
 use super::select::{Candidate, Needs};
 use super::serve::{Answered, Ask, Gateway, GatewayError};
 use super::stream::{Begun, CommittedAnswer};
 use crate::accounts::Usage;
-use crate::providers::{Admission, CallContext, Members, Provider, Surface};
+use crate::providers::{Admission, CallContext, Members, Provider, Surface, WholeAnswer};
 
 /// A whole answer, and whose shape it has.
 struct WholeText<'r>(&'r TextRequest);
@@ -29,13 +29,12 @@ impl Ask for WholeText<'_> {
         call: &CallContext,
     ) -> Answered<Self::Answer> {
         let (surface, body) = asked(self.0, candidate)?;
-        let read = |raw: Bytes| {
+        let read = |WholeAnswer { raw, account }| {
             if surface == Surface::Chat {
                 // It is read to be translated, so there must be something to read.
                 answer::words_of(&raw)?;
             }
-            let Account { model, usage } = answer::account_of_choices(&raw)?;
-            Ok(((raw, usage, surface), model))
+            Ok(((raw, account.usage, surface), account.model))
         };
         admission.complete(surface, &body, call, read).await
     }

@@ -21,6 +21,10 @@ use crate::accounts::Usage;
 use crate::gateway::{Answer, Asker, ChatRequest, CommittedAnswer, Served};
 use crate::providers::Cost;
 
+/// An answer has no more headers than this, those of the layers and of what is limited among them: to make room for a
+/// few more each time costs as much as parsing a request.
+const MOST_HEADERS: usize = 24;
+
 /// The answer as it is generated.
 pub(super) async fn stream(
     State(state): State<AppState>,
@@ -41,7 +45,7 @@ pub(super) async fn streamed(
     form: Form,
     recipient: Recipient,
 ) -> Result<Response, ApiError> {
-    let names = used(&answer.served);
+    let mut headers = used(&answer.served);
     let Recipient { asker: Asker { request_id, .. }, connection, version, keep_alive } = recipient;
     let frames = Frames::new(answer, form, request_id, keep_alive);
     let body = if version < Version::HTTP_11 {
@@ -50,11 +54,11 @@ pub(super) async fn streamed(
     } else {
         frames.into_body(connection, version >= Version::HTTP_2)
     };
-    let mut response = Response::new(body);
-    response.headers_mut().extend(names);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     // Proxies of the nginx family would otherwise hold tokens back.
-    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
     Ok(response)
 }
 
@@ -148,17 +152,17 @@ pub(super) fn put_cost(headers: &mut HeaderMap, cost: Option<Cost>) {
 
 /// Who answered and why, in headers. A name that cannot stand in a header is left out rather than failing the answer.
 pub(super) fn used(served: &Served) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(4);
-    let texts = [
-        ("x-patchbay-provider", served.provider.name()),
-        ("x-patchbay-model", &served.model),
-        ("x-patchbay-route", &served.route),
-    ];
-    for (name, value) in texts {
+    const PROVIDER: HeaderName = HeaderName::from_static("x-patchbay-provider");
+    const MODEL: HeaderName = HeaderName::from_static("x-patchbay-model");
+    const ROUTE: HeaderName = HeaderName::from_static("x-patchbay-route");
+    const ATTEMPTS: HeaderName = HeaderName::from_static("x-patchbay-attempts");
+    let mut headers = HeaderMap::with_capacity(MOST_HEADERS);
+    for (name, value) in [(PROVIDER, served.provider.name()), (MODEL, &served.model), (ROUTE, &served.route)]
+    {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
     }
-    headers.insert("x-patchbay-attempts", served.attempts.into());
+    headers.insert(ATTEMPTS, served.attempts.into());
     headers
 }

@@ -2,8 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::Request;
@@ -18,6 +16,7 @@ use tracing::error;
 
 use super::error::{ApiError, Dialect};
 use crate::accounts::{Arrival, Books, Tab};
+use crate::identity::new_request_id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -57,7 +56,7 @@ pub(super) async fn answer(
 
 fn id_of(request: &Request) -> Arc<str> {
     let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| is_sane(id));
-    given.map_or_else(new_id, Into::into)
+    given.map_or_else(new_request_id, Into::into)
 }
 
 /// An id from outside goes into logs and headers: short, and of harmless characters.
@@ -66,15 +65,6 @@ fn is_sane(id: &str) -> bool {
         && id
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/'))
-}
-
-/// Random for each process and counted in it: unique without asking the system each time.
-fn new_id() -> Arc<str> {
-    static PROCESS: LazyLock<u64> =
-        LazyLock::new(|| getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id())));
-    static COUNT: AtomicU64 = AtomicU64::new(1);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("req-{:016x}-{count:06x}", *PROCESS).into()
 }
 
 const SECURE: [(HeaderName, &str); 5] = [
@@ -125,7 +115,7 @@ mod tests {
         ] {
             assert_eq!(is_sane(id), sane, "{id:?}");
         }
-        assert!(is_sane(&new_id()) && new_id() != new_id());
+        assert!(is_sane(&new_request_id()));
     }
 
     #[tokio::test]

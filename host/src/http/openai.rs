@@ -60,11 +60,11 @@ pub(super) async fn model(
 }
 
 pub(super) fn whole(answer: RawAnswer) -> Response {
-    let names = used(&answer.served);
+    let mut headers = used(&answer.served);
+    put_cost(&mut headers, answer.cost);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut response = Response::new(answer.raw.into());
-    put_cost(response.headers_mut(), answer.cost);
-    response.headers_mut().extend(names);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.headers_mut() = headers;
     response
 }
 

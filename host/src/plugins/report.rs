@@ -156,7 +156,7 @@ impl ProviderChanges {
         let kept = self.failed.iter().filter(|failed| failed.kept_previous).map(|failed| &failed.name);
         let there: BTreeSet<&String> =
             self.created.iter().chain(&self.updated).chain(&self.unchanged).chain(kept).collect();
-        let gone = before.by_priority().iter().map(|provider| provider.settings.name.clone());
+        let gone = before.by_priority().iter().map(|provider| provider.settings.name.to_string());
         let gone: Vec<String> = gone.filter(|name| !there.contains(name)).collect();
         self.removed = gone;
     }

@@ -9,6 +9,7 @@ use patchbay_plugin_api::abi::chunk_flags;
 use patchbay_plugin_api::{ErrorKind, ProviderError};
 use tokio::time::Instant;
 
+use super::account::WholeAnswer;
 use super::admission::{Admission, replaced};
 use super::answer::{AnswerStream, Source};
 use super::plan::{self, Planned, Streamed};
@@ -70,7 +71,7 @@ impl Admission {
         surface: Surface,
         body: &Members,
         call: &CallContext,
-        read: impl FnOnce(Bytes) -> Result<T, ProviderError>,
+        read: impl FnOnce(WholeAnswer) -> Result<T, ProviderError>,
     ) -> Result<T, ProviderError> {
         let limit = self.provider.settings.timeout;
         let asked = within(limit, "no answer", self.provider.ask_whole(surface, self.place, body, call));
@@ -150,7 +151,7 @@ impl Provider {
         place: usize,
         body: &Members,
         call: &CallContext,
-    ) -> Result<Bytes, ProviderError> {
+    ) -> Result<WholeAnswer, ProviderError> {
         if let Some(planned) = Planned::of(surface, self, place) {
             return planned.complete(body, call).await;
         }
@@ -164,7 +165,7 @@ impl Provider {
         body.remove("stream_options");
         let behalf = self.behalf(place, call);
         let answer = self.instance.ask(operation, body.write(), behalf).await;
-        answer.map_err(|error| self.cleaned(error))
+        WholeAnswer::read(surface, answer.map_err(|error| self.cleaned(error))?)
     }
 
     async fn open(
@@ -176,7 +177,7 @@ impl Provider {
     ) -> Result<Source, ProviderError> {
         if !self.features.has(Feature::Streaming) {
             let answer = self.ask_whole(surface, place, body, call).await?;
-            return Ok(Source::Whole(Some(only_chunk(surface.as_chunk(answer)?))));
+            return Ok(Source::Whole(Some(only_chunk(surface.as_chunk(answer.raw)?))));
         }
         if let Some(planned) = Planned::of(surface, self, place) {
             return Ok(match planned.stream(body, call).await? {

@@ -23,6 +23,7 @@ mod herald;
 // Asking whether it accepts its keys.
 mod credentials;
 // The answer, on its way.
+mod account;
 mod alarm;
 mod answer;
 mod chunk;
@@ -32,6 +33,7 @@ mod plan;
 mod sse;
 mod whole;
 
+pub use account::{Account, WholeAnswer};
 pub use admission::Admission;
 pub use alarm::Alarm;
 pub use answer::AnswerStream;

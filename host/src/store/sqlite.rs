@@ -39,7 +39,7 @@ const BUSY_WITHIN: Duration = Duration::from_secs(5);
 /// host that is being taken over from goes on with a file that its successor has brought further, and goes on for good
 /// where that one does not come up. So no table or column goes, is renamed, or means anything else from then on, and
 /// what is new has a default for whoever does not know it.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     // 1: virtual keys. What they may do is one JSON document, for it is only ever read whole.
     "CREATE TABLE keys (
         id TEXT PRIMARY KEY,
@@ -55,6 +55,8 @@ const MIGRATIONS: [&str; 5] = [
     usage::GROUPED,
     // 5: estimates in usage.
     usage::ESTIMATED,
+    // 6: nothing is moved, but single requests are written shorter from here on, which older hosts cannot read.
+    "",
 ];
 
 /// See the module.

@@ -5,13 +5,14 @@ mod forms;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{Outcome, Record, Usage};
+use crate::identity;
 use crate::limits::Wish;
 use crate::providers::Cost;
 
@@ -31,16 +32,14 @@ impl RecordId {
 
     /// One that there was not yet.
     pub fn next() -> Self {
-        static PROCESS: OnceLock<u64> = OnceLock::new();
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let process = *PROCESS.get_or_init(|| {
-            // Without random numbers the time of the start is as good as its own.
-            let started =
-                || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-            getrandom::u64().unwrap_or_else(|_| started())
-        });
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self((u128::from(process) << 64 | u128::from(count)).to_be_bytes())
+        Self((u128::from(identity::process()) << 64 | u128::from(count)).to_be_bytes())
+    }
+
+    /// The number of the process that made it.
+    pub(crate) fn process(&self) -> u64 {
+        (u128::from_be_bytes(self.0) >> 64) as u64
     }
 
     /// As it is kept.
@@ -131,8 +130,8 @@ impl UsageRecord {
             request_id: Arc::clone(&record.request_id),
             key: record.key.as_ref().map(|key| key.id.as_str().into()),
             route: record.route?.into(),
-            provider: record.attempts.last().map(|attempt| attempt.provider.name.as_str().into()),
-            model: record.model.as_deref().map(Arc::from),
+            provider: record.attempts.last().map(|attempt| Arc::clone(&attempt.provider.name)),
+            model: record.model.clone(),
             streamed: record.streamed,
             status: record.status,
             error: error.map(Cow::Borrowed),

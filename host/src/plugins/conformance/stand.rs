@@ -26,7 +26,7 @@ use crate::plugins::manifest::Manifest;
 use crate::plugins::outbound::Outbound;
 use crate::providers::{
     AnswerStream, CallContext, Catalogue, Counters, Herald, KeyRing, Members, ModelQuestion, PluginRef,
-    PreparedCalls, Provider, Standing, Surface,
+    PreparedCalls, Provider, Standing, Surface, WholeAnswer,
 };
 use crate::services::http::{Hops, HttpClient};
 
@@ -140,7 +140,8 @@ impl Stand {
             Way::Code => self.ask(provider, Operation::Complete, body).await,
             Way::Plan => {
                 let (admission, members) = admitted(provider, &body)?;
-                admission.complete(Surface::Chat, &members, &self.context(), Ok).await
+                let read = |answer: WholeAnswer| Ok(answer.raw);
+                admission.complete(Surface::Chat, &members, &self.context(), read).await
             }
         }
     }

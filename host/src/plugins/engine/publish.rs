@@ -32,7 +32,7 @@ impl Engine {
         run.warnings.extend(warnings);
         let current = self.registry.snapshot();
         for wanted in &wanted {
-            let name = wanted.settings.name.clone();
+            let name = wanted.settings.name.to_string();
             match current.get(&name) {
                 None => run.providers.created.push(name),
                 Some(provider)
@@ -72,7 +72,7 @@ impl Engine {
         }
         let mut providers = Vec::new();
         for (wanted, outcome) in wanted.iter().zip(made) {
-            let name = wanted.settings.name.clone();
+            let name = wanted.settings.name.to_string();
             match outcome {
                 Outcome::Kept(provider) => {
                     run.providers.unchanged.push(name);

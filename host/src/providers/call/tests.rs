@@ -52,7 +52,7 @@ async fn a_whole_answer_is_upstreams_own_bytes() {
         .complete(Surface::Chat, &body(r#"{"model":"m","stream":true}"#), &context(), Ok)
         .await
         .unwrap();
-    assert_eq!(answer, testing::whole_answer("hi"));
+    assert_eq!(answer.raw, testing::whole_answer("hi"));
     let seen = upstream.seen().remove(0);
     assert!(
         seen.starts_with("POST /v1/chat/completions") && seen.ends_with("\r\n\r\n{\"model\":\"m\"}"),
@@ -80,7 +80,7 @@ async fn texts_are_asked_for_where_the_plan_says() {
     assert!(provider.has_planned(Surface::Texts) && !provider.has_planned(Surface::Embeddings));
     let body = body(r#"{"prompt":[1,2],"stream":true}"#);
     let answer = admitted(&provider).complete(Surface::Texts, &body, &context(), Ok).await.unwrap();
-    assert_eq!(answer, said);
+    assert_eq!(answer.raw, said);
     let seen = upstream.seen().remove(0);
     assert!(
         seen.starts_with("POST /v1/completions") && seen.ends_with("\r\n\r\n{\"prompt\":[1,2]}"),
@@ -128,7 +128,7 @@ async fn what_one_kind_of_answer_needs_is_nothing_in_another() {
         (plan.completions, plan.embeddings) = (plan.chat.clone(), plan.chat.clone());
         let provider = testing::provider(testing::settings("p"), Some(plan));
         let answer = admitted(&provider).complete(surface, &body("{}"), &context(), Ok).await;
-        assert_eq!(answer.unwrap(), said);
+        assert_eq!(answer.unwrap().raw, said);
     }
 }
 

@@ -61,7 +61,7 @@ impl Catalogue {
             list: ArcSwapOption::from_pointee(kept),
             failure: ArcSwapOption::empty(),
             taken: Mutex::default(),
-            place: shelf.map(|shelf| (Arc::clone(shelf), settings.name.clone())),
+            place: shelf.map(|shelf| (Arc::clone(shelf), settings.name.to_string())),
         })
     }
 

@@ -16,10 +16,8 @@ use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method};
 use patchbay_plugin_api::plan::Endpoint;
 use patchbay_plugin_api::{Plan, ProviderError};
-use serde::Deserialize;
-use serde::de::{Error as _, IgnoredAny};
-use serde_json::value::RawValue;
 
+use super::account::{Account, Said, WholeAnswer};
 use super::{CallContext, Members, Provider, Surface};
 use crate::accounts::TraceHeaders;
 use crate::config::ProviderSettings;
@@ -85,11 +83,15 @@ impl<'a> Planned<'a> {
     }
 
     /// Asks for a whole answer; what comes back is upstream's own bytes.
-    pub(super) async fn complete(self, body: &Members, call: &CallContext) -> Result<Bytes, ProviderError> {
+    pub(super) async fn complete(
+        self,
+        body: &Members,
+        call: &CallContext,
+    ) -> Result<WholeAnswer, ProviderError> {
         let response = self.send(request::whole(self.plan, body), "application/json", call).await?;
-        let answer = response.body.collect(MAX_ANSWER_BYTES).await?;
-        self.check_whole(&answer)?;
-        Ok(answer)
+        let raw = response.body.collect(MAX_ANSWER_BYTES).await?;
+        let account = self.account(&raw)?;
+        Ok(WholeAnswer { raw, account })
     }
 
     /// Asks for a stream.
@@ -97,7 +99,7 @@ impl<'a> Planned<'a> {
         let response = self.send(request::streamed(self.plan, body), "text/event-stream", call).await?;
         if is_json(&response.headers) {
             let answer = response.body.collect(MAX_ANSWER_BYTES).await?;
-            self.check_whole(&answer)?;
+            self.account(&answer)?;
             return Ok(Streamed::Whole(self.surface.as_chunk(answer)?));
         }
         let stream = PlanStream::new(response.body, &self.plan.stream.terminal, Arc::clone(self.settings));
@@ -145,52 +147,13 @@ impl<'a> Planned<'a> {
     }
 
     /// A status of success with an error or nothing in it is not a success.
-    fn check_whole(self, answer: &[u8]) -> Result<(), ProviderError> {
-        /// What one surface has no use for may be anything in its answers: `data` in those of chat, say.
-        #[derive(Deserialize)]
-        struct Shape<'a, C, D> {
-            #[serde(borrow)]
-            error: Option<&'a RawValue>,
-            choices: Option<C>,
-            data: Option<D>,
+    fn account(self, answer: &[u8]) -> Result<Account, ProviderError> {
+        let said = Said::read(self.surface, answer)?;
+        match said.error {
+            Some(error) => Err(failure::of_error_member(error, &self.settings.keys)),
+            None => said.account(),
         }
-        #[derive(Deserialize)]
-        struct Choice {
-            message: Option<IgnoredAny>,
-            text: Option<IgnoredAny>,
-        }
-        let unreadable = |error: serde_json::Error| {
-            let message = match self.surface {
-                Surface::Chat => "the provider's answer is not the JSON of a chat completion",
-                Surface::Texts => "the provider's answer is not the JSON of a text completion",
-                Surface::Embeddings => "the provider's answer holds no embeddings",
-            };
-            ProviderError::unreadable(message).with_detail(error.to_string())
-        };
-        let (error, missing) = if self.surface == Surface::Embeddings {
-            let shape: Shape<'_, IgnoredAny, Vec<IgnoredAny>> = read(answer).map_err(unreadable)?;
-            (shape.error, shape.data.is_none().then_some("embeddings"))
-        } else {
-            let shape: Shape<'_, Vec<Choice>, IgnoredAny> = read(answer).map_err(unreadable)?;
-            let missing = match shape.choices.as_deref().and_then(<[_]>::first) {
-                None => Some("choices"),
-                Some(it) if self.surface == Surface::Texts => it.text.is_none().then_some("text"),
-                Some(it) => it.message.is_none().then_some("message"),
-            };
-            (shape.error, missing)
-        };
-        if let Some(error) = error {
-            return Err(failure::of_error_member(error, &self.settings.keys));
-        }
-        missing.map_or(Ok(()), |what| {
-            Err(ProviderError::unreadable(format!("the provider's answer holds no {what}")))
-        })
     }
-}
-
-/// Reads JSON all of which is text: of what nobody here reads, serde would not ask that, and it goes to the client.
-fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_str(std::str::from_utf8(json).map_err(serde_json::Error::custom)?)
 }
 
 /// Where a plan sends requests of this kind, if it is one this host can follow.

@@ -142,7 +142,8 @@ fn parse_url(request: &Request<'_>) -> Result<Url, ProviderError> {
 }
 
 fn fill_headers(request: &Request<'_>) -> Result<HeaderMap, ProviderError> {
-    let mut headers = HeaderMap::with_capacity(request.headers.len());
+    // With room for what each request adds.
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 8);
     for (name, template) in request.headers {
         let Some(filled) = key::fill_header(template, request.key) else { continue };
         let parsed =

@@ -7,8 +7,8 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite};
 
 use super::StoreError;
-use super::document::Document;
-use super::groups::{Group, Groups, names};
+use super::document::{Document, Documents};
+use super::groups::{Groups, names};
 use crate::usage::{BUCKETS, COLUMNS, NUMBERS, Place, RecordId, Step, Sums, UsageRecord};
 
 /// Requests lie in the order of their arrival, which is how they are listed and how they go; their ids tell apart those
@@ -81,13 +81,16 @@ async fn write_new(writer: &SqlitePool, records: &[&UsageRecord]) -> Result<bool
 
 async fn write_on(connection: &mut SqliteConnection, records: &[&UsageRecord]) -> Result<bool, StoreError> {
     let mut change = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut groups = Groups::default();
+    let (mut groups, mut documents) = (Groups::default(), Documents::default());
     // A few at a time, and requests are served in between.
     for records in records.chunks(ROWS) {
         let mut rows = Vec::with_capacity(records.len());
         for record in records {
             let group = groups.count_in(&mut change, record).await?;
-            rows.push(Row::of(record, group)?);
+            let document = documents.of(record, &group.names);
+            let document = serde_json::to_string(&document).map_err(|error| unreadable(&error))?;
+            let id = record.id.bytes().to_vec();
+            rows.push(Row { at: record.millis(), id, group: group.id, document });
         }
         if insert(&mut change, rows).await? < records.len() as u64 {
             change.rollback().await?;
@@ -105,14 +108,6 @@ struct Row {
     id: Vec<u8>,
     group: i64,
     document: String,
-}
-
-impl Row {
-    fn of(record: &UsageRecord, group: &Group) -> Result<Self, StoreError> {
-        let document = Document::of(record, &group.names);
-        let document = serde_json::to_string(&document).map_err(|error| unreadable(&error))?;
-        Ok(Self { at: record.millis(), id: record.id.bytes().to_vec(), group: group.id, document })
-    }
 }
 
 /// Keeps those that are not there yet, and says how many they were.
