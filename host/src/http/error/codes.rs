@@ -46,7 +46,8 @@ macro_rules! codes {
 codes! {
     /// A token is needed, or the one that came is not known or has expired: send `authorization: Bearer <token>`.
     Unauthorized = "unauthorized", "Not authorized";
-    /// The same below /v1, where clients know it by this word: send a key of this host, or its admin token.
+    /// A key of this host, or its admin token, is needed, or the one that came is not known or has expired. Elsewhere than
+    /// below /v1 it is called `unauthorized`.
     InvalidApiKey = "invalid_api_key", "Not authorized";
     /// Whoever asks may not do this: use a key with the scope that `details` names, or ask from where it is allowed.
     Forbidden = "forbidden", "Not allowed";
@@ -54,8 +55,6 @@ codes! {
     NotPermitted = "not_permitted", "Not allowed";
     /// There is a budget, and the model has no price that it could count: ask for one that has, or give it one (`pricing`).
     UnpricedModel = "unpriced_model", "Not allowed";
-    /// There is nothing at this path: compare it with the paths of this document.
-    NotFound = "not_found", "Not found";
     /// The path is there, but not for this method: the header `allow` lists those that it takes.
     MethodNotAllowed = "method_not_allowed", "Method not allowed";
     /// A body has to be JSON and to say so: send `content-type: application/json`.
@@ -162,6 +161,9 @@ codes! {
     InvalidLogLevel = "invalid_log_level", "Log level not accepted";
     /// `last-event-id` is no number: send the `id` of the last event, or leave the header out.
     InvalidLastEventId = "invalid_last_event_id", "Invalid Last-Event-ID";
+
+    /// There is nothing at this path: compare it with the paths of this document.
+    NotFound = "not_found", "Not found";
 
     /// As many listen to events as may: let one of them go, or try again later.
     TooManyListeners = "too_many_listeners", "Too many listeners";

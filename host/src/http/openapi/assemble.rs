@@ -1,24 +1,23 @@
 //! The document as a whole.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::headers;
 use super::operation::{Book, Operation, reference};
 use super::paths::template;
 use super::refusals::{Codes, Refusals, meaning};
 use super::said::TAGS;
-use crate::http::error::{ApiError, Dialect, OpenAiShape, Shape};
+use super::{errors, headers};
+use crate::http::error::{Dialect, OpenAiShape, Shape};
 use crate::http::routes::{Audience, Route};
 
 /// What these routes are.
 pub(super) fn document(routes: &[Route]) -> Value {
     let mut book = Book::new();
     let (own, openai) = (book.answer::<Shape<'_>>(), book.answer::<OpenAiShape<'_>>());
-    let mut refused = Refused { own, openai, names: BTreeMap::new(), components: Map::new() };
+    let mut refused = Refused { own, openai, components: Map::new() };
     let mut paths = Map::new();
     for route in routes {
         let described = (route.describe)(Operation::new(route, &mut book));
@@ -112,26 +111,21 @@ struct Refused {
     /// Errors of this host's shape, and of OpenAI's.
     own: Value,
     openai: Value,
-    names: BTreeMap<(Dialect, StatusCode, Codes, bool), String>,
     components: Map<String, Value>,
 }
 
 impl Refused {
     fn reference(&mut self, refusals: &Refusals, status: StatusCode, codes: &Codes) -> Value {
-        let Refusals { dialect, limited, .. } = *refusals;
-        let alike =
-            self.names.keys().filter(|(other, known, ..)| (*other, *known) == (dialect, status)).count();
-        let key = (dialect, status, codes.clone(), limited);
-        if let Some(name) = self.names.get(&key) {
+        let made = response(refusals, status, codes, &self.schema(refusals.dialect, codes));
+        if let Some((name, _)) = self.components.iter().find(|(_, known)| **known == made) {
             return reference("responses", name);
         }
-        let count = if alike == 0 { String::new() } else { format!("_{}", alike + 1) };
-        let prefix = if dialect == Dialect::OpenAi { "OpenAi" } else { "" };
-        let name = format!("{prefix}Refused{}{count}", status.as_u16());
-        let schema = self.schema(dialect, codes);
-        self.components.insert(name.clone(), response(refusals, status, codes, &schema));
+        let prefix = if refusals.dialect == Dialect::OpenAi { "OpenAi" } else { "" };
+        let alike = format!("{prefix}Refused{}", status.as_u16());
+        let count = self.components.keys().filter(|name| name.starts_with(&alike)).count();
+        let name = if count == 0 { alike } else { format!("{alike}_{}", count + 1) };
         let reference = reference("responses", &name);
-        self.names.insert(key, name);
+        self.components.insert(name, made);
         reference
     }
 
@@ -148,13 +142,11 @@ impl Refused {
     }
 }
 
-/// As it is answered, with the sentence of its code for what it is this time.
+/// As it is answered.
 fn response(refusals: &Refusals, status: StatusCode, codes: &Codes, schema: &Value) -> Value {
     let headers = headers::of_refusal(refusals, status, codes);
     let example = codes.known.first().map(|code| {
-        let error = ApiError::new(status, *code, code.about());
-        let may_wait = status == StatusCode::TOO_MANY_REQUESTS;
-        let error = if may_wait { error.after(Duration::from_secs(30)) } else { error };
+        let error = errors::example(status, *code);
         let json = match refusals.dialect {
             Dialect::Own => error.json_at("req-5f0c3a1e9b7d2468-00002a", UNIX_EPOCH + EXAMPLE_TIME),
             Dialect::OpenAi => error.openai_json(),
