@@ -19,9 +19,6 @@ use crate::store::{Store, StoreError, UsageHorizon};
 /// So long a record is in memory alone, at most, while the disk does what it should: what a killed host loses.
 const WINDOW: Duration = Duration::from_millis(200);
 
-/// Where so many come in that time they are taken out sooner: what takes the store long is felt by requests.
-const MANY: usize = 500;
-
 /// What the store is given in one transaction.
 const PORTION: usize = 4000;
 
@@ -56,7 +53,7 @@ pub(super) struct Collector {
 
 impl Collector {
     pub(super) async fn run(mut self) {
-        let (mut records, mut dropped, mut window) = (Vec::new(), 0, WINDOW);
+        let (mut records, mut dropped) = (Vec::new(), 0);
         while !self.shared.closing.is_cancelled() {
             // One that is left could not be written: nothing new has to come for the next try.
             if records.is_empty() {
@@ -67,7 +64,7 @@ impl Collector {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(window) => {}
+                () = tokio::time::sleep(WINDOW) => {}
                 () = self.shared.hurry.notified() => {}
                 () = self.shared.closing.cancelled() => {}
             }
@@ -76,7 +73,6 @@ impl Collector {
             {
                 records.push(record);
             }
-            window = if records.len() < MANY { WINDOW } else { WINDOW / 4 };
             let left = self.store(records).await;
             records = self.put(left).await;
             dropped = self.tell_of_dropped(dropped);

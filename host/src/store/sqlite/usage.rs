@@ -1,6 +1,7 @@
 //! Usage as SQLite keeps it: single requests, and sums of them by time and by what they have in common.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
@@ -57,6 +58,9 @@ pub(super) const ESTIMATED: &str = "ALTER TABLE usage_sums ADD COLUMN estimated 
 const ROWS: usize = 250;
 const MANY_SUMS: usize = 32;
 
+/// Between two such statements, for requests: where there is one processor, they wait for as long as it takes.
+const BREATH: Duration = Duration::from_millis(2);
+
 /// Keeps what is new of these, and adds it to the sums: both or neither.
 pub(super) async fn write(writer: &SqlitePool, records: &[UsageRecord]) -> Result<(), StoreError> {
     let mut records: Vec<_> = records.iter().collect();
@@ -82,8 +86,10 @@ async fn write_new(writer: &SqlitePool, records: &[&UsageRecord]) -> Result<bool
 async fn write_on(connection: &mut SqliteConnection, records: &[&UsageRecord]) -> Result<bool, StoreError> {
     let mut change = connection.begin_with("BEGIN IMMEDIATE").await?;
     let (mut groups, mut documents) = (Groups::default(), Documents::default());
-    // A few at a time, and requests are served in between.
-    for records in records.chunks(ROWS) {
+    for (place, records) in records.chunks(ROWS).enumerate() {
+        if place > 0 {
+            tokio::time::sleep(BREATH).await;
+        }
         let mut rows = Vec::with_capacity(records.len());
         for record in records {
             let group = groups.count_in(&mut change, record).await?;
