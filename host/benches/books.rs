@@ -45,7 +45,7 @@ fn record(provider: &Provider) -> Record {
             failed: None,
             span: None,
         }],
-        model: Some("m".to_owned()),
+        model: Some("m".into()),
         streamed: true,
         first_token: took,
         usage: Some(Usage { prompt_tokens: 1234, completion_tokens: 567, ..Usage::default() }),
