@@ -277,11 +277,17 @@ const cases = {
     await page.sees("#createKey .answer", "pb-shown-once");
     await open("#createKey .answer summary", "503");
     await page.sees("#createKey .answer", '"store_unavailable"');
+    await page.sees("#createKey .answer .members", "What is kept on disk cannot be read or written");
+    await open("#createKey .answer summary", "401");
+    await page.sees("#createKey .answer", "www-authenticate string always");
     await page.isAccessible("a route");
     await page.picture("desk");
     await page.tab.setViewport({ width: 390, height: 844, isMobile: true, hasTouch: true });
     await page.colours("dark");
     await page.picture("phone-dark");
+    await page.type("#find", "if-match version");
+    assert.deepEqual(await shown(), []);
+    await page.sees(".codes", "stale_version Provider changed meanwhile");
     await page.type("#find", "no such route");
     assert.deepEqual(await shown(), []);
     assert.match(await page.words("#found"), /^0 of/);

@@ -198,6 +198,7 @@ impl Streaming {
         check_headers(path, &headers);
         seen.note(&format!("{path} {status} {headers:?}"));
         assert_eq!(status, 200, "{path} did not begin a stream");
+        documented::check_headers(response.url().path(), status, &headers);
         Self { status, headers, text: String::new(), response, seen }
     }
 

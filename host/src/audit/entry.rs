@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// What was before and after is told up to here.
 const LARGEST_PICTURE: usize = 8 * 1024;
 
-/// See the module.
+/// Who changed what, or wanted to, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "AuditedChange")]
 pub struct Entry {

@@ -1,8 +1,11 @@
 //! The pages at `/` and `/docs`: written by hand, and part of the program. They ask what anybody may ask over HTTP, and
 //! nothing else.
 
-use std::sync::LazyLock;
+use std::io::Write as _;
+use std::sync::{LazyLock, OnceLock};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
 use crate::hex::hex;
@@ -18,6 +21,7 @@ pub struct Asset {
     pub bytes: &'static [u8],
     /// Another one for other contents.
     pub etag: String,
+    packed: OnceLock<Vec<u8>>,
 }
 
 /// The files by their names.
@@ -33,6 +37,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         "base.css",
         "bay.js",
         "chart.js",
+        "docs-codes.js",
         "docs-curl.js",
         "docs-route.js",
         "docs-schema.js",
@@ -80,7 +85,18 @@ impl Asset {
             Some((_, "json")) => "application/json",
             _ => "image/svg+xml",
         };
-        Self { name, content_type, bytes, etag: format!("\"{}\"", &hex(&Sha256::digest(bytes))[..32]) }
+        let etag = format!("\"{}\"", &hex(&Sha256::digest(bytes))[..32]);
+        Self { name, content_type, bytes, etag, packed: OnceLock::new() }
+    }
+
+    /// What is in it, as gzip packs it: a fifth or so. Packed when somebody takes it like that first, and kept.
+    pub fn packed(&self) -> &[u8] {
+        self.packed.get_or_init(|| {
+            let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+            // Memory takes all of it.
+            drop(packer.write_all(self.bytes));
+            packer.finish().unwrap_or_default()
+        })
     }
 }
 

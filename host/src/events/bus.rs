@@ -99,7 +99,9 @@ pub struct Listener {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Event")]
 pub(crate) struct Body {
+    /// Later events have larger ones, also after a restart.
     id: u64,
+    /// When it happened.
     at: String,
     #[serde(flatten)]
     news: News,

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit::Entry;
+use crate::plugins::ProblemCode;
 
 /// A text that others wrote is told up to here.
 const LONGEST_TEXT: usize = 500;
@@ -30,9 +31,9 @@ pub enum Topic {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[schemars(rename = "EventNews")]
 pub enum News {
-    /// See [`Topic::Reload`].
+    /// Configuration and directories were read again.
     Reload(ReloadNews),
-    /// See [`Topic::Provider`].
+    /// How a provider does has changed.
     Provider {
         /// Its name.
         provider: String,
@@ -40,7 +41,7 @@ pub enum News {
         #[serde(flatten)]
         news: ProviderNews,
     },
-    /// See [`Topic::Plugin`].
+    /// Something became of a plugin.
     Plugin {
         /// Its id, where that could be read.
         plugin: Option<String>,
@@ -48,9 +49,9 @@ pub enum News {
         #[serde(flatten)]
         news: PluginNews,
     },
-    /// See [`Topic::Config`].
+    /// The configuration cannot be used as it is.
     Config(ConfigNews),
-    /// See [`Topic::Audit`].
+    /// An operator has changed something, or was refused.
     Audit(Box<Entry>),
 }
 
@@ -102,7 +103,7 @@ pub struct Failure {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// For programs.
-    pub code: &'static str,
+    pub code: ProblemCode,
     /// For people.
     pub message: String,
 }
@@ -164,7 +165,7 @@ pub enum PluginNews {
         /// The step that failed.
         step: &'static str,
         /// For programs.
-        code: &'static str,
+        code: ProblemCode,
         /// For people.
         message: String,
         /// Whether the generation before goes on serving.
@@ -173,7 +174,7 @@ pub enum PluginNews {
     /// It takes no more calls.
     Quarantined {
         /// For programs.
-        code: &'static str,
+        code: ProblemCode,
         /// How to mend it.
         hint: String,
     },

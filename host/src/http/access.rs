@@ -20,7 +20,7 @@ use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
 use super::connection::Connection;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::guesses;
 use super::limits;
 use super::recipient::LetInBy;
@@ -145,7 +145,7 @@ impl Access {
         if has_body && !is_json(&parts.headers) {
             let details = "Send the body as JSON, with the header `content-type: application/json`";
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Err(ApiError::new(status, "unsupported_media_type", "Unsupported media type", details));
+            return Err(ApiError::new(status, Code::UnsupportedMediaType, details));
         }
         Ok(())
     }

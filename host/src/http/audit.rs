@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::{ApiError, query_problem, timestamp};
+use super::error::{ApiError, Code, query_problem, timestamp};
 use super::guesses;
 use super::layers::RequestId;
 use super::limits;
@@ -198,29 +198,34 @@ pub(super) async fn list(
     if !(1..=AT_MOST).contains(&limit) {
         return Err(invalid(&format!("limit is from 1 to {AT_MOST}")));
     }
-    let latest = state.trail.latest(before, limit).await.map_err(|error| {
+    // One more than is shown tells whether there are more.
+    let mut latest = state.trail.latest(before, limit + 1).await.map_err(|error| {
         tracing::error!(problem = crate::plugins::problem::chain(&error), "audit trail not read");
         let details = "The trail could not be read: look at the data directory's disk, and at the log";
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Store not available", details)
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreUnavailable, details)
     })?;
-    let is_full = latest.len() == limit as usize;
+    let is_more = latest.len() > limit as usize;
+    latest.truncate(limit as usize);
     let entries: Vec<Listed> = latest.into_iter().map(Listed::from).collect();
-    let next_before = entries.last().map(|last| last.id).filter(|_| is_full);
+    let next_before = entries.last().map(|last| last.id).filter(|_| is_more);
     Ok(Json(List { entries, next_before }).into_response())
 }
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AuditTrail")]
 pub(super) struct List {
+    /// The entries, the latest first.
     entries: Vec<Listed>,
-    /// Where there are more: what to ask for next.
+    /// What `before` has to be for those that came earlier; none where there are none.
     next_before: Option<i64>,
 }
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AuditEntry")]
 struct Listed {
+    /// Later entries have larger ones.
     id: i64,
+    /// When it was noted.
     at: String,
     #[serde(flatten)]
     entry: Entry,
@@ -234,7 +239,7 @@ impl From<(i64, Seen)> for Listed {
 
 fn invalid(what: &str) -> ApiError {
     let details = format!("{what}; limit and before, which are numbers, are all there is");
-    ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+    ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidQuery, details)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::state::AppState;
 use crate::objects;
 
@@ -39,7 +39,7 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::
 async fn read_within(time: Duration, request: Request, limit: usize) -> Result<Bytes, ApiError> {
     tokio::time::timeout(time, read(request, limit)).await.unwrap_or_else(|_| {
         let details = format!("The body did not arrive within {}", humantime::format_duration(time));
-        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timed out", details))
+        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, Code::RequestTimeout, details))
     })
 }
 
@@ -72,7 +72,7 @@ async fn read(request: Request, limit: usize) -> Result<Bytes, ApiError> {
 async fn next(body: &mut axum::body::Body) -> Result<Option<Bytes>, ApiError> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
-            ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", "Incomplete body", "The body broke off")
+            ApiError::new(StatusCode::BAD_REQUEST, Code::IncompleteBody, "The body broke off")
         })?;
         // Trailers say nothing that is wanted here.
         if let Ok(data) = frame.into_data() {
@@ -84,7 +84,7 @@ async fn next(body: &mut axum::body::Body) -> Result<Option<Bytes>, ApiError> {
 
 fn too_large(limit: usize) -> ApiError {
     let details = format!("The body is larger than {limit} bytes (server.max_body_bytes)");
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", details)
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, details)
 }
 
 #[cfg(test)]

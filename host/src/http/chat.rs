@@ -80,15 +80,25 @@ pub(super) async fn complete(
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Completed<'a> {
+    /// The text of the answer.
     response: &'a str,
+    /// Whose it is: `assistant`.
     role: &'a str,
+    /// The provider that answered.
     provider: &'a str,
+    /// The model that answered.
     model: &'a str,
+    /// The tokens, where upstream counted them.
     usage: Option<Usage>,
+    /// Why it ended, in the words of upstream.
     finish_reason: Option<&'a str>,
+    /// What it cost, in US dollars, where it has a price.
     cost_usd: Option<Cost>,
+    /// How long it took, in milliseconds.
     latency_ms: u64,
+    /// What else upstream says of it.
     metadata: Metadata<'a>,
+    /// Upstream's own JSON, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     raw: Option<&'a RawValue>,
 }
@@ -96,7 +106,9 @@ pub(super) struct Completed<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "CompletedMetadata")]
 struct Metadata<'a> {
+    /// What upstream calls the answer.
     response_id: Option<&'a str>,
+    /// When upstream made it.
     created: Option<String>,
 }
 

@@ -36,22 +36,32 @@ pub(super) async fn estimate(
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Estimate")]
 pub(super) struct Body<'a> {
+    /// Who would be asked first; none where nobody would.
     provider: Option<&'a str>,
+    /// The model there.
     model: Option<&'a str>,
+    /// What it would cost there, in US dollars; none where there is no price.
     cost_usd: Option<Cost>,
+    /// All who serve such requests, in the order in which they would be asked.
     candidates: &'a [Candidate<'a>],
 }
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "EstimateCandidate")]
 struct Candidate<'a> {
+    /// The name of the provider.
     provider: &'a str,
+    /// The model there.
     model: Option<&'a str>,
+    /// What it would cost there, in US dollars; none where there is no price.
     cost_usd: Option<Cost>,
     /// What was reckoned with.
     usage: Counts,
+    /// The prices that were reckoned with, for a million tokens.
     pricing: Option<Prices>,
+    /// Where these come from.
     pricing_source: Option<PriceSource>,
+    /// Whether it could be asked now.
     available: bool,
     /// Why it would not be asked, or has no cost.
     reason: Option<String>,
@@ -60,11 +70,17 @@ struct Candidate<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "EstimateTokens")]
 struct Counts {
+    /// Of the question.
     prompt_tokens: u64,
+    /// Of the answer, at most.
     completion_tokens: u64,
+    /// Of both.
     total_tokens: u64,
+    /// Of the question, what was read before.
     cached_tokens: u64,
+    /// Of the question, what is kept for the next time.
     cache_write_tokens: u64,
+    /// Of the answer, what are thoughts.
     reasoning_tokens: u64,
 }
 

@@ -43,12 +43,14 @@ pub(super) async fn validate(
 pub(super) struct Body {
     #[serde(flatten)]
     said: Said,
+    /// The same of each key.
     keys: Vec<Key>,
 }
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "CredentialsKey")]
 struct Key {
+    /// Its place among the keys, from 0.
     index: usize,
     #[serde(flatten)]
     said: Said,
@@ -57,6 +59,7 @@ struct Key {
 #[derive(Clone, Serialize, JsonSchema)]
 #[schemars(rename = "CredentialsVerdict")]
 struct Said {
+    /// Whether it is accepted, or not, or could not be asked about.
     #[schemars(extend("enum" = ["valid", "invalid", "error"]))]
     status: &'static str,
     /// What was said about the key.

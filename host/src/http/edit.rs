@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::audit::Made;
 use super::body::WholeBody;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::named::Named;
 use super::state::AppState;
 use crate::plugins::{EditAction, EditError, ProviderEdit, ProviderView};
@@ -22,7 +22,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let mut entry = object(&body)?;
     let Some(Value::String(name)) = entry.remove("name") else {
-        return Err(bad_request("missing_field", "Missing required field", "`name` must be a string"));
+        return Err(bad_request(Code::MissingField, "`name` must be a string"));
     };
     let action = EditAction::Create(entry);
     edit(&state, ProviderEdit { name: name.clone(), action, expected: None }).await?;
@@ -77,11 +77,11 @@ fn show(state: &AppState, name: &str) -> Result<Response, ApiError> {
 fn object(body: &Bytes) -> Result<Map<String, Value>, ApiError> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(bad_request("invalid_json", "Invalid JSON", "The body must be a JSON object")),
+        Ok(_) => Err(bad_request(Code::InvalidJson, "The body must be a JSON object")),
         // Without the text itself: there may be a key in it.
         Err(error) => {
             let place = format!("The body is not JSON: line {}, column {}", error.line(), error.column());
-            Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "Invalid JSON", place))
+            Err(ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidJson, place))
         }
     }
 }
@@ -95,37 +95,33 @@ fn expected(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     }
     let number = value.trim_matches('"').parse().ok();
     let details = "`If-Match` is the version of the provider, as its `ETag` has it, in quotes, such as \"3\"";
-    number.map(Some).ok_or_else(|| bad_request("invalid_if_match", "Invalid If-Match", details))
+    number.map(Some).ok_or_else(|| bad_request(Code::InvalidIfMatch, details))
 }
 
-fn bad_request(code: &'static str, error: &'static str, details: &'static str) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, code, error, details)
+fn bad_request(code: Code, details: &'static str) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, code, details)
 }
 
 impl From<EditError> for ApiError {
     fn from(error: EditError) -> Self {
-        const REFUSED: &str = "Provider not accepted";
         let details = error.to_string();
-        let (status, code, short) = match error {
-            EditError::Taken(_) => (StatusCode::CONFLICT, "provider_exists", "Provider exists"),
-            EditError::Unknown(_) => (StatusCode::NOT_FOUND, "provider_not_found", "Unknown provider"),
-            EditError::Stale { .. } => {
-                (StatusCode::PRECONDITION_FAILED, "stale_version", "Provider changed meanwhile")
-            }
-            EditError::Configuration(_) => {
-                (StatusCode::CONFLICT, "configuration_invalid", "Configuration cannot be used")
-            }
-            EditError::KeyNeeded => (StatusCode::UNPROCESSABLE_ENTITY, "key_needed", REFUSED),
-            EditError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "entry_invalid", REFUSED),
+        let (status, code) = match error {
+            EditError::Taken(_) => (StatusCode::CONFLICT, Code::ProviderExists),
+            EditError::Unknown(_) => (StatusCode::NOT_FOUND, Code::ProviderNotFound),
+            EditError::Stale { .. } => (StatusCode::PRECONDITION_FAILED, Code::StaleVersion),
+            EditError::Configuration(_) => (StatusCode::CONFLICT, Code::ConfigurationInvalid),
+            EditError::KeyNeeded => (StatusCode::UNPROCESSABLE_ENTITY, Code::KeyNeeded),
+            EditError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, Code::EntryInvalid),
             EditError::Refused(problem) => {
                 let details = format!("{}: {}", problem.message, problem.hint);
-                return Self::new(StatusCode::UNPROCESSABLE_ENTITY, problem.code, REFUSED, details);
+                let code = problem.code.into();
+                return Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, details);
             }
             EditError::NotKept(_) | EditError::NoLoader => {
                 tracing::error!(problem = crate::plugins::problem::chain(&error), "provider not changed");
                 return Self::internal();
             }
         };
-        Self::new(status, code, short, details)
+        Self::new(status, code, details)
     }
 }

@@ -9,13 +9,15 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use patchbay_plugin_api::ErrorKind;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(super) use self::codes::Code;
 use super::limits::put_standing;
 use crate::limits::Standing;
 
+// What errors are called, and what that means.
+mod codes;
 // What the gateway says, and what providers said to it.
 mod gateway;
 // What there is too much of.
@@ -25,10 +27,8 @@ mod limits;
 #[derive(Clone, Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
-    /// For programs.
-    code: &'static str,
-    /// For people; short, and always the same.
-    error: &'static str,
+    /// For programs; for people it has few words, which are always the same.
+    code: Code,
     /// What it is this time, and how to mend it.
     details: Cow<'static, str>,
     retry_after: Option<Duration>,
@@ -39,9 +39,6 @@ pub(super) struct ApiError {
     /// How a limit of this host's stands, where that is what it is about.
     standing: Option<Standing>,
 }
-
-/// The code of what the end of the host has cut.
-pub(super) const SHUTTING_DOWN: &str = "shutting_down";
 
 /// Whose shape an error has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,11 +61,13 @@ impl Dialect {
 pub(super) struct Shape<'a> {
     /// Short, and always the same.
     error: &'a str,
-    /// For programs.
+    #[schemars(with = "Code")]
     code: &'a str,
     /// What it is this time, and how to mend it.
     details: &'a str,
+    /// What the request is called in the host's log; the header `x-request-id` has it, too.
     request_id: &'a str,
+    /// When it was refused.
     timestamp: String,
     /// When there is room again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +78,7 @@ pub(super) struct Shape<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "OpenAiError")]
 pub(super) struct OpenAiShape<'a> {
+    /// What went wrong.
     error: OpenAiError<'a>,
 }
 
@@ -87,31 +87,18 @@ pub(super) struct OpenAiShape<'a> {
 struct OpenAiError<'a> {
     /// What it is, and how to mend it.
     message: &'a str,
+    /// What kind of error it is, as OpenAI has it.
     r#type: &'a str,
     /// The member of the request that it is about.
     param: Option<&'a str>,
-    /// For programs; upstream's own where upstream gave one.
+    /// For programs: a word of `ErrorCode`, or upstream's own where upstream gave one.
     code: &'a str,
 }
 
 impl ApiError {
-    pub(super) fn new(
-        status: StatusCode,
-        code: &'static str,
-        error: &'static str,
-        details: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub(super) fn new(status: StatusCode, code: Code, details: impl Into<Cow<'static, str>>) -> Self {
         let details = details.into();
-        Self {
-            status,
-            code,
-            error,
-            details,
-            retry_after: None,
-            param: None,
-            upstream_code: None,
-            standing: None,
-        }
+        Self { status, code, details, retry_after: None, param: None, upstream_code: None, standing: None }
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -121,59 +108,68 @@ impl ApiError {
     /// A failure of the host itself. What it was is in the log only.
     pub(super) fn internal() -> Self {
         let details = "The request could not be served; the log has more under this request id";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal error", details)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::InternalError, details)
     }
 
     pub(super) fn unauthorized(details: &'static str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Not authorized", details)
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, details)
     }
 
     pub(super) fn forbidden(details: &'static str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", details)
+        Self::new(StatusCode::FORBIDDEN, Code::Forbidden, details)
     }
 
     /// Two hosts are there: nothing is changed that both have, and the first begins nothing any more.
     pub(super) fn upgrading(wait: Duration) -> Self {
         let seconds = seconds(wait);
         let details = format!("The host is being upgraded; send the request again in about {seconds} s");
-        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upgrading", "Being upgraded", details);
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Upgrading, details);
         Self { retry_after: Some(wait), ..error }
     }
 
     /// The host ends, and has waited for this answer for as long as it may.
     pub(super) fn shutting_down() -> Self {
         let details = "The host ended before the answer was complete; send the request again";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN, "Shutting down", details)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::ShuttingDown, details)
     }
 
     pub(super) fn unsupported(details: String) -> Self {
-        let short = "Not supported by the provider";
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Unsupported.as_str(), short, details)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::Unsupported, details)
     }
 
     /// For programs, the books and the audit trail.
     pub(super) fn code(&self) -> &'static str {
-        self.code
+        self.code.word()
+    }
+
+    /// The same error for whoever may come back then.
+    pub(super) fn after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 
     /// The error's JSON.
     pub(super) fn json(&self, request_id: &str) -> Bytes {
+        self.json_at(request_id, SystemTime::now())
+    }
+
+    /// The same at another time, for examples.
+    pub(super) fn json_at(&self, request_id: &str, now: SystemTime) -> Bytes {
         let shape = Shape {
-            error: self.error,
-            code: self.code,
+            error: self.code.error(),
+            code: self.code.word(),
             details: &self.details,
             request_id,
-            timestamp: timestamp(SystemTime::now()),
-            reset_at: self.reset_at().map(timestamp),
+            timestamp: timestamp(now),
+            reset_at: self.reset_at(now).map(timestamp),
         };
         // Strings in memory can always be written.
         serde_json::to_vec(&shape).unwrap_or_default().into()
     }
 
     /// When whoever was refused has room again: what `retry-after` says, as a time.
-    fn reset_at(&self) -> Option<SystemTime> {
+    fn reset_at(&self, now: SystemTime) -> Option<SystemTime> {
         let wait = self.retry_after.filter(|_| self.status == StatusCode::TOO_MANY_REQUESTS)?;
-        SystemTime::now().checked_add(wait)
+        now.checked_add(wait)
     }
 
     /// The error's JSON in OpenAI's shape.
@@ -189,17 +185,8 @@ impl ApiError {
     }
 
     fn openai_code(&self) -> &str {
-        match (&self.upstream_code, self.status) {
-            (Some(code), _) => code,
-            (None, StatusCode::UNAUTHORIZED) => "invalid_api_key",
-            // There is nothing else that an upstream would look for and not find.
-            (None, StatusCode::NOT_FOUND) if self.is_of_upstream() => "model_not_found",
-            (None, _) => self.code,
-        }
-    }
-
-    fn is_of_upstream(&self) -> bool {
-        [ErrorKind::Provider, ErrorKind::InvalidInput].map(ErrorKind::as_str).contains(&self.code)
+        let own = self.code.in_dialect(self.status, Dialect::OpenAi).word();
+        self.upstream_code.as_deref().unwrap_or(own)
     }
 
     fn openai_type(&self) -> &'static str {
@@ -258,12 +245,12 @@ pub(super) fn timestamp(time: SystemTime) -> String {
 }
 
 pub(super) async fn not_found() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "not_found", "Not found", "There is nothing at this path")
+    ApiError::new(StatusCode::NOT_FOUND, Code::NotFound, "There is nothing at this path")
 }
 
 pub(super) async fn method_not_allowed() -> ApiError {
     let details = "This path does not take this method; the header `allow` lists those it takes";
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", details)
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, details)
 }
 
 /// Answers everything with that: the other host serves already.

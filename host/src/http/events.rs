@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::connection::Connection;
-use super::error::{ApiError, query_problem};
+use super::error::{ApiError, Code, query_problem};
 use super::stall::Stalling;
 use super::state::AppState;
 use super::stats;
@@ -118,7 +118,9 @@ fn body(listening: Listening, connection: &Connection, version: Version) -> Body
 /// So many events are not told; none where nobody knows how many.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Missed {
+    /// The kind of event.
     r#type: &'static str,
+    /// How many were not told.
     count: Option<u64>,
 }
 
@@ -147,21 +149,18 @@ fn last_heard(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
     let id = value.to_str().ok().and_then(|value| value.trim().parse().ok());
     let details = "The header `last-event-id` is the `id` of the last event that was heard, a number";
-    let short = "Invalid Last-Event-ID";
-    id.map(Some)
-        .ok_or_else(|| ApiError::new(StatusCode::BAD_REQUEST, "invalid_last_event_id", short, details))
+    id.map(Some).ok_or_else(|| ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidLastEventId, details))
 }
 
 fn invalid(what: impl std::fmt::Display) -> ApiError {
     let words = Topic::ALL.map(Topic::word).join(", ");
     let details = format!("{what}; types, a list with commas of {words} and {STATS}, is all there is");
-    ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+    ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidQuery, details)
 }
 
 impl From<TooMany> for ApiError {
     fn from(too_many: TooMany) -> Self {
-        let (status, short) = (StatusCode::SERVICE_UNAVAILABLE, "Too many listeners");
-        Self::new(status, "too_many_listeners", short, too_many.to_string())
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::TooManyListeners, too_many.to_string())
     }
 }
 

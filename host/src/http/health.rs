@@ -53,29 +53,43 @@ pub(super) async fn overview(State(state): State<AppState>) -> Response {
 /// One word about the process.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Status {
+    /// How it is, in one word.
     status: &'static str,
 }
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Health<'a> {
+    /// `healthy` where all that count can serve, `degraded` where some can, `unhealthy` where none can, and `no_providers` where there are none.
     #[schemars(extend("enum" = ["healthy", "degraded", "unhealthy", "no_providers"]))]
     status: &'static str,
+    /// When it was so.
     timestamp: String,
+    /// The version of the host.
     version: &'static str,
+    /// For how long the host has been up.
     uptime_seconds: u64,
+    /// How each provider is, by its name.
     providers: &'a BTreeMap<&'a str, Condition>,
+    /// How many are how.
     summary: Summary,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "HealthSummary")]
 struct Summary {
+    /// All of them.
     total: usize,
+    /// Those that answered last time.
     available: usize,
+    /// Those that answer, and ask for fewer requests.
     busy: usize,
+    /// Those that were reached, and failed.
     degraded: usize,
+    /// Those that cannot serve.
     unavailable: usize,
+    /// Those that are switched off, or wait for a key. They do not count.
     disabled: usize,
+    /// Those that nobody has asked yet.
     unknown: usize,
 }
 

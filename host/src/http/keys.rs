@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::audit;
 use super::body::{WholeBody, object};
-use super::error::{ApiError, timestamp};
+use super::error::{ApiError, Code, timestamp};
 use super::named::Named;
 use super::state::AppState;
 use crate::access::{BookError, KeyPatch, Limits, NewKey, Permits, Rotated, Scope, VirtualKey};
@@ -50,7 +50,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let wanted: NewKey = object(&body).map_err(|error| {
         let details = format!("The body is no key to be made: {error}");
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
+        ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidKey, details)
     })?;
     let mut warnings = Vec::new();
     if let Some(other) = state.keys.list().iter().find(|key| key.name == wanted.name.trim()) {
@@ -74,8 +74,7 @@ pub(super) async fn change(
     Named(id): Named,
     WholeBody(body): WholeBody,
 ) -> Result<Response, ApiError> {
-    let refused =
-        |details: String| ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details);
+    let refused = |details: String| ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidKey, details);
     let patch: KeyPatch =
         object(&body).map_err(|error| refused(format!("The body changes nothing of a key: {error}")))?;
     if patch.is_empty() {
@@ -133,7 +132,9 @@ pub(super) fn shown(key: &VirtualKey) -> Value {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "KeyList")]
 pub(super) struct List<'a> {
+    /// The keys, expired ones too.
     keys: Vec<View<'a>>,
+    /// How many they are.
     total_count: usize,
 }
 
@@ -149,19 +150,30 @@ pub(super) struct Made<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Key")]
 struct View<'a> {
+    /// What it is called in paths, and in what was used.
     id: &'a str,
     /// The key itself, where it is new.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
+    /// What it is called by people.
     name: &'a str,
+    /// Enough of it to tell it from others.
     hint: &'a str,
+    /// What it is for.
     scopes: &'a [Scope],
+    /// The models that it is good for; all where none is named.
     models: &'a [String],
+    /// The providers that it is good for; all where none is named.
     providers: &'a [String],
+    /// How much may be asked with it.
     limits: Limits,
+    /// What was spent with it.
     spent: SpentView,
+    /// When it was made.
     created_at: String,
+    /// Until when it is good; none where that has no end.
     expires_at: Option<String>,
+    /// Whether that is over.
     expired: bool,
 }
 
@@ -169,7 +181,9 @@ struct View<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "KeySpent")]
 struct SpentView {
+    /// Since midnight, UTC, in US dollars.
     today_usd: Cost,
+    /// Since the first of the month, UTC, in US dollars.
     this_month_usd: Cost,
 }
 
@@ -197,25 +211,14 @@ impl From<BookError> for ApiError {
     fn from(error: BookError) -> Self {
         let details = error.to_string();
         match error {
-            BookError::Misread(_) => {
-                Self::new(StatusCode::BAD_REQUEST, "invalid_key", "Key not accepted", details)
-            }
-            BookError::Refused(_) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_key", "Key not accepted", details)
-            }
-            BookError::Unknown(_) => {
-                Self::new(StatusCode::NOT_FOUND, "key_not_found", "Unknown key", details)
-            }
+            BookError::Misread(_) => Self::new(StatusCode::BAD_REQUEST, Code::InvalidKey, details),
+            BookError::Refused(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::InvalidKey, details),
+            BookError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, Code::KeyNotFound, details),
             BookError::Store(_) | BookError::Secret(_) | BookError::NoRandom(_) => {
                 tracing::error!(problem = chain(&error), "keys not changed");
                 let details =
                     "The keys could not be changed: look at the data directory's disk, and at the log";
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "store_unavailable",
-                    "Store not available",
-                    details,
-                )
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::StoreUnavailable, details)
             }
         }
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::body::{WholeBody, object};
-use super::error::{ApiError, timestamp};
+use super::error::{ApiError, Code, timestamp};
 use super::state::AppState;
 use crate::telemetry::log::{BadLevel, InForce, Setting};
 
@@ -68,7 +68,7 @@ fn time(text: &str) -> Result<Duration, ApiError> {
 }
 
 fn refused(details: String) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "invalid_log_level", "Log level not accepted", details)
+    ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidLogLevel, details)
 }
 
 impl From<BadLevel> for ApiError {
@@ -80,7 +80,9 @@ impl From<BadLevel> for ApiError {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "LogLevel")]
 pub(super) struct View<'a> {
+    /// The level or filter in force.
     level: &'a str,
+    /// Whether there is a line for each request.
     access_log: bool,
     /// What comes back with the next start.
     configured: Part<'a>,
@@ -93,7 +95,9 @@ pub(super) struct View<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "LogSetting")]
 struct Part<'a> {
+    /// The level or filter.
     level: &'a str,
+    /// Whether there is a line for each request.
     access_log: bool,
 }
 

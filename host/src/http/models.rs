@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::is_same_origin;
 use super::body::{WholeBody, object};
-use super::error::{ApiError, query_problem, timestamp};
+use super::error::{ApiError, Code, query_problem, timestamp};
 use super::layers::RequestId;
 use super::named::Named;
 use super::state::AppState;
@@ -59,7 +59,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let Query(ListQuery { refresh }) = query.map_err(|error| {
         let details = format!("{}; refresh, which is true or false, is all there is", query_problem(&error));
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+        ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidQuery, details)
     })?;
     if refresh && is_from_elsewhere(&parts) {
         return Err(ApiError::forbidden(
@@ -137,7 +137,7 @@ pub(super) async fn sync(
 fn read(body: &[u8]) -> Result<SyncWish, ApiError> {
     object(body).map_err(|error| {
         let details = format!("The body is not as it should be, such as {{\"force\": true}}: {error}");
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", "Invalid JSON", details)
+        ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidJson, details)
     })
 }
 
@@ -150,8 +150,7 @@ fn is_from_elsewhere(parts: &Parts) -> bool {
 }
 
 fn changed_meanwhile(changed: &NotListed) -> ApiError {
-    let short = "The provider changed meanwhile";
-    ApiError::new(StatusCode::CONFLICT, "provider_changed", short, changed.to_string())
+    ApiError::new(StatusCode::CONFLICT, Code::ProviderChanged, changed.to_string())
 }
 
 fn cannot_list(name: &str) -> ApiError {
@@ -161,30 +160,47 @@ fn cannot_list(name: &str) -> ApiError {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ModelList")]
 pub(super) struct Listed<'a> {
+    /// The name of the provider.
     provider: &'a str,
+    /// The models that it offers.
     models: Vec<ModelView<'a>>,
+    /// How many they are.
     total_count: usize,
+    /// Whether its vendor lists them, or its configuration.
     #[schemars(extend("enum" = ["vendor", "configuration"]))]
     source: &'static str,
+    /// When the vendor listed them.
     cached_at: Option<String>,
+    /// Until when that holds.
     cached_until: Option<String>,
+    /// The same as `cached_at`.
     last_sync: Option<String>,
+    /// Whether the vendor could not be asked the last time, so that this may be old.
     stale: bool,
+    /// Why it could not be asked.
     error: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ProviderModel")]
 struct ModelView<'a> {
+    /// What requests call it.
     id: &'a str,
+    /// What people call it.
     name: &'a str,
+    /// What it is for, such as `chat` or `embedding`.
     r#type: &'a str,
+    /// What it can do.
     capabilities: &'a [String],
+    /// How many tokens it can look at; 4096 where nobody knows.
     context_length: u64,
+    /// Who made it.
     owner: Option<&'a str>,
+    /// When it was made, in seconds since 1970.
     created: Option<u64>,
     /// For a million tokens.
     pricing: Option<Prices>,
+    /// Where its prices come from.
     pricing_source: Option<PriceSource>,
 }
 
@@ -207,13 +223,20 @@ impl<'a> ModelView<'a> {
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct SyncReport {
+    /// What came of it.
     #[schemars(extend("enum" = ["success", "skipped", "error"]))]
     status: &'static str,
+    /// Why nothing was done, or what went wrong.
     reason: Option<String>,
+    /// How many models were listed and are known from now on.
     models_synced: usize,
+    /// What is known of them.
     statistics: Option<UpdatedStatistics>,
+    /// When the vendor listed what is known now.
     last_sync: Option<String>,
+    /// Until when that holds.
     cached_until: Option<String>,
+    /// What would be otherwise, where only that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     preview: Option<Difference>,
 }
@@ -223,6 +246,7 @@ pub(super) struct SyncReport {
 struct UpdatedStatistics {
     #[serde(flatten)]
     statistics: Statistics,
+    /// When they were listed.
     updated_at: String,
 }
 

@@ -71,17 +71,22 @@ pub(super) fn whole(answer: RawAnswer) -> Response {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "OpenAiModels")]
 pub(super) struct List<'a> {
+    /// Always `list`.
     object: &'static str,
+    /// The models.
     data: Vec<Model<'a>>,
 }
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "OpenAiModel")]
 pub(super) struct Model<'a> {
+    /// What requests may have in `model`.
     id: &'a str,
+    /// Always `model`.
     object: &'static str,
     /// Clients insist on a number, also where nobody knows it.
     created: u64,
+    /// The provider that serves it.
     owned_by: &'a str,
 }
 

@@ -6,6 +6,10 @@
 mod operation;
 // What anybody may be refused with.
 mod refusals;
+// How refusals look.
+mod errors;
+// What comes with answers.
+mod headers;
 // Where in a path somebody is named.
 mod paths;
 // All of it together.

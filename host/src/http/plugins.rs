@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::audit::Reloaded;
-use super::error::{ApiError, query_problem};
+use super::error::{ApiError, Code, query_problem};
 use super::named::Named;
 use super::state::AppState;
 use crate::plugins::{ReloadOptions, ReloadReport, UnknownPlugin};
@@ -82,15 +82,15 @@ fn told(report: Arc<ReloadReport>) -> Response {
 
 fn invalid_query(error: &QueryRejection) -> ApiError {
     let details = format!("{}; dry_run, which is true or false, is all there is", query_problem(error));
-    ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+    ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidQuery, details)
 }
 
 fn no_query(error: &QueryRejection) -> ApiError {
     let details = format!("{}; a single plugin has no dry run", query_problem(error));
-    ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "Invalid query", details)
+    ApiError::new(StatusCode::BAD_REQUEST, Code::InvalidQuery, details)
 }
 
 fn unknown(id: &str) -> ApiError {
     let details = format!("No plugin has the id {id:?}; GET /api/plugins lists them");
-    ApiError::new(StatusCode::NOT_FOUND, "plugin_not_found", "Unknown plugin", details)
+    ApiError::new(StatusCode::NOT_FOUND, Code::PluginNotFound, details)
 }

@@ -57,20 +57,28 @@ pub(super) async fn check(State(state): State<AppState>, Named(name): Named) -> 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ProviderCheck")]
 pub(super) struct Check<'a> {
+    /// The name of the provider.
     name: &'a str,
+    /// How it is.
     status: Condition,
     /// Why it is no better.
     reason: Option<String>,
+    /// How long it took to find out, in milliseconds.
     latency_ms: u64,
+    /// When it was found out.
     timestamp: String,
 }
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ProviderList")]
 pub(super) struct List<'a> {
+    /// The providers, by priority, then by name.
     providers: Vec<View<'a>>,
+    /// How many they are.
     total_count: usize,
+    /// How many of them can serve.
     healthy_count: usize,
+    /// How one is chosen where a request does not say.
     default_strategy: &'static str,
     /// Those that are switched off, or wait for a key: their names.
     disabled: &'a [String],
@@ -81,21 +89,36 @@ pub(super) struct List<'a> {
 struct View<'a> {
     #[serde(flatten)]
     moment: Moment<'a>,
+    /// What people call it.
     display_name: &'a str,
+    /// The same as `plugin`.
     r#type: &'a str,
+    /// The id of the plugin that it is made from.
     plugin: &'a str,
+    /// The plugin's version.
     plugin_version: String,
+    /// Which load of the plugin serves it.
     generation: u64,
+    /// Those with a smaller one are asked first.
     priority: i32,
+    /// The ids of its models: those that are configured, else those that its vendor lists.
     #[schemars(with = "Vec<String>")]
     models: Models<'a>,
+    /// What it can do, of what most ask about.
     capabilities: Capabilities,
+    /// All that its plugin says that it can do.
     features: Vec<String>,
+    /// The model that is asked where a request names none.
     default_model: Option<&'a str>,
+    /// Its share of the requests where the strategy is `weighted`.
     weight: u32,
+    /// How many keys it has.
     api_keys_count: usize,
+    /// How many of them are not used for a while, because upstream refused them or limits them.
     api_keys_resting: usize,
+    /// The place of the key that is used next, from 0.
     current_key_index: Option<usize>,
+    /// When another key came into use last.
     last_rotation: Option<String>,
 }
 
@@ -103,16 +126,23 @@ struct View<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ProviderMoment")]
 pub(super) struct Moment<'a> {
+    /// Its name.
     name: &'a str,
+    /// How it is.
     status: Condition,
     /// Why it is not available.
     reason: Option<String>,
     /// And until when, where that is known.
     until: Option<String>,
+    /// Whether requests go through to it.
     breaker: BreakerState,
+    /// Requests under way.
     in_flight: u64,
+    /// Requests so far, since the host was started.
     requests_total: u64,
+    /// How many of them failed.
     errors_total: u64,
+    /// How long its latest answers took, in milliseconds.
     latency_ms: Latency,
 }
 
@@ -142,15 +172,21 @@ impl Serialize for Models<'_> {
 
 #[derive(Serialize, JsonSchema)]
 struct Capabilities {
+    /// To answer in pieces.
     streaming: bool,
+    /// To call tools.
     function_calling: bool,
+    /// To look at pictures.
     vision: bool,
+    /// To make vectors of texts.
     embeddings: bool,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct Latency {
+    /// Half of them took no longer.
     p50: Option<f64>,
+    /// Of a hundred 99 took no longer.
     p99: Option<f64>,
 }
 

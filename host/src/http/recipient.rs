@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{StatusCode, Version};
 
 use super::connection::Connection;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::layers::RequestId;
 use super::state::AppState;
 use crate::access::VirtualKey;
@@ -55,7 +55,7 @@ impl FromRequestParts<AppState> for AskedBy {
 fn going_round() -> ApiError {
     const DETAILS: &str = "The request has come through this host, or others like it, again and again: some provider's \
                            base_url leads back to where it came from. Take that provider away, or write its vendor's address";
-    ApiError::new(StatusCode::LOOP_DETECTED, "loop_detected", "The request goes round in a loop", DETAILS)
+    ApiError::new(StatusCode::LOOP_DETECTED, Code::LoopDetected, DETAILS)
 }
 
 impl FromRequestParts<AppState> for Recipient {

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use self::client::Client;
-use super::error::SHUTTING_DOWN;
+use super::error::Code;
 use super::reception::Reception;
 use crate::accounts::Books;
 
@@ -194,7 +194,7 @@ impl Server {
             return Outcome::Drained;
         }
         let left = tasks.len();
-        self.books.cut(SHUTTING_DOWN);
+        self.books.cut(Code::ShuttingDown.word());
         cut.cancel();
         if timeout(TOLD_WITHIN, tasks.wait()).await.is_err() {
             end.cancel();

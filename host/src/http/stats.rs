@@ -13,11 +13,17 @@ use crate::plugins::{Draining, PluginView};
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Stats<'a> {
+    /// The kind of event.
     r#type: &'static str,
+    /// When it was so.
     at: String,
+    /// The version of the host.
     version: &'static str,
+    /// For how long the host has been up.
     uptime_seconds: u64,
+    /// How each provider does.
     providers: Vec<Moment<'a>>,
+    /// The libraries in use at this moment.
     plugins: Vec<InUse>,
 }
 
@@ -25,10 +31,13 @@ pub(super) struct Stats<'a> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "PluginInUse")]
 struct InUse {
+    /// The id of the plugin.
     id: Option<String>,
     /// As it is in the list of plugins, where two may have one id.
     file: String,
+    /// Requests that run on the generation that serves.
     in_flight: usize,
+    /// Generations that were replaced and finish what they had begun.
     draining: Vec<Draining>,
 }
 

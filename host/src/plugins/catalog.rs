@@ -8,9 +8,8 @@ use std::time::SystemTime;
 use super::manifest::Manifest;
 use super::problem::Problem;
 use super::record::{Life, Record};
-use super::report::{
-    Draining, IgnoredFile, Load, PluginList, PluginState, PluginView, ReloadReport, Resident,
-};
+use super::report::ReloadReport;
+use super::shown::{Draining, IgnoredFile, Load, PluginList, PluginState, PluginView, Resident};
 use super::vitals::{Reloads, Totals, Vitals};
 use crate::providers::{Registry, Snapshot};
 

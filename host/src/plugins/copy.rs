@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::file::FileContents;
 use super::manifest::PluginId;
 use super::permissions;
-use super::problem::{Problem, Step};
+use super::problem::{Problem, ProblemCode, Step};
 
 /// Why there is no copy.
 #[derive(Error, Debug)]
@@ -39,21 +39,25 @@ impl CopyError {
     pub fn problem(&self) -> Problem {
         const ELSEWHERE: &str = "set PATCHBAY_DATA_DIR to a folder on another file system";
         let (code, hint) = match self {
-            Self::Unusable { .. } => ("cache_unusable", "let the host's user write there".to_owned()),
-            Self::Owner { dir, host, .. } => ("cache_owner", format!("chown {host} {}", dir.display())),
+            Self::Unusable { .. } => {
+                (ProblemCode::CacheUnusable, "let the host's user write there".to_owned())
+            }
+            Self::Owner { dir, host, .. } => {
+                (ProblemCode::CacheOwner, format!("chown {host} {}", dir.display()))
+            }
             Self::OthersWrite { dir, .. } => (
-                "cache_writable_by_others",
+                ProblemCode::CacheWritableByOthers,
                 format!("chmod go-w {0}, or set PATCHBAY_DATA_DIR to {0}/patchbay, say", dir.display()),
             ),
             Self::NotAFolder { .. } => {
-                ("cache_not_a_folder", "remove it: the host makes a folder there".to_owned())
+                (ProblemCode::CacheNotAFolder, "remove it: the host makes a folder there".to_owned())
             }
-            Self::NoExec { .. } => ("cache_noexec", ELSEWHERE.to_owned()),
+            Self::NoExec { .. } => (ProblemCode::CacheNoexec, ELSEWHERE.to_owned()),
             Self::Exists { .. } => {
-                ("copy_exists", "stop the other host that uses this data directory".to_owned())
+                (ProblemCode::CopyExists, "stop the other host that uses this data directory".to_owned())
             }
-            Self::Write { .. } => ("copy_unwritable", format!("make room, or {ELSEWHERE}")),
-            Self::Remove { .. } => ("copy_unremovable", "remove it by hand".to_owned()),
+            Self::Write { .. } => (ProblemCode::CopyUnwritable, format!("make room, or {ELSEWHERE}")),
+            Self::Remove { .. } => (ProblemCode::CopyUnremovable, "remove it by hand".to_owned()),
         };
         Problem::new(Step::Copy, code, self, hint)
     }

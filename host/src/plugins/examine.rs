@@ -306,7 +306,7 @@ mod tests {
         let mut examiner = Examiner::new(FileRules::default());
         let dirs = [PluginDir { path: dir.path().to_owned(), category: DirCategory::Custom }];
         let mut examined = examiner.examine(discover::scan(&dirs).candidates);
-        let code = |file: &Examined| file.problem().map(|problem| problem.code);
+        let code = |file: &Examined| file.problem().map(|problem| problem.code.word());
         assert_eq!(
             examined.iter().map(code).collect::<Vec<_>>(),
             [Some("not_a_library"), Some("file_damaged"), None, None]

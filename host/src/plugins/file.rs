@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::permissions::{self, PermissionError};
-use super::problem::{Problem, Step};
+use super::problem::{Problem, ProblemCode, Step};
 use crate::hex::hex;
 
 /// What a file must be like to be read.
@@ -61,16 +61,23 @@ impl FileError {
     pub fn problem(&self) -> Problem {
         let (code, hint) = match self {
             Self::Permissions(error) => return error.problem(Step::File),
-            Self::FolderUnreadable(_) => ("folder_unreadable", "let the host's user read the folder"),
-            Self::Unreadable(_) => ("file_unreadable", "let the host's user read the file, or remove it"),
-            Self::NotRegular { .. } => ("not_a_regular_file", "put the library itself here"),
+            Self::FolderUnreadable(_) => {
+                (ProblemCode::FolderUnreadable, "let the host's user read the folder")
+            }
+            Self::Unreadable(_) => {
+                (ProblemCode::FileUnreadable, "let the host's user read the file, or remove it")
+            }
+            Self::NotRegular { .. } => (ProblemCode::NotARegularFile, "put the library itself here"),
             Self::TooLarge { .. } => {
-                ("file_too_large", "strip the library: a plugin has less than a megabyte")
+                (ProblemCode::FileTooLarge, "strip the library: a plugin has less than a megabyte")
             }
-            Self::Changing => {
-                ("file_changing", "wait until it is written; write to a temporary name and rename it")
+            Self::Changing => (
+                ProblemCode::FileChanging,
+                "wait until it is written; write to a temporary name and rename it",
+            ),
+            Self::Memory { .. } => {
+                (ProblemCode::OutOfMemory, "strip the library, or give the host more memory")
             }
-            Self::Memory { .. } => ("out_of_memory", "strip the library, or give the host more memory"),
         };
         Problem::new(Step::File, code, self, hint)
     }

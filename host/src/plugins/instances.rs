@@ -10,7 +10,7 @@ use super::call_keys::CallKeys;
 use super::engine::Active;
 use super::manifest::PluginId;
 use super::outbound::Outbound;
-use super::problem::{Problem, Step};
+use super::problem::{Problem, ProblemCode, Step};
 use super::report::FailedProvider;
 use super::stray::StrayKeys;
 use crate::config::{
@@ -28,9 +28,6 @@ use crate::services::redact;
 
 /// The plugin that serves when nothing is configured.
 const MOCK: &str = "mock";
-
-/// The code of a provider whose making did not return.
-pub(super) const HUNG: &str = "create_hung";
 
 pub(super) type Plugins = BTreeMap<PluginId, Active>;
 
@@ -231,8 +228,8 @@ pub(super) fn failure(name: &str, problem: Problem) -> FailedProvider {
 fn no_plugin(name: &str, id: &str, plugins: &Plugins, reasons: &BTreeMap<String, String>) -> Problem {
     let reason = reasons.iter().find(|(known, _)| alike(known, id)).map(|(_, reason)| reason);
     let (code, why) = match reason {
-        Some(reason) => ("plugin_refused", format!("which could not be used: {reason}")),
-        None => ("plugin_missing", "which is not there".to_owned()),
+        Some(reason) => (ProblemCode::PluginRefused, format!("which could not be used: {reason}")),
+        None => (ProblemCode::PluginMissing, "which is not there".to_owned()),
     };
     let known: Vec<&str> = plugins.keys().map(PluginId::as_str).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -260,7 +257,7 @@ fn refused_configuration(message: String) -> Problem {
     Problem {
         phase: Step::Configuration.phase(),
         step: Step::Configuration,
-        code: "configuration_invalid",
+        code: ProblemCode::ConfigurationInvalid,
         message,
         hint: "mend the provider's entry in plugin_config.json".to_owned(),
     }
@@ -270,13 +267,13 @@ fn creation_failed(settings: &ProviderSettings, error: &patchbay_plugin_api::Pro
     let name = &settings.name;
     let (code, hint) = match error.kind {
         ErrorKind::InvalidInput => {
-            ("configuration_refused", "mend the provider's entry in plugin_config.json")
+            (ProblemCode::ConfigurationRefused, "mend the provider's entry in plugin_config.json")
         }
         ErrorKind::Panicked => {
-            ("create_panicked", "mend the panic; the host's log has its place in the source")
+            (ProblemCode::CreatePanicked, "mend the panic; the host's log has its place in the source")
         }
-        ErrorKind::TimedOut => (HUNG, "making a provider must not block or spin"),
-        _ => ("create_failed", "the message is the plugin's own; its documentation may say more"),
+        ErrorKind::TimedOut => (ProblemCode::CreateHung, "making a provider must not block or spin"),
+        _ => (ProblemCode::CreateFailed, "the message is the plugin's own; its documentation may say more"),
     };
     // The plugin's own words, and it may have been given its key.
     let message = redact::hide(&error.message, &settings.keys);

@@ -15,7 +15,7 @@ use super::file::{ContentHash, FileContents};
 use super::generation::{Blueprint, Generation, StartFault};
 use super::library::LibraryFault;
 use super::probe::{self, Findings, Subject};
-use super::problem::{Problem, Step};
+use super::problem::{Problem, ProblemCode, Step};
 use super::pulse::OnPanic;
 use super::watchdog::Watchdog;
 use super::{copy, keys};
@@ -203,7 +203,7 @@ impl Loader {
             let problem = Problem {
                 phase: Step::Call.phase(),
                 step: Step::Call,
-                code: "keeps_panicking",
+                code: ProblemCode::KeepsPanicking,
                 message: format!(
                     "it panicked {limit} times within {window} s; the last time: {}",
                     last_panic(fields)
@@ -250,7 +250,7 @@ fn out_of_keys() -> Problem {
     Problem {
         phase: Step::Load.phase(),
         step: Step::Load,
-        code: "out_of_keys",
+        code: ProblemCode::OutOfKeys,
         message: "the process has too few pthread keys left to load another library".to_owned(),
         hint: "restart the host; /api/plugins shows which generations stayed resident, and why".to_owned(),
     }
@@ -260,7 +260,7 @@ fn described_otherwise() -> Problem {
     Problem {
         phase: Step::Load.phase(),
         step: Step::Load,
-        code: "manifest_differs",
+        code: ProblemCode::ManifestDiffers,
         message: "what the library says of itself is not what its manifest section says".to_owned(),
         hint: "rebuild it with the export macro of patchbay-plugin-api 1.x".to_owned(),
     }
@@ -269,12 +269,14 @@ fn described_otherwise() -> Problem {
 fn start_problem(fault: &StartFault) -> Problem {
     let (step, code, hint) = match fault {
         StartFault::Library(LibraryFault::Open(_)) => {
-            (Step::Load, "not_loadable", "ldd FILE shows what it needs and does not find")
+            (Step::Load, ProblemCode::NotLoadable, "ldd FILE shows what it needs and does not find")
         }
-        StartFault::Library(_) => (Step::Load, "not_a_plugin", "rebuild it with patchbay-plugin-api 1.x"),
-        StartFault::Slow(_) => (Step::Load, "load_hung", "a library's constructors must not block"),
-        StartFault::Thread(_) => (Step::Start, "no_thread", "give the host room for more threads"),
-        StartFault::Ended => (Step::Start, "thread_ended", "the host's log says more"),
+        StartFault::Library(_) => {
+            (Step::Load, ProblemCode::NotAPlugin, "rebuild it with patchbay-plugin-api 1.x")
+        }
+        StartFault::Slow(_) => (Step::Load, ProblemCode::LoadHung, "a library's constructors must not block"),
+        StartFault::Thread(_) => (Step::Start, ProblemCode::NoThread, "give the host room for more threads"),
+        StartFault::Ended => (Step::Start, ProblemCode::ThreadEnded, "the host's log says more"),
     };
     Problem::new(step, code, fault, hint)
 }

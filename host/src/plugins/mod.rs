@@ -75,8 +75,10 @@ pub mod advice;
 pub mod check;
 // And beyond it: a plugin's every answer, tested.
 pub mod conformance;
-// What is shown of plugins and reloads.
+// What is shown of reloads.
 mod report;
+// What is shown of plugins.
+mod shown;
 // What is counted of them.
 mod vitals;
 // What is known of every library and generation.
@@ -108,9 +110,10 @@ pub use instance::{Chunks, Instance, OnBehalf};
 pub use instances::alike;
 pub use job::{ChunkBatch, Operation};
 pub use manager::{Manager, ManagerError, ManagerOptions, ReloadOptions, UnknownPlugin};
-pub use problem::{Phase, Problem, Step};
+pub use problem::{Phase, Problem, ProblemCode, Step};
 pub use record::{Lease, Overdue};
-pub use report::{Draining, PluginList, PluginState, PluginView, ReloadReport, ReloadStatus};
+pub use report::{ReloadReport, ReloadStatus};
+pub use shown::{Draining, PluginList, PluginState, PluginView};
 pub use sources::Sources;
 pub use stray::StrayKeys;
 pub use vitals::{Generations, Reloads, Totals, Vitals};

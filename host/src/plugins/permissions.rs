@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::problem::{Problem, Step};
+use super::problem::{Problem, ProblemCode, Step};
 
 /// Somebody else could change it.
 #[derive(Error, Debug)]
@@ -25,11 +25,17 @@ pub enum PermissionError {
 impl PermissionError {
     pub fn problem(&self, step: Step) -> Problem {
         let (code, hint) = match self {
-            Self::Owner { path, host, .. } => ("owner_unsafe", format!("chown {host} {}", path.display())),
-            Self::OthersWrite { path, .. } => ("writable_by_others", format!("chmod o-w {}", path.display())),
-            Self::GroupWrites { path, .. } => ("writable_by_group", format!("chmod g-w {}", path.display())),
+            Self::Owner { path, host, .. } => {
+                (ProblemCode::OwnerUnsafe, format!("chown {host} {}", path.display()))
+            }
+            Self::OthersWrite { path, .. } => {
+                (ProblemCode::WritableByOthers, format!("chmod o-w {}", path.display()))
+            }
+            Self::GroupWrites { path, .. } => {
+                (ProblemCode::WritableByGroup, format!("chmod g-w {}", path.display()))
+            }
             Self::Accounts { .. } => {
-                ("accounts_unreadable", "make /etc/passwd and /etc/group readable".to_owned())
+                (ProblemCode::AccountsUnreadable, "make /etc/passwd and /etc/group readable".to_owned())
             }
         };
         Problem::new(step, code, self, hint)

@@ -1,19 +1,24 @@
 //! What a failed step turns into: the same words in `/api/plugins`, in the log and in the reload's report.
 
+// What problems are called.
+mod codes;
+
 use std::error::Error;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use self::codes::ProblemCode;
 use crate::events::{News, PluginNews};
 
 /// Why a plugin is not in use, for people (`message`, `hint`) and for programs (`phase`, `step`, `code`).
 #[derive(Serialize, Clone, Debug, PartialEq, JsonSchema)]
 pub struct Problem {
+    /// The phase in which it failed.
     pub phase: Phase,
+    /// The step of it.
     pub step: Step,
-    /// Stable, machine-readable: `file_truncated`.
-    pub code: &'static str,
+    pub code: ProblemCode,
     /// One sentence: what is wrong.
     pub message: String,
     /// How to mend it.
@@ -97,7 +102,7 @@ impl Step {
 
 impl Problem {
     /// The message is the error and all its sources: a problem is read far from any backtrace.
-    pub fn new(step: Step, code: &'static str, error: &dyn Error, hint: impl Into<String>) -> Self {
+    pub fn new(step: Step, code: ProblemCode, error: &dyn Error, hint: impl Into<String>) -> Self {
         Self { phase: step.phase(), step, code, message: chain(error), hint: hint.into() }
     }
 
@@ -132,7 +137,7 @@ mod tests {
     #[test]
     fn a_problem_reads_the_same_everywhere() {
         let error = Unreadable(std::io::Error::other("disk on fire"));
-        let problem = Problem::new(Step::File, "file_unreadable", &error, "check the disk");
+        let problem = Problem::new(Step::File, ProblemCode::FileUnreadable, &error, "check the disk");
         assert_eq!(
             serde_json::to_value(problem).unwrap(),
             serde_json::json!({

@@ -1,4 +1,4 @@
-//! What a reload and `/api/plugins` answer. Field names are contract.
+//! What a reload answers. Field names are contract.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::manifest::{Category, Manifest, PluginId};
+use super::manifest::PluginId;
 use super::problem::Problem;
 use crate::config::{ChangedSetting, ConfigProblem, ConfigProblems};
 use crate::providers::Snapshot;
@@ -211,181 +211,7 @@ impl ReloadReport {
     }
 }
 
-/// `GET /api/plugins`.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct PluginList {
-    /// Every library, also those that are not in use.
-    pub plugins: Vec<PluginView>,
-    /// How many they are.
-    pub total_count: usize,
-    /// The files that were passed over, with the reason.
-    pub ignored: Vec<IgnoredFile>,
-}
-
-/// A file that is none of the host's business.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct IgnoredFile {
-    /// Where it lies.
-    #[serde(serialize_with = "lossily")]
-    pub file: PathBuf,
-    /// Why it was passed over.
-    pub reason: String,
-}
-
-/// One library.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Plugin")]
-pub struct PluginView {
-    pub id: Option<String>,
-    pub name: Option<String>,
-    pub version: Option<String>,
-    pub author: Option<String>,
-    pub description: Option<String>,
-    pub requires: Vec<String>,
-    pub category: Option<Category>,
-    pub api_version: Option<String>,
-    pub supported_features: Vec<String>,
-    pub homepage: Option<String>,
-    pub documentation: Option<String>,
-    pub license: Option<String>,
-    #[serde(serialize_with = "lossily")]
-    pub file: PathBuf,
-    pub sha256: Option<String>,
-    pub size_bytes: Option<u64>,
-    pub built_with: BuiltWith,
-    pub state: PluginState,
-    /// The generation that serves.
-    pub generation: Option<u64>,
-    pub loaded_at: Option<String>,
-    /// Requests that run on the generation that serves.
-    pub in_flight: usize,
-    /// Panics of the generation that serves.
-    pub panics: u64,
-    /// Generations that were replaced and finish what they had begun.
-    pub draining: Vec<Draining>,
-    /// Generations that stay mapped, with the reason.
-    pub resident: Vec<Resident>,
-    /// The providers made from it.
-    pub providers: Vec<String>,
-    pub problem: Option<Problem>,
-    /// The latest loads, newest first; only where one plugin is asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub history: Option<Vec<Load>>,
-}
-
-/// With what a library was built, by its own account.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-pub struct BuiltWith {
-    pub rustc: Option<String>,
-    pub sdk: Option<String>,
-    pub target: Option<String>,
-}
-
-/// What a library is to the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PluginState {
-    /// Providers are made from it.
-    Active,
-    /// It could not be used.
-    Refused,
-    /// It was used, and takes no more calls.
-    Quarantined,
-    /// It was switched off.
-    Disabled,
-    /// It is loaded, and no provider uses it.
-    Unused,
-    /// Another file with the same plugin is used.
-    Shadowed,
-}
-
-/// A generation that was replaced.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Draining {
-    pub generation: u64,
-    pub in_flight: usize,
-    pub since: String,
-    /// What is being waited for, once no request uses it any more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub closing: Option<&'static str>,
-}
-
-/// A generation that stays mapped.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Resident {
-    pub generation: u64,
-    pub reason: String,
-}
-
-/// One load, in a plugin's history.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[schemars(rename = "PluginLoad")]
-pub struct Load {
-    pub generation: u64,
-    pub version: String,
-    pub sha256: String,
-    pub loaded_at: String,
-    /// `active`, `draining`, `closing`, `unloaded` or `resident`.
-    pub state: &'static str,
-    pub reason: Option<String>,
-}
-
 /// A file's name may be any bytes; one that is no text must not take the whole answer with it.
-fn lossily<S: Serializer>(file: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn lossily<S: Serializer>(file: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&file.display())
-}
-
-impl PluginView {
-    /// A library of which nothing but its place is known.
-    pub(super) fn of_file(file: PathBuf, state: PluginState) -> Self {
-        Self {
-            id: None,
-            name: None,
-            version: None,
-            author: None,
-            description: None,
-            requires: Vec::new(),
-            category: None,
-            api_version: None,
-            supported_features: Vec::new(),
-            homepage: None,
-            documentation: None,
-            license: None,
-            file,
-            sha256: None,
-            size_bytes: None,
-            built_with: BuiltWith::default(),
-            state,
-            generation: None,
-            loaded_at: None,
-            in_flight: 0,
-            panics: 0,
-            draining: Vec::new(),
-            resident: Vec::new(),
-            providers: Vec::new(),
-            problem: None,
-            history: None,
-        }
-    }
-
-    /// Fills in what its manifest says.
-    pub(super) fn describe(&mut self, manifest: &Manifest) {
-        self.id = Some(manifest.id.to_string());
-        self.name = Some(manifest.name.clone());
-        self.version = Some(manifest.version.to_string());
-        self.author = Some(manifest.author.clone());
-        self.description = Some(manifest.description.clone());
-        self.requires.clone_from(&manifest.requires);
-        self.category = manifest.category;
-        self.api_version = Some(manifest.api_version.clone());
-        self.supported_features = manifest.supported_features.words().map(str::to_owned).collect();
-        self.homepage.clone_from(&manifest.homepage);
-        self.documentation.clone_from(&manifest.documentation);
-        self.license.clone_from(&manifest.license);
-        self.built_with = BuiltWith {
-            rustc: manifest.rustc.clone(),
-            sdk: manifest.sdk_version.clone(),
-            target: manifest.target.clone(),
-        };
-    }
 }

@@ -6,7 +6,7 @@ use semver::Version;
 use thiserror::Error;
 
 use super::manifest::PluginId;
-use super::problem::{Problem, Step};
+use super::problem::{Problem, ProblemCode, Step};
 use super::requires::{Dependency, FORMS, FormError, Requirement};
 
 /// A plugin of the set.
@@ -63,21 +63,26 @@ pub enum RequireError {
 impl RequireError {
     pub fn problem(&self) -> Problem {
         let (code, hint) = match self {
-            Self::Form { .. } => ("requires_malformed", FORMS.to_owned()),
+            Self::Form { .. } => (ProblemCode::RequiresMalformed, FORMS.to_owned()),
             Self::Host { required, .. } => (
-                "host_version",
+                ProblemCode::HostVersion,
                 format!("install a host that is {required}, or another version of the plugin"),
             ),
-            Self::NoService { known, .. } => ("service_unknown", format!("this host has {known}")),
-            Self::ServiceVersion { .. } => {
-                ("service_version", "update patchbay, or install another version of the plugin".to_owned())
+            Self::NoService { known, .. } => (ProblemCode::ServiceUnknown, format!("this host has {known}")),
+            Self::ServiceVersion { .. } => (
+                ProblemCode::ServiceVersion,
+                "update patchbay, or install another version of the plugin".to_owned(),
+            ),
+            Self::NoPlugin { required, .. } => (ProblemCode::PluginMissing, format!("install {required}")),
+            Self::PluginVersion { required, .. } => {
+                (ProblemCode::PluginVersion, format!("install {required}"))
             }
-            Self::NoPlugin { required, .. } => ("plugin_missing", format!("install {required}")),
-            Self::PluginVersion { required, .. } => ("plugin_version", format!("install {required}")),
             Self::PluginRefused { .. } => {
-                ("plugin_refused", "mend that plugin first; its own problem says how".to_owned())
+                (ProblemCode::PluginRefused, "mend that plugin first; its own problem says how".to_owned())
             }
-            Self::Cycle { .. } => ("requires_cycle", "take one requirement out of the circle".to_owned()),
+            Self::Cycle { .. } => {
+                (ProblemCode::RequiresCycle, "take one requirement out of the circle".to_owned())
+            }
         };
         Problem::new(Step::Requires, code, self, hint)
     }
@@ -318,6 +323,6 @@ mod tests {
         );
         let source = FormError { text: "x".to_owned(), source: None };
         let problem = RequireError::Form { id: id(), source }.problem();
-        assert_eq!((problem.code, problem.hint.as_str()), ("requires_malformed", FORMS));
+        assert_eq!((problem.code, problem.hint.as_str()), (ProblemCode::RequiresMalformed, FORMS));
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::error;
 
 use super::generation::Generation;
-use super::problem::{Problem, Step};
+use super::problem::{Problem, ProblemCode, Step};
 use crate::events::Bus;
 
 /// Looks at every generation a few times within the limit. Dropping it ends the looking.
@@ -75,7 +75,7 @@ fn give_up(generation: &Generation, stuck_for: Duration, events: &Bus) {
     let problem = Problem {
         phase: Step::Call.phase(),
         step: Step::Call,
-        code: "thread_stuck",
+        code: ProblemCode::ThreadStuck,
         message: format!(
             "its thread has not come back from plugin code for {:.1} s",
             stuck_for.as_secs_f64()

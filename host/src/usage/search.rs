@@ -43,7 +43,7 @@ pub struct Found {
     pub records: Vec<UsageRecord>,
     /// How many were looked at.
     pub looked_at: usize,
-    /// Where to go on; none where there is nothing more.
+    /// Where to go on; none where there is nothing more. Who looks for few of many is not told for sure.
     pub next: Option<Place>,
 }
 
@@ -72,7 +72,8 @@ impl UsageBook {
     /// Looks for single requests.
     pub async fn search(&self, query: &RequestQuery) -> Result<Found, StoreError> {
         let (mut found, mut before, began) = (Found::default(), query.before, Instant::now());
-        let page = if query.takes_all() { query.limit } else { PAGE };
+        // One more than is wanted tells whether there are more.
+        let page = if query.takes_all() { query.limit + 1 } else { PAGE };
         loop {
             let records = self.recent(before, page).await?;
             let is_last = records.len() < page;
@@ -80,20 +81,23 @@ impl UsageBook {
                 if record.millis() < query.since {
                     return Ok(found);
                 }
-                found.looked_at += 1;
-                before = Some(Place { millis: record.millis(), id: record.id });
-                if query.takes(&record) {
-                    found.records.push(record);
-                }
-                if found.records.len() == query.limit {
+                let is_wanted = query.takes(&record);
+                if is_wanted && found.records.len() == query.limit {
                     found.next = before;
                     return Ok(found);
+                }
+                found.looked_at += 1;
+                before = Some(Place { millis: record.millis(), id: record.id });
+                if is_wanted {
+                    found.records.push(record);
                 }
             }
             if is_last {
                 return Ok(found);
             }
-            if found.looked_at >= query.look_at || began.elapsed() >= LOOK_WITHIN {
+            // To know whether there is one more, this page was looked at to its end, and no further one is.
+            let is_full = found.records.len() == query.limit;
+            if is_full || found.looked_at >= query.look_at || began.elapsed() >= LOOK_WITHIN {
                 found.next = before;
                 return Ok(found);
             }
@@ -145,20 +149,27 @@ mod tests {
         let book = UsageBook::open(Arc::new(store), dir.path(), &UsageSettings::default()).unwrap();
         let key = |id: &str| Filter { key: Some(id.into()), ..Filter::default() };
         let slow = Duration::from_secs(2);
-        for (query, count, first, looked_at) in [
-            (RequestQuery { limit: 3, ..everything() }, 3, 2499, 3),
-            (RequestQuery { failed: true, limit: 1000, ..everything() }, 250, 2490, 2500),
-            (RequestQuery { failed: true, since: began + 2400, ..everything() }, 10, 2490, 100),
-            (RequestQuery { error: Some("abandoned".to_owned()), ..everything() }, 1, 7, 2500),
-            (RequestQuery { min_latency: slow, ..everything() }, 25, 2401, 2500),
-            (RequestQuery { min_latency: slow, limit: 1, ..everything() }, 1, 2401, 99),
-            (RequestQuery { filter: key("key_1"), ..everything() }, 5, 4, 2500),
-            (RequestQuery { filter: key("key_1"), failed: true, ..everything() }, 1, 0, 2500),
+        for (query, count, first, looked_at, is_more) in [
+            (RequestQuery { limit: 3, ..everything() }, 3, 2499, 3, true),
+            (RequestQuery { limit: 2499, ..everything() }, 2499, 2499, 2499, true),
+            (RequestQuery { limit: 2500, ..everything() }, 2500, 2499, 2500, false),
+            (RequestQuery { limit: 100, since: began + 2400, ..everything() }, 100, 2499, 100, false),
+            (RequestQuery { failed: true, limit: 1000, ..everything() }, 250, 2490, 2500, false),
+            (RequestQuery { failed: true, since: began + 2400, ..everything() }, 10, 2490, 100, false),
+            (RequestQuery { error: Some("abandoned".to_owned()), ..everything() }, 1, 7, 2500, false),
+            (RequestQuery { min_latency: slow, ..everything() }, 25, 2401, 2500, false),
+            (RequestQuery { min_latency: slow, limit: 25, ..everything() }, 25, 2401, 2500, false),
+            // Up to the one that is not wanted any more.
+            (RequestQuery { min_latency: slow, limit: 1, ..everything() }, 1, 2401, 198, true),
+            // Or to the end of what was read.
+            (RequestQuery { min_latency: slow, limit: 10, ..everything() }, 10, 2401, 1000, true),
+            (RequestQuery { filter: key("key_1"), ..everything() }, 5, 4, 2500, false),
+            (RequestQuery { filter: key("key_1"), failed: true, ..everything() }, 1, 0, 2500, false),
         ] {
             let found = book.search(&query).await.unwrap();
             let seen = (found.records.len(), found.records[0].millis() - began, found.looked_at);
             assert_eq!(seen, (count, first, looked_at), "{query:?}");
-            assert_eq!(found.next.is_some(), count == query.limit, "{query:?}");
+            assert_eq!(found.next.is_some(), is_more, "{query:?}");
         }
 
         // A little at a time it is the same.

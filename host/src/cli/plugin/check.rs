@@ -56,7 +56,7 @@ pub(super) fn render(report: &CheckReport, paint: Paint) -> String {
                     paint.bad("✗"),
                     step.step.word(),
                     problem.message,
-                    problem.code
+                    problem.code.word()
                 ));
                 lines.push(format!("      hint: {}", problem.hint));
             }
@@ -77,14 +77,14 @@ mod tests {
     use super::*;
     use crate::plugins::advice::Advice;
     use crate::plugins::check::CheckStep;
-    use crate::plugins::{Problem, Step};
+    use crate::plugins::{Problem, ProblemCode, Step};
 
     #[test]
     fn steps_are_listed_by_phase_with_a_tick_or_the_reason() {
         let problem = Problem {
             phase: Step::Trust.phase(),
             step: Step::Trust,
-            code: "wrong_machine",
+            code: ProblemCode::WrongMachine,
             message: "built for aarch64, this host is x86_64".into(),
             hint: "build it with --target x86_64-unknown-linux-gnu".into(),
         };

@@ -1,7 +1,8 @@
 // One route: a line, and all that is known of it when that is opened.
 
 import { commands } from "./docs-curl.js";
-import { parameterView, resolved, schemaView } from "./docs-schema.js";
+import { codesOf } from "./docs-codes.js";
+import { headersView, parameterView, resolved, schemaView } from "./docs-schema.js";
 import { words } from "./docs-words.js";
 import { el } from "./dom.js";
 
@@ -19,18 +20,18 @@ function example(content) {
 }
 
 function answer(document, status, response) {
-  const { description, content = {} } = resolved(document, response);
+  const { description, content = {}, headers = {} } = resolved(document, response);
   const node = el(
     "details",
     { class: "answer" },
     el("summary", {}, el("strong", { "data-class": status[0] }, status), " ", words(description)),
   );
-  const fill = () =>
-    node.append(
-      ...Object.entries(content).flatMap(([kind, it]) => [el("p", { class: "fine" }, kind), ...schemaView(document, it.schema), example(it)].filter(Boolean)),
-    );
-  if (Object.keys(content).length) node.addEventListener("toggle", fill, { once: true });
-  else node.append(el("p", { class: "fine" }, "Without a body."));
+  const body = ([kind, it]) => [el("p", { class: "fine" }, kind), ...codesOf(document, it.schema), ...schemaView(document, it.schema), example(it)].filter(Boolean);
+  const fill = () => {
+    const bodies = Object.entries(content).flatMap(body);
+    node.append(...(bodies.length ? bodies : [el("p", { class: "fine" }, "Without a body.")]), el("p", { class: "fine" }, "Headers"), headersView(document, headers));
+  };
+  node.addEventListener("toggle", fill, { once: true });
   return node;
 }
 

@@ -5,6 +5,9 @@ import { el } from "./dom.js";
 
 const BOUNDS = { minimum: "from", exclusiveMinimum: "above", maximum: "up to", minLength: "length from", maxLength: "length up to", minItems: "items from", maxItems: "items up to", pattern: "pattern", default: "default" };
 
+/** More words than these are not listed where only the kind is told. */
+const MANY = 12;
+
 /** What a reference leads to. */
 export function resolved(document, schema) {
   const path = schema?.$ref;
@@ -32,11 +35,29 @@ function choices({ anyOf, oneOf }) {
   return anyOf ?? oneOf ?? [];
 }
 
+/** The words that a value may be, each with what is said of it. */
+function constants(document, schema) {
+  const it = whole(document, schema);
+  if (it.const !== undefined) return [it];
+  const all = choices(it).flatMap((choice) => constants(document, choice));
+  return it.enum ? all.filter((word) => it.enum.includes(word.const)) : all;
+}
+
+/** What they mean, where that is said. */
+function meanings(document, schema) {
+  const said = constants(document, schema).filter((it) => it.description);
+  if (!said.length) return null;
+  const row = (it) => el("li", {}, el("p", {}, el("code", { class: "member" }, it.const)), el("p", { class: "fine" }, words(it.description)));
+  return opened("What the words mean", () => [el("ul", { class: "members" }, said.map(row))]);
+}
+
 /** What a value is, in a few words. */
 function kindOf(document, schema) {
   const it = whole(document, schema);
   if (it.const !== undefined) return JSON.stringify(it.const);
   if (it.enum) return it.enum.map((value) => JSON.stringify(value)).join(" | ");
+  const meant = constants(document, it).length;
+  if (meant > MANY) return `one of ${meant} words`;
   const several = choices(it).map((choice) => kindOf(document, choice));
   if (several.length && !it.type) return [...new Set(several)].join(" | ");
   const types = [it.type ?? "anything"].flat();
@@ -69,6 +90,7 @@ function membersOf(document, it) {
       el("p", {}, el("code", { class: "member" }, name), " ", el("span", { class: "kind" }, kindOf(document, schema)), required.has(name) && el("span", { class: "required" }, " required")),
       about && el("p", { class: "fine" }, words(about)),
       bounds.length > 0 && el("p", { class: "fine" }, bounds.join(", ")),
+      meanings(document, schema),
       deeper(document, inner(document, schema)),
     );
   });
@@ -77,8 +99,13 @@ function membersOf(document, it) {
 
 function deeper(document, parts) {
   if (!parts.length) return null;
-  const node = el("details", {}, el("summary", {}, parts.length > 1 ? `Members, in one of ${parts.length} ways` : "Members"));
-  node.addEventListener("toggle", () => node.append(...parts.map((part) => membersOf(document, part))), { once: true });
+  return opened(parts.length > 1 ? `Members, in one of ${parts.length} ways` : "Members", () => parts.map((part) => membersOf(document, part)));
+}
+
+/** What is made when it is opened. */
+function opened(title, make) {
+  const node = el("details", {}, el("summary", {}, title));
+  node.addEventListener("toggle", () => node.append(...make()), { once: true });
   return node;
 }
 
@@ -89,6 +116,16 @@ export function schemaView(document, schema) {
   const about = it.description && el("p", { class: "fine" }, words(it.description));
   if (it.properties) return [kind, about, membersOf(document, it)].filter(Boolean);
   return [kind, about, deeper(document, inner(document, it))].filter(Boolean);
+}
+
+/** What comes with an answer, as members of it. */
+export function headersView(document, headers) {
+  const row = ([name, header]) => {
+    const { required, description, schema } = resolved(document, header);
+    const always = required && el("span", { class: "required" }, " always");
+    return el("li", {}, el("p", {}, el("code", { class: "member" }, name), " ", el("span", { class: "kind" }, kindOf(document, schema)), always), el("p", { class: "fine" }, words(description)));
+  };
+  return el("ul", { class: "members" }, Object.entries(headers).map(row));
 }
 
 /** A parameter, as one more member. */

@@ -1,7 +1,8 @@
 // The page at /docs: what /openapi.json says, to be read and searched.
 
-import { words } from "./docs-words.js";
+import { codesView } from "./docs-codes.js";
 import { routeView } from "./docs-route.js";
+import { words } from "./docs-words.js";
 import { byId, el, say } from "./dom.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
@@ -31,9 +32,10 @@ function group(document, { name, description }, routes) {
   return { node, views, menu: el("div", {}, el("h2", {}, name), links) };
 }
 
-/** Shows the routes in which every word stands. */
-function find(groups, text) {
+/** Shows the routes and codes in which every word stands. */
+function find(groups, codes, text) {
   const wanted = text.toLowerCase().split(/\s+/).filter(Boolean);
+  codes.show(wanted);
   let count = 0;
   for (const { node, menu, views } of groups) {
     const shown = views.filter((view) => wanted.every((word) => view.text.includes(word)));
@@ -45,13 +47,12 @@ function find(groups, text) {
   say(byId("found"), count === all ? `${all} routes` : `${count} of ${all} routes`);
 }
 
-/** The route that the address names is opened. */
+/** The route that the address names is opened; what else it names was not there when the browser looked for it. */
 function openNamed(groups) {
   const id = decodeURIComponent(location.hash.slice(1));
   const view = groups.flatMap(({ views }) => views).find(({ node }) => node.id === id);
-  if (!view) return;
-  view.node.open = true;
-  view.node.scrollIntoView();
+  if (view) view.node.open = true;
+  byId(id)?.scrollIntoView();
 }
 
 async function start() {
@@ -61,11 +62,12 @@ async function start() {
   byId("about").replaceChildren(...words(document.info.description));
   const routes = routesOf(document);
   const groups = document.tags.map((tag) => group(document, tag, routes));
-  byId("groups").replaceChildren(...groups.map(({ menu }) => menu));
-  byId("routes").replaceChildren(...groups.map(({ node }) => node));
+  const codes = codesView(document);
+  byId("groups").replaceChildren(...groups.map(({ menu }) => menu), codes.menu);
+  byId("routes").replaceChildren(...groups.map(({ node }) => node), codes.node);
   const input = byId("find");
-  input.addEventListener("input", () => find(groups, input.value));
-  find(groups, input.value);
+  input.addEventListener("input", () => find(groups, codes, input.value));
+  find(groups, codes, input.value);
   window.addEventListener("hashchange", () => openNamed(groups));
   openNamed(groups);
 }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use http::StatusCode;
 use patchbay_plugin_api::{ErrorKind, ProviderError};
 
-use super::limits::{SET_ASIDE, SPENT, too_dear, too_large};
-use super::{ApiError, LONGEST_ASKED};
+use super::limits::{too_dear, too_large};
+use super::{ApiError, Code, LONGEST_ASKED};
 use crate::gateway::{Failed, GatewayError, Passed, RequestError, SelectError};
 
 impl From<RequestError> for ApiError {
@@ -16,47 +16,42 @@ impl From<RequestError> for ApiError {
             RequestError::Messages(_) => Some("messages"),
             RequestError::NotAnObject(_) => None,
         };
-        let (code, short) = match error {
-            RequestError::NotAnObject(_) => ("invalid_json", "Invalid JSON"),
-            RequestError::Missing(_) => ("missing_field", "Missing required field"),
-            RequestError::Messages(_) => ("invalid_messages", "Invalid messages format"),
-            RequestError::Field { .. } => INVALID_FIELD,
+        let code = match error {
+            RequestError::NotAnObject(_) => Code::InvalidJson,
+            RequestError::Missing(_) => Code::MissingField,
+            RequestError::Messages(_) => Code::InvalidMessages,
+            RequestError::Field { .. } => Code::InvalidField,
         };
         let param = param.map(|name: &'static str| name.into());
-        Self { param, ..Self::new(StatusCode::BAD_REQUEST, code, short, error.to_string()) }
+        Self { param, ..Self::new(StatusCode::BAD_REQUEST, code, error.to_string()) }
     }
 }
 
-const INVALID_FIELD: (&str, &str) = ("invalid_field", "Invalid field");
-const LIMITED: &str = "The provider limits requests";
-const KEY_REFUSED: &str = "The provider does not accept the key";
-
 impl From<SelectError> for ApiError {
     fn from(error: SelectError) -> Self {
-        const NOBODY: &str = "No providers available";
         let mut details = error.to_string();
         match error {
             SelectError::NoProviders => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_providers", NOBODY, details)
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::NoProviders, details)
             }
             SelectError::UnknownProvider { near, .. } => {
                 details.push_str(&meant(&near));
-                Self::new(StatusCode::NOT_FOUND, "provider_not_found", "Unknown provider", details)
+                Self::new(StatusCode::NOT_FOUND, Code::ProviderNotFound, details)
             }
             SelectError::UnknownModel { near, .. } => {
                 details.push_str(&meant(&near));
-                let error = Self::new(StatusCode::NOT_FOUND, "model_not_found", "Unknown model", details);
+                let error = Self::new(StatusCode::NOT_FOUND, Code::ModelNotFound, details);
                 Self { param: Some("model".into()), ..error }
             }
             SelectError::NothingAvailable { passed } => {
                 let reasons: Vec<String> = passed.iter().take(MOST_TOLD).map(ToString::to_string).collect();
                 let details = format!("{details} ({})", reasons.join("; "));
                 if let Some(name) = only_to_be_changed(&passed) {
-                    let error = Self::new(StatusCode::BAD_REQUEST, INVALID_FIELD.0, INVALID_FIELD.1, details);
+                    let error = Self::new(StatusCode::BAD_REQUEST, Code::InvalidField, details);
                     return Self { param: Some(name.into()), ..error };
                 }
                 if passed.iter().any(Passed::is_not_permitted) && !passed.iter().any(Passed::is_for_now) {
-                    return Self::new(StatusCode::FORBIDDEN, "not_permitted", "Not allowed", details);
+                    return Self::new(StatusCode::FORBIDDEN, Code::NotPermitted, details);
                 }
                 if passed.iter().any(Passed::is_too_large) && !passed.iter().any(Passed::is_for_now) {
                     let of_money = passed.iter().filter(|it| it.is_too_large()).all(Passed::is_too_dear);
@@ -67,18 +62,18 @@ impl From<SelectError> for ApiError {
                     let mut askable = passed.iter().filter(|passed| passed.is_for_now()).peekable();
                     askable.peek().is_some() && askable.all(what)
                 };
-                let (status, code, short) = if all_say(Passed::is_set_aside) {
-                    (StatusCode::TOO_MANY_REQUESTS, SET_ASIDE.0, SET_ASIDE.1)
+                let (status, code) = if all_say(Passed::is_set_aside) {
+                    (StatusCode::TOO_MANY_REQUESTS, Code::BudgetSetAside)
                 } else if all_say(Passed::is_spent) {
-                    (StatusCode::TOO_MANY_REQUESTS, SPENT.0, SPENT.1)
+                    (StatusCode::TOO_MANY_REQUESTS, Code::BudgetExceeded)
                 } else if all_say(Passed::is_limited) {
-                    (StatusCode::TOO_MANY_REQUESTS, ErrorKind::RateLimited.as_str(), LIMITED)
+                    (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited)
                 } else if all_say(Passed::is_refused) {
-                    (StatusCode::BAD_GATEWAY, ErrorKind::Authentication.as_str(), KEY_REFUSED)
+                    (StatusCode::BAD_GATEWAY, Code::Authentication)
                 } else {
-                    (StatusCode::SERVICE_UNAVAILABLE, "no_providers_available", NOBODY)
+                    (StatusCode::SERVICE_UNAVAILABLE, Code::NoProvidersAvailable)
                 };
-                let error = Self::new(status, code, short, details);
+                let error = Self::new(status, code, details);
                 Self { retry_after: passed.iter().filter_map(Passed::wait).min(), ..error }
             }
         }
@@ -136,18 +131,18 @@ fn upstreams_own(error: &ProviderError) -> Option<StatusCode> {
 impl ApiError {
     /// A provider's failure.
     pub(in crate::http) fn of_provider(name: &str, error: &ProviderError) -> Self {
-        let (status, short) = match error.kind {
-            ErrorKind::InvalidInput => (StatusCode::BAD_REQUEST, "The provider refused the request"),
-            ErrorKind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "Not supported by the provider"),
-            ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, LIMITED),
-            ErrorKind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "The provider did not answer in time"),
-            ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "The request was cancelled"),
-            ErrorKind::Connection => (StatusCode::BAD_GATEWAY, "The provider cannot be reached"),
-            ErrorKind::Authentication => (StatusCode::BAD_GATEWAY, KEY_REFUSED),
-            ErrorKind::BrokenStream => (StatusCode::BAD_GATEWAY, "The provider's answer broke off"),
-            ErrorKind::UnreadableAnswer => (StatusCode::BAD_GATEWAY, "The provider's answer is unreadable"),
-            ErrorKind::Panicked => (StatusCode::BAD_GATEWAY, "The provider's plugin failed"),
-            ErrorKind::Provider => (StatusCode::BAD_GATEWAY, "The provider failed"),
+        let status = match error.kind {
+            ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
+            ErrorKind::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            ErrorKind::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Connection
+            | ErrorKind::Authentication
+            | ErrorKind::BrokenStream
+            | ErrorKind::UnreadableAnswer
+            | ErrorKind::Panicked
+            | ErrorKind::Provider => StatusCode::BAD_GATEWAY,
         };
         // Upstream's own words are the client's as far as they are about its request.
         let of_request = error.kind == ErrorKind::InvalidInput || upstreams_own(error).is_some();
@@ -158,7 +153,7 @@ impl ApiError {
         if let Some(code) = upstream_code.as_ref().filter(|code| !error.message.contains(*code)) {
             details.push_str(&format!(" ({code})"));
         }
-        let failure = Self::new(status, error.kind.as_str(), short, details);
+        let failure = Self::new(status, error.kind.into(), details);
         let retry_after = error.retry_after.map(|wait| wait.min(LONGEST_ASKED));
         Self { retry_after, param, upstream_code, ..failure }
     }
@@ -192,7 +187,7 @@ mod tests {
             let error = ApiError::from(failed(ProviderError::new(kind, "no").with_status(status)));
             assert_eq!((error.status.as_u16(), error.openai_code()), (kept, code), "{kind} {status}");
             // Outside of /v1 the code is that of the kind, as ever.
-            assert_eq!(error.code, kind.as_str());
+            assert_eq!(error.code(), kind.as_str());
         }
     }
 

@@ -2,10 +2,8 @@
 
 use http::StatusCode;
 
-use super::ApiError;
+use super::{ApiError, Code};
 use crate::limits::{Exceeded, Over, Overspent, Period, SOON, TooDear};
-
-const MANY: &str = "Too many requests";
 
 impl From<Exceeded> for ApiError {
     fn from(exceeded: Exceeded) -> Self {
@@ -16,20 +14,20 @@ impl From<Exceeded> for ApiError {
             Exceeded::Unpriced => {
                 let details = "There is a budget, and what was asked for has no price that it could count: ask for a \
                                model that has one, or have the operator give it one (pricing)";
-                ApiError::new(StatusCode::FORBIDDEN, "unpriced_model", "Not allowed", details)
+                ApiError::new(StatusCode::FORBIDDEN, Code::UnpricedModel, details)
             }
             Exceeded::Everybodys(over) => of_ones_own(over),
             Exceeded::Concurrent(most) => {
                 let details = format!(
                     "No more than {most} requests at one time with this key: let one of them end first"
                 );
-                ApiError { retry_after: Some(SOON), ..many(details) }
+                many(details).after(SOON)
             }
             Exceeded::Host(most) => {
                 let details = format!(
                     "The host serves no more than {most} requests at one time: try again in a moment"
                 );
-                ApiError { retry_after: Some(SOON), ..many(details) }
+                many(details).after(SOON)
             }
         }
     }
@@ -49,7 +47,7 @@ fn of_ones_own(over: Over) -> ApiError {
                 "No more than {limit} tokens in a minute, and this request may take more than are left: wait for as \
                  long as `retry-after` says, or ask for fewer with max_tokens"
             );
-            ApiError { retry_after: Some(standing.reset), ..many(details) }
+            many(details).after(standing.reset)
         }
         Over::TooLarge { tokens, limit } => too_large(format!(
             "This request alone may take {tokens} tokens, and there are no more than {limit} in a minute: make it \
@@ -61,12 +59,12 @@ fn of_ones_own(over: Over) -> ApiError {
 }
 
 fn many(details: String) -> ApiError {
-    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", MANY, details)
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimitExceeded, details)
 }
 
 /// To wait is of no use.
 pub(super) fn too_large(details: String) -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_tokens", "Request too large", details)
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::TooManyTokens, details)
 }
 
 fn beyond(TooDear { period, budget, cost }: TooDear, whose: &str) -> ApiError {
@@ -78,16 +76,13 @@ fn beyond(TooDear { period, budget, cost }: TooDear, whose: &str) -> ApiError {
 
 /// To wait is of no use here, either.
 pub(super) fn too_dear(details: String) -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_expensive", "Request too expensive", details)
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Code::TooExpensive, details)
 }
-
-/// What is spent is so until the budget begins anew; what is set aside may be free again in a moment.
-pub(super) const SPENT: (&str, &str) = ("budget_exceeded", "Budget exceeded");
-pub(super) const SET_ASIDE: (&str, &str) = ("budget_set_aside", "Budget set aside");
 
 fn overspent(over: Overspent, whose: &str) -> ApiError {
     let Overspent { period, budget, spent, wait } = over;
-    let (code, short) = if over.is_for_now() { SET_ASIDE } else { SPENT };
+    // What is spent is so until the budget begins anew; what is set aside may be free again in a moment.
+    let code = if over.is_for_now() { Code::BudgetSetAside } else { Code::BudgetExceeded };
     let details = if over.is_for_now() {
         format!(
             "{whose} of {budget} USD for the {period} is spent up to {spent}, and the rest is set aside for requests \
@@ -100,6 +95,5 @@ fn overspent(over: Overspent, whose: &str) -> ApiError {
         };
         format!("{whose} of {budget} USD for the {period} is spent ({spent}); it begins anew {next}, UTC")
     };
-    let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, code, short, details);
-    ApiError { retry_after: Some(wait), ..error }
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, code, details).after(wait)
 }

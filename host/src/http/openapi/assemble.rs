@@ -1,6 +1,6 @@
 //! The document as a whole.
 
-use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -9,6 +9,7 @@ use super::operation::{Book, Operation, reference};
 use super::paths::template;
 use super::refusals::{Codes, Refusals, meaning};
 use super::said::TAGS;
+use super::{errors, headers};
 use crate::http::error::{Dialect, OpenAiShape, Shape};
 use crate::http::routes::{Audience, Route};
 
@@ -16,7 +17,7 @@ use crate::http::routes::{Audience, Route};
 pub(super) fn document(routes: &[Route]) -> Value {
     let mut book = Book::new();
     let (own, openai) = (book.answer::<Shape<'_>>(), book.answer::<OpenAiShape<'_>>());
-    let mut refused = Refused { own, openai, names: BTreeMap::new() };
+    let mut refused = Refused { own, openai, components: Map::new() };
     let mut paths = Map::new();
     for route in routes {
         let described = (route.describe)(Operation::new(route, &mut book));
@@ -36,8 +37,8 @@ pub(super) fn document(routes: &[Route]) -> Value {
         "paths": paths,
         "components": {
             "schemas": book.into_schemas(),
-            "responses": refused.into_components(),
-            "headers": headers(),
+            "responses": refused.components,
+            "headers": headers::components(),
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": KEY },
                 "adminToken": { "type": "http", "scheme": "bearer", "description": ADMIN_TOKEN },
@@ -48,8 +49,8 @@ pub(super) fn document(routes: &[Route]) -> Value {
 
 const ABOUT: &str = "An AI gateway whose providers are plugins, loaded and swapped while it runs. \
                      Times are RFC 3339 in UTC. Further fields may be added to answers. Errors have \
-                     one shape: `error` is short and always the same, `code` is for programs, \
-                     `details` says what it is this time and how to mend it; below /v1 they have \
+                     one shape: `error` is short and always the same, `code` is for programs (the \
+                     schema `ErrorCode` says of each what it means and what to do), `details` says what it is this time and how to mend it; below /v1 they have \
                      OpenAI's.";
 const KEY: &str = "A virtual key (`pb-...`) that POST /api/keys has made. Its scopes say what it is \
                    for: chat, read or admin. Not needed on a host that only its own machine can reach, \
@@ -63,16 +64,21 @@ fn operation(described: Operation<'_>, refused: &mut Refused) -> Value {
         answers.insert(status.to_string(), answer.clone());
     }
     for (status, codes) in described.refusals.iter() {
-        match answers.get_mut(&status.to_string()) {
+        match answers.get_mut(status.as_str()) {
             // An answer of the route's own may have this status, too.
             Some(own) => {
                 let schema = &mut own["content"]["application/json"]["schema"];
                 let refusal = refused.schema(described.refusals.dialect, codes);
                 *schema = json!({ "anyOf": [schema.take(), refusal] });
+                if let Value::Object(headers) = headers::of_refusal(&described.refusals, status, codes)
+                    && let Some(known) = own["headers"].as_object_mut()
+                {
+                    known.extend(headers);
+                }
             }
             None => {
                 let refusal = refused.reference(&described.refusals, status, codes);
-                answers.insert(status.to_string(), refusal);
+                answers.insert(status.as_str().to_owned(), refusal);
             }
         }
     }
@@ -105,87 +111,51 @@ struct Refused {
     /// Errors of this host's shape, and of OpenAI's.
     own: Value,
     openai: Value,
-    names: BTreeMap<(Dialect, u16, Codes), String>,
+    components: Map<String, Value>,
 }
 
 impl Refused {
-    fn reference(&mut self, refusals: &Refusals, status: u16, codes: &Codes) -> Value {
-        let alike =
-            self.names.keys().filter(|(dialect, known, _)| (*dialect, *known) == (refusals.dialect, status));
-        let count = alike.count();
-        let name = self.names.entry((refusals.dialect, status, codes.clone())).or_insert_with(|| {
-            let dialect = if refusals.dialect == Dialect::OpenAi { "OpenAi" } else { "" };
-            let count = if count == 0 { String::new() } else { format!("_{}", count + 1) };
-            format!("{dialect}Refused{status}{count}")
-        });
-        reference("responses", name)
+    fn reference(&mut self, refusals: &Refusals, status: StatusCode, codes: &Codes) -> Value {
+        let made = response(refusals, status, codes, &self.schema(refusals.dialect, codes));
+        if let Some((name, _)) = self.components.iter().find(|(_, known)| **known == made) {
+            return reference("responses", name);
+        }
+        let prefix = if refusals.dialect == Dialect::OpenAi { "OpenAi" } else { "" };
+        let alike = format!("{prefix}Refused{}", status.as_u16());
+        let count = self.components.keys().filter(|name| name.starts_with(&alike)).count();
+        let name = if count == 0 { alike } else { format!("{alike}_{}", count + 1) };
+        let reference = reference("responses", &name);
+        self.components.insert(name, made);
+        reference
     }
 
     /// An error with one of these codes.
     fn schema(&self, dialect: Dialect, codes: &Codes) -> Value {
+        let known: Vec<&str> = codes.known.iter().map(|code| code.word()).collect();
         let mut code = json!({ "type": "string" });
-        code[if codes.open { "examples" } else { "enum" }] = json!(codes.known);
+        code[if codes.open { "examples" } else { "enum" }] = json!(known);
         let code = json!({ "properties": { "code": code } });
         match dialect {
             Dialect::Own => json!({ "allOf": [self.own, code] }),
             Dialect::OpenAi => json!({ "allOf": [self.openai, { "properties": { "error": code } }] }),
         }
     }
-
-    fn into_components(self) -> Map<String, Value> {
-        let one = |((dialect, status, codes), name): (&(Dialect, u16, Codes), &String)| {
-            (name.clone(), response(*dialect, *status, codes, &self.schema(*dialect, codes)))
-        };
-        self.names.iter().map(one).collect()
-    }
 }
 
-fn response(dialect: Dialect, status: u16, codes: &Codes, schema: &Value) -> Value {
-    let first = codes.known.first().copied().unwrap_or_default();
-    let short = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    let short = short.unwrap_or("Refused");
-    let example = match dialect {
-        Dialect::Own => json!({
-            "error": short, "code": first, "details": meaning(status),
-            "request_id": "req-5f0c3a1e9b7d2468-00002a", "timestamp": "2026-11-01T12:00:00.000Z",
-        }),
-        Dialect::OpenAi => json!({ "error": {
-            "message": meaning(status), "type": "invalid_request_error", "param": null, "code": first,
-        } }),
-    };
-    let mut headers = Map::from_iter([("x-request-id".to_owned(), reference("headers", "x-request-id"))]);
-    match status {
-        401 => _ = headers.insert("www-authenticate".to_owned(), reference("headers", "www-authenticate")),
-        405 => _ = headers.insert("allow".to_owned(), reference("headers", "allow")),
-        429 | 503 => _ = headers.insert("retry-after".to_owned(), reference("headers", "retry-after")),
-        _ => {}
-    }
+/// As it is answered.
+fn response(refusals: &Refusals, status: StatusCode, codes: &Codes, schema: &Value) -> Value {
+    let headers = headers::of_refusal(refusals, status, codes);
+    let example = codes.known.first().map(|code| {
+        let error = errors::example(status, *code);
+        let json = match refusals.dialect {
+            Dialect::Own => error.json_at("req-5f0c3a1e9b7d2468-00002a", UNIX_EPOCH + EXAMPLE_TIME),
+            Dialect::OpenAi => error.openai_json(),
+        };
+        serde_json::from_slice(&json).unwrap_or(Value::Null)
+    });
     let content = json!({ "application/json": { "schema": schema, "example": example } });
     json!({ "description": meaning(status), "headers": headers, "content": content })
 }
 
-fn headers() -> Map<String, Value> {
-    let text = || json!({ "type": "string" });
-    let whole = || json!({ "type": "integer", "minimum": 0 });
-    let all = [
-        ("x-request-id", "The request's id: the client's own if it sent a good one.", text()),
-        ("www-authenticate", "How to show who one is.", text()),
-        ("allow", "The methods that the path takes.", text()),
-        ("retry-after", "In so many seconds there is room again.", whole()),
-        ("etag", "Another one for another state.", text()),
-        ("location", "Where it is from now on.", text()),
-        ("x-patchbay-provider", "The provider that answered.", text()),
-        ("x-patchbay-model", "The model that it was asked for.", text()),
-        ("x-patchbay-attempts", "How many tries it took.", whole()),
-        ("x-patchbay-route", "Why this provider, in one line.", text()),
-        ("x-patchbay-cost-usd", "What a whole answer cost, where its price is known.", text()),
-        ("x-patchbay-budget-remaining-usd", "What is left of the budget, where there is one.", text()),
-        ("x-ratelimit-limit", "Requests in a minute, where they are limited.", whole()),
-        ("x-ratelimit-remaining", "How many of them are left.", whole()),
-        ("x-ratelimit-reset", "In so many seconds all of them are there again.", whole()),
-    ];
-    let of = |(name, about, schema): (&str, &str, Value)| {
-        (name.to_owned(), json!({ "description": about, "schema": schema }))
-    };
-    all.into_iter().map(of).collect()
-}
+/// 2026-11-01T12:00:00Z.
+const EXAMPLE_TIME: Duration = Duration::from_secs(1_793_534_400);

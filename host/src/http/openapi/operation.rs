@@ -8,8 +8,10 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use super::refusals::{Codes, Refusals};
-use crate::http::routes::{Audience, Route};
+use super::headers;
+use super::refusals::Refusals;
+use crate::http::error::Code;
+use crate::http::routes::Route;
 
 const EVENTS: &str = "text/event-stream";
 
@@ -102,7 +104,7 @@ impl<'b> Operation<'b> {
                 }));
             }
         }
-        self.refuses(400, &["invalid_query"])
+        self.refuses(400, &[Code::InvalidQuery])
     }
 
     /// A header that it heeds.
@@ -138,9 +140,9 @@ impl<'b> Operation<'b> {
             .collect();
         let content = json!({ "application/json": { "schema": schema, "examples": examples } });
         self.members.insert("requestBody".to_owned(), json!({ "required": required, "content": content }));
-        self.refuses(400, &["incomplete_body"])
-            .refuses(408, &["request_timeout"])
-            .refuses(413, &["body_too_large"])
+        self.refuses(400, &[Code::IncompleteBody])
+            .refuses(408, &[Code::RequestTimeout])
+            .refuses(413, &[Code::BodyTooLarge])
     }
 
     /// An answer in JSON, of this type.
@@ -163,7 +165,7 @@ impl<'b> Operation<'b> {
         schema: Value,
         example: Value,
     ) -> Self {
-        let headers = headers(self.route);
+        let headers = headers::of_answers(self.route);
         let answer = self
             .answers
             .entry(status)
@@ -185,7 +187,16 @@ impl<'b> Operation<'b> {
 
     /// An answer without a body.
     pub(in crate::http) fn answers_nothing(mut self, status: u16, about: &str) -> Self {
-        self.answers.insert(status, json!({ "description": about, "headers": headers(self.route) }));
+        self.answers
+            .insert(status, json!({ "description": about, "headers": headers::of_answers(self.route) }));
+        self
+    }
+
+    /// Headers that this answer comes with, besides those that all such answers have.
+    pub(in crate::http) fn carries(mut self, status: u16, names: &[&'static str]) -> Self {
+        if let Some(answer) = self.answers.get_mut(&status) {
+            headers::add(&mut answer["headers"], names);
+        }
         self
     }
 
@@ -198,7 +209,8 @@ impl<'b> Operation<'b> {
     pub(in crate::http) fn event<T: JsonSchema>(self, names: &[&str]) -> Self {
         let schema = self.book.answer::<T>();
         let data = json!({
-            "type": "string", "contentMediaType": "application/json", "contentSchema": schema,
+            "type": "string", "description": "What it tells, in JSON.",
+            "contentMediaType": "application/json", "contentSchema": schema,
         });
         self.event_of(names, data)
     }
@@ -207,7 +219,11 @@ impl<'b> Operation<'b> {
     pub(in crate::http) fn event_of(mut self, names: &[&str], data: Value) -> Self {
         let event = json!({
             "type": "object", "required": ["data"],
-            "properties": { "id": { "type": "string" }, "event": { "enum": names }, "data": data },
+            "properties": {
+                "id": { "type": "string", "description": "What `last-event-id` may be." },
+                "event": { "enum": names, "description": "The kind of event." },
+                "data": data,
+            },
         });
         let mut answers = self.answers.values_mut();
         let kinds =
@@ -219,17 +235,8 @@ impl<'b> Operation<'b> {
     }
 
     /// What it may be refused with, besides what every route like it may be.
-    pub(in crate::http) fn refuses(mut self, status: u16, codes: &[&'static str]) -> Self {
+    pub(in crate::http) fn refuses(mut self, status: u16, codes: &[Code]) -> Self {
         self.refusals.add(status, codes);
-        self
-    }
-
-    /// The same, where others beside these are possible: what plugins and upstreams say.
-    pub(in crate::http) fn refuses_with_any(mut self, status: u16, codes: &[&'static str]) -> Self {
-        self.refusals.add(status, codes);
-        if let Some(Codes { open, .. }) = self.refusals.get_mut(status) {
-            *open = true;
-        }
         self
     }
 
@@ -263,25 +270,6 @@ fn without_null(schema: &mut Value) {
         schema.remove("default");
     }
 }
-
-/// The headers that answers come with.
-fn headers(route: &Route) -> Value {
-    let asking: &[&str] = if route.audience == Audience::Asking { ASKING_HEADERS } else { &[] };
-    let names = ["x-request-id"].iter().chain(asking);
-    names.map(|name| ((*name).to_owned(), reference("headers", name))).collect::<Map<_, _>>().into()
-}
-
-const ASKING_HEADERS: &[&str] = &[
-    "x-patchbay-provider",
-    "x-patchbay-model",
-    "x-patchbay-attempts",
-    "x-patchbay-route",
-    "x-patchbay-cost-usd",
-    "x-patchbay-budget-remaining-usd",
-    "x-ratelimit-limit",
-    "x-ratelimit-remaining",
-    "x-ratelimit-reset",
-];
 
 pub(super) fn reference(kind: &str, name: &str) -> Value {
     json!({ "$ref": format!("#/components/{kind}/{name}") })

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use http::StatusCode;
 use patchbay_plugin_api::ErrorKind;
 
-use crate::http::error::Dialect;
+use crate::http::error::{Code, Dialect};
 use crate::http::routes::{Audience, Route};
 
 /// The codes that go with a status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Codes {
-    pub(super) known: BTreeSet<&'static str>,
+    pub(super) known: BTreeSet<Code>,
     /// Whether there are others: upstreams and plugins have words of their own.
     pub(super) open: bool,
 }
@@ -19,30 +20,29 @@ pub(super) struct Codes {
 #[derive(Clone, Debug)]
 pub(super) struct Refusals {
     pub(super) dialect: Dialect,
-    statuses: BTreeMap<u16, Codes>,
+    /// Whether limits are in front, which say how they stand.
+    pub(super) limited: bool,
+    statuses: BTreeMap<StatusCode, Codes>,
 }
 
 impl Refusals {
     /// What the layers in front of a route may answer.
     pub(super) fn of(route: &Route) -> Self {
-        let mut refusals = Self { dialect: Dialect::of_path(route.path), statuses: BTreeMap::new() };
-        refusals.add(405, &["method_not_allowed"]);
-        refusals.add(500, &["internal_error"]);
+        let (dialect, limited) = (Dialect::of_path(route.path), route.audience == Audience::Asking);
+        let mut refusals = Self { dialect, limited, statuses: BTreeMap::new() };
+        refusals.add(405, &[Code::MethodNotAllowed]);
+        refusals.add(500, &[Code::InternalError]);
         // By a host that another one has taken over from; by a new one, of what would change what both have.
-        refusals.add(503, &["upgrading"]);
+        refusals.add(503, &[Code::Upgrading]);
         // Of what does not end before the host does.
-        refusals.add(503, &["shutting_down"]);
+        refusals.add(503, &[Code::ShuttingDown]);
         if route.audience == Audience::Anyone {
             return refusals;
         }
-        let unauthorized = match refusals.dialect {
-            Dialect::Own => "unauthorized",
-            Dialect::OpenAi => "invalid_api_key",
-        };
-        refusals.add(401, &[unauthorized]);
-        refusals.add(403, &["forbidden"]);
+        refusals.add(401, &[Code::Unauthorized]);
+        refusals.add(403, &[Code::Forbidden]);
         if !route.method.is_safe() {
-            refusals.add(415, &["unsupported_media_type"]);
+            refusals.add(415, &[Code::UnsupportedMediaType]);
         }
         if route.audience == Audience::Asking {
             refusals.add_asking();
@@ -50,36 +50,34 @@ impl Refusals {
         refusals
     }
 
-    pub(super) fn add(&mut self, status: u16, codes: &[&'static str]) {
-        self.statuses.entry(status).or_default().known.extend(codes);
+    pub(super) fn add(&mut self, status: u16, codes: &[Code]) {
+        let Ok(status) = StatusCode::from_u16(status) else { return };
+        let known = &mut self.statuses.entry(status).or_default().known;
+        known.extend(codes.iter().map(|code| code.in_dialect(status, self.dialect)));
     }
 
-    pub(super) fn get_mut(&mut self, status: u16) -> Option<&mut Codes> {
-        self.statuses.get_mut(&status)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u16, &Codes)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (StatusCode, &Codes)> {
         self.statuses.iter().map(|(status, codes)| (*status, codes))
     }
 
     /// What limits, the choice of a provider, and providers themselves may come to.
     fn add_asking(&mut self) {
         self.add_failures();
-        self.add(400, &["invalid_json", "missing_field", "invalid_messages", "invalid_field"]);
-        self.add(403, &["not_permitted", "unpriced_model"]);
-        self.add(404, &["provider_not_found", "model_not_found"]);
-        self.add(413, &["too_many_tokens", "too_expensive"]);
-        self.add(429, &["rate_limit_exceeded", "budget_exceeded", "budget_set_aside"]);
-        self.add(503, &["no_providers", "no_providers_available"]);
-        self.add(508, &["loop_detected"]);
+        self.add(400, &[Code::InvalidJson, Code::MissingField, Code::InvalidMessages, Code::InvalidField]);
+        self.add(403, &[Code::NotPermitted, Code::UnpricedModel]);
+        self.add(404, &[Code::ProviderNotFound, Code::ModelNotFound]);
+        self.add(413, &[Code::TooManyTokens, Code::TooExpensive]);
+        self.add(429, &[Code::RateLimitExceeded, Code::BudgetExceeded, Code::BudgetSetAside]);
+        self.add(503, &[Code::NoProviders, Code::NoProvidersAvailable]);
+        self.add(508, &[Code::LoopDetected]);
         // What upstream says of the request keeps upstream's status.
-        self.add(404, &[ErrorKind::InvalidInput, ErrorKind::Provider].map(ErrorKind::as_str));
-        self.add(413, &[ErrorKind::InvalidInput.as_str()]);
-        self.add(422, &[ErrorKind::InvalidInput.as_str()]);
+        self.add(404, &[Code::InvalidInput, Code::Provider]);
+        self.add(413, &[Code::InvalidInput]);
+        self.add(422, &[Code::InvalidInput]);
         if self.dialect == Dialect::OpenAi {
             // Clients made for OpenAI's know what OpenAI says.
-            for status in [400, 404, 413, 422] {
-                self.statuses.entry(status).or_default().open = true;
+            for (status, codes) in &mut self.statuses {
+                codes.open = [400, 404, 413, 422].contains(&status.as_u16());
             }
         }
     }
@@ -95,7 +93,7 @@ impl Refusals {
             Kind::Panicked,
             Kind::Provider,
         ];
-        self.add(502, &failed.map(Kind::as_str));
+        self.add(502, &failed.map(Code::from));
         let others = [
             (400, Kind::InvalidInput),
             (422, Kind::Unsupported),
@@ -105,14 +103,14 @@ impl Refusals {
             (508, Kind::Provider),
         ];
         for (status, kind) in others {
-            self.add(status, &[kind.as_str()]);
+            self.add(status, &[kind.into()]);
         }
     }
 }
 
 /// What a status means, wherever it is answered.
-pub(super) fn meaning(status: u16) -> &'static str {
-    match status {
+pub(super) fn meaning(status: StatusCode) -> &'static str {
+    match status.as_u16() {
         400 => "The request is not as it has to be; `details` says where and how to mend it.",
         401 => "A token is needed, or the one that came is not known.",
         403 => "Whoever asks may not do this.",

@@ -114,3 +114,79 @@ fn what_the_layers_answer_is_written_at_every_route() {
         assert_eq!(open, route.audience == Audience::Anyone, "{} {path}", route.method);
     }
 }
+
+/// Every member of an object that a schema describes, with where it stands and how.
+fn members<'v>(value: &'v Value, place: &str, found: &mut Vec<(String, &'v Value)>) {
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(inner) => {
+            let properties = inner.get("properties").and_then(Value::as_object).into_iter().flatten();
+            found.extend(properties.map(|(name, schema)| (format!("{place}.{name}"), schema)));
+            // Examples are no schemas; what refines a schema beside it has its descriptions there.
+            let schemas =
+                inner.iter().filter(|(name, _)| !["example", "examples", "allOf"].contains(&name.as_str()));
+            schemas.map(|(name, value)| (format!("{place}/{name}"), value)).collect()
+        }
+        Value::Array(items) => items.iter().map(|value| (place.to_owned(), value)).collect(),
+        _ => return,
+    };
+    for (place, value) in inner {
+        members(value, &place, found);
+    }
+}
+
+#[test]
+fn every_member_says_what_it_is() {
+    let document = read();
+    let mut all = Vec::new();
+    members(&document, "", &mut all);
+    assert!(all.len() > 400, "{}", all.len());
+    let says = |schema: &Value| {
+        let reference = schema["$ref"].as_str().and_then(|name| name.strip_prefix('#'));
+        let named = reference.and_then(|pointer| document.pointer(pointer));
+        // Of a word that is always the same the variant that has it says what it means.
+        let is_tag = schema["const"].is_string();
+        is_tag || [Some(schema), named].into_iter().flatten().any(|it| it["description"].is_string())
+    };
+    let bare: Vec<&str> =
+        all.iter().filter(|(_, schema)| !says(schema)).map(|(place, _)| place.as_str()).collect();
+    assert!(bare.is_empty(), "{} members have no description: {bare:#?}", bare.len());
+}
+
+#[test]
+fn every_header_that_is_described_is_named_by_an_answer() {
+    let document = read();
+    let mut references = Vec::new();
+    named(&document, "$ref", &mut references);
+    let references: BTreeSet<&str> = references.into_iter().filter_map(Value::as_str).collect();
+    for kind in ["headers", "schemas", "responses"] {
+        for name in document["components"][kind].as_object().unwrap().keys() {
+            assert!(references.contains(format!("#/components/{kind}/{name}").as_str()), "{kind} {name}");
+        }
+    }
+}
+
+/// Whatever a refusal may be called is in the list of codes, with what to do.
+#[test]
+fn every_code_of_a_refusal_is_explained() {
+    let document = read();
+    let explained = document["components"]["schemas"]["ErrorCode"]["oneOf"].as_array().unwrap();
+    let explained: BTreeSet<&str> = explained.iter().map(|code| code["const"].as_str().unwrap()).collect();
+    let mut codes = BTreeSet::new();
+    for answer in document["components"]["responses"].as_object().unwrap().values() {
+        let content = &answer["content"]["application/json"];
+        let refined = &content["schema"]["allOf"][1]["properties"];
+        let code = if refined["code"].is_object() {
+            &refined["code"]
+        } else {
+            &refined["error"]["properties"]["code"]
+        };
+        let words = code["enum"].as_array().or(code["examples"].as_array()).unwrap();
+        codes.extend(words.iter().map(|word| word.as_str().unwrap()));
+        // The example is one of them.
+        let example = &content["example"];
+        let shown = example["code"].as_str().or(example["error"]["code"].as_str()).unwrap();
+        assert!(words.iter().any(|word| word == shown), "{content}");
+    }
+    let unused: Vec<_> = explained.symmetric_difference(&codes).collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}

@@ -11,9 +11,10 @@ use crate::plugins::examine::{Examined, Plugin};
 use crate::plugins::instances::Plugins;
 use crate::plugins::manager::ReloadOptions;
 use crate::plugins::manifest::PluginId;
-use crate::plugins::problem::{Problem, Step};
-use crate::plugins::report::{FailedPlugin, PluginState};
+use crate::plugins::problem::{Problem, ProblemCode, Step};
+use crate::plugins::report::FailedPlugin;
 use crate::plugins::resolve::{Member, resolve};
+use crate::plugins::shown::PluginState;
 
 impl Engine {
     /// Which file is used for each plugin: its index, by id. The others are shadowed.
@@ -301,7 +302,7 @@ pub(super) fn gone(file: &Path, id: &str) -> Problem {
     Problem {
         phase: Step::File.phase(),
         step: Step::File,
-        code: "file_gone",
+        code: ProblemCode::FileGone,
         message: format!("{} is not there any more, so \"{id}\" cannot be loaded again", file.display()),
         hint: "put it back, or reload everything to let the plugin go".to_owned(),
     }
@@ -311,7 +312,7 @@ fn shadowed(reason: String) -> Problem {
     Problem {
         phase: Step::Metadata.phase(),
         step: Step::Metadata,
-        code: "shadowed",
+        code: ProblemCode::Shadowed,
         message: reason,
         hint: "remove the file that is not wanted".to_owned(),
     }

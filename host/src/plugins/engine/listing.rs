@@ -9,7 +9,7 @@ use crate::plugins::catalog::Entry;
 use crate::plugins::discover::Scan;
 use crate::plugins::examine::{Content, Examined};
 use crate::plugins::problem::Problem;
-use crate::plugins::report::{IgnoredFile, PluginState};
+use crate::plugins::shown::{IgnoredFile, PluginState};
 
 impl Engine {
     /// Writes down what there is, for `/api/plugins`.

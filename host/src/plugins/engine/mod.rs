@@ -34,8 +34,9 @@ use super::load::Loader;
 use super::manager::ReloadOptions;
 use super::manifest::PluginId;
 use super::problem::Problem;
-use super::report::{ConfigFailure, PluginChanges, PluginState, ProviderChanges, ReloadReport, ReloadStatus};
+use super::report::{ConfigFailure, PluginChanges, ProviderChanges, ReloadReport, ReloadStatus};
 use super::resolve::Offer;
+use super::shown::PluginState;
 use super::sources::Sources;
 use crate::config::{
     ChangeFile, ChangeFileError, ChangedSetting, Changes, Config, ConfigProblem, ConfigProblems,
@@ -244,13 +245,13 @@ fn tell(report: &ReloadReport, reason: &str) {
         // `message` is the name of the line's own text.
         let Problem { phase, step, code, message: problem, hint } = &failed.problem;
         let (id, kept) = (failed.id.as_deref().unwrap_or_default(), failed.kept_previous);
-        let (phase, step) = (phase.word(), step.word());
+        let (phase, step, code) = (phase.word(), step.word(), code.word());
         warn!(file = %failed.file.display(), id, phase, step, code, problem, hint, kept, "plugin refused");
     }
     for failed in &report.providers.failed {
         let Problem { phase, step, code, message: problem, hint } = &failed.problem;
         let (name, kept) = (&failed.name, failed.kept_previous);
-        let (phase, step) = (phase.word(), step.word());
+        let (phase, step, code) = (phase.word(), step.word(), code.word());
         warn!(name, phase, step, code, problem, hint, kept, "provider refused");
     }
     let (plugins, providers) = (&report.plugins, &report.providers);

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::plugins::generation::Generation;
 use crate::plugins::instances::{self, Asked, Means, Outcome, Plugins, Wanted};
 use crate::plugins::manifest::PluginId;
-use crate::plugins::problem::Problem;
+use crate::plugins::problem::{Problem, ProblemCode};
 use crate::plugins::report::{FailedPlugin, FailedProvider};
 use crate::providers::{Provider, Rules, Snapshot, Waiting};
 
@@ -193,7 +193,7 @@ impl Engine {
                 kept_previous: true,
             });
             if let Some(active) = next.get(id)
-                && problem.code == instances::HUNG
+                && problem.code == ProblemCode::CreateHung
             {
                 self.loader.note_hung(active.hash, problem.clone());
             }

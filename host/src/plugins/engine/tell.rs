@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Engine;
 use crate::events::{Change, ConfigNews, Failure, News, PluginNews, ReloadNews, shortened};
 use crate::plugins::generation::Generation;
-use crate::plugins::problem::Problem;
+use crate::plugins::problem::{Problem, ProblemCode};
 use crate::plugins::record::Life;
 use crate::plugins::report::{PluginChanges, ProviderChanges, ReloadReport, ReloadStatus};
 
@@ -80,7 +80,7 @@ impl Engine {
                 file: failed.file.clone(),
                 phase: phase.word(),
                 step: step.word(),
-                code,
+                code: *code,
                 message: shortened(message),
                 kept_previous: failed.kept_previous,
             };
@@ -130,7 +130,7 @@ fn failures(config: bool, plugins: &PluginChanges, providers: &ProviderChanges) 
     let config = config.then(|| Failure {
         plugin: None,
         provider: None,
-        code: "configuration_invalid",
+        code: ProblemCode::ConfigurationInvalid,
         message: "the configuration cannot be used".to_owned(),
     });
     config.into_iter().chain(plugins).chain(providers).take(FEW).collect()

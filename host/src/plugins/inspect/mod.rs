@@ -27,7 +27,7 @@ use self::layout::Layout;
 use self::relocations::Relocations;
 use self::symbols::Symbols;
 use super::platform::{Glibc, Platform};
-use super::problem::{Problem, Step};
+use super::problem::{Problem, ProblemCode, Step};
 
 /// Manifests are a few kilobytes; a section beyond this is not one.
 const MAX_MANIFEST_BYTES: usize = 256 << 10;
@@ -84,25 +84,27 @@ impl InspectError {
         const CDYLIB: &str = "build the plugin with crate-type = [\"cdylib\"] and put its .so file here";
         const EXPORT: &str = "export the plugin with the macro of patchbay-plugin-api, or remove the file";
         let (code, hint) = match self {
-            Self::Empty => ("file_empty", AGAIN.to_owned()),
-            Self::NotALibrary { .. } => ("not_a_library", CDYLIB.to_owned()),
+            Self::Empty => (ProblemCode::FileEmpty, AGAIN.to_owned()),
+            Self::NotALibrary { .. } => (ProblemCode::NotALibrary, CDYLIB.to_owned()),
             Self::OtherMachine { triple, .. } => {
-                ("wrong_machine", format!("rebuild it with --target {triple}"))
+                (ProblemCode::WrongMachine, format!("rebuild it with --target {triple}"))
             }
-            Self::OtherLibc { triple, .. } => ("wrong_libc", format!("rebuild it with --target {triple}")),
-            Self::NotShared { .. } => ("not_a_shared_library", CDYLIB.to_owned()),
-            Self::NotForLoading => ("not_for_loading", "link it without -z nodlopen".to_owned()),
-            Self::Truncated { .. } => ("file_truncated", AGAIN.to_owned()),
-            Self::Damaged { .. } => ("file_damaged", AGAIN.to_owned()),
-            Self::NoManifest => ("manifest_missing", EXPORT.to_owned()),
+            Self::OtherLibc { triple, .. } => {
+                (ProblemCode::WrongLibc, format!("rebuild it with --target {triple}"))
+            }
+            Self::NotShared { .. } => (ProblemCode::NotASharedLibrary, CDYLIB.to_owned()),
+            Self::NotForLoading => (ProblemCode::NotForLoading, "link it without -z nodlopen".to_owned()),
+            Self::Truncated { .. } => (ProblemCode::FileTruncated, AGAIN.to_owned()),
+            Self::Damaged { .. } => (ProblemCode::FileDamaged, AGAIN.to_owned()),
+            Self::NoManifest => (ProblemCode::ManifestMissing, EXPORT.to_owned()),
             Self::SeveralManifests { .. } => {
-                ("manifest_repeated", "export one plugin per library".to_owned())
+                (ProblemCode::ManifestRepeated, "export one plugin per library".to_owned())
             }
             Self::ManifestTooLarge { .. } => {
-                ("manifest_too_large", "shorten the manifest's schema and samples".to_owned())
+                (ProblemCode::ManifestTooLarge, "shorten the manifest's schema and samples".to_owned())
             }
             Self::GlibcTooOld { has, triple, .. } => (
-                "glibc_too_old",
+                ProblemCode::GlibcTooOld,
                 format!("build it on an older system (or with cargo zigbuild --target {triple}.{has})"),
             ),
         };

@@ -31,7 +31,7 @@ fn build(source: &str, flags: &[&str]) -> Vec<u8> {
 
 fn check(bytes: &[u8], message: &str, code: &str) {
     let problem = inspect(bytes, &Platform::host()).unwrap_err().problem();
-    assert_eq!((problem.message.as_str(), problem.code), (message, code));
+    assert_eq!((problem.message.as_str(), problem.code.word()), (message, code));
     assert_eq!(problem.step, Step::Read);
 }
 

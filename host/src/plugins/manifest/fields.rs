@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::PluginId;
+use crate::plugins::problem::ProblemCode;
 
 /// All that is wrong in one manifest, so that it is mended in one go. Never empty.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub struct Issues {
 /// One thing wrong in a manifest.
 #[derive(Debug)]
 pub struct Issue {
-    pub code: &'static str,
+    pub code: ProblemCode,
     pub message: String,
     pub hint: String,
 }
@@ -50,7 +51,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn wrong(&mut self, code: &'static str, message: String, hint: impl Into<String>) {
+    pub(super) fn wrong(&mut self, code: ProblemCode, message: String, hint: impl Into<String>) {
         self.issues.push(Issue { code, message, hint: hint.into() });
     }
 
@@ -71,7 +72,7 @@ impl Fields {
                 "version" | "description" => format!("set {key} in the plugin's Cargo.toml"),
                 _ => format!("set {key} in the plugin's manifest"),
             };
-            self.wrong("field_missing", format!("\"/{key}\" is missing"), hint);
+            self.wrong(ProblemCode::FieldMissing, format!("\"/{key}\" is missing"), hint);
         }
         text.unwrap_or_default()
     }
@@ -132,7 +133,7 @@ impl Fields {
 
     fn wrong_type_at(&mut self, path: &str, wanted: &str, value: &Value) {
         let message = format!("\"/{path}\" is {}, not {wanted}", kind(value));
-        self.wrong("wrong_type", message, format!("write {wanted}"));
+        self.wrong(ProblemCode::WrongType, message, format!("write {wanted}"));
     }
 }
 

@@ -15,7 +15,7 @@ use thiserror::Error;
 use self::fields::{Fields, Issues, kind};
 use super::features::Features;
 use super::platform::Platform;
-use super::problem::{Problem, Step};
+use super::problem::{Problem, ProblemCode, Step};
 
 /// A checked manifest.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -105,9 +105,9 @@ impl ManifestError {
     pub fn problem(&self) -> Problem {
         const REBUILD: &str = "rebuild the plugin with the macro of patchbay-plugin-api";
         let (code, hint) = match self {
-            Self::NotJson(_) => ("manifest_not_json", REBUILD),
-            Self::Several => ("manifest_repeated", "export one plugin per library"),
-            Self::NotAnObject { .. } => ("manifest_not_an_object", REBUILD),
+            Self::NotJson(_) => (ProblemCode::ManifestNotJson, REBUILD),
+            Self::Several => (ProblemCode::ManifestRepeated, "export one plugin per library"),
+            Self::NotAnObject { .. } => (ProblemCode::ManifestNotAnObject, REBUILD),
             Self::Wrong(issues) => (issues.first.code, issues.first.hint.as_str()),
         };
         Problem::new(Step::Metadata, code, self, hint)
@@ -164,7 +164,7 @@ impl Fields {
         let number = |text: &str| text.strip_prefix('v')?.parse::<u32>().ok();
         let (Some(built_for), Some(spoken)) = (number(&version), number(API_VERSION)) else {
             let message = format!("\"/api_version\" is {version:?}, not a version such as {API_VERSION:?}");
-            return self.wrong("api_version_malformed", message, format!("write \"{API_VERSION}\""));
+            return self.wrong(ProblemCode::ApiVersionMalformed, message, format!("write \"{API_VERSION}\""));
         };
         if built_for == spoken {
             return;
@@ -172,7 +172,7 @@ impl Fields {
         let (who, rebuild) = (self.who(), format!("rebuild it with patchbay-plugin-api {spoken}.x"));
         let hint = if built_for > spoken { format!("{rebuild}, or update patchbay") } else { rebuild };
         let message = format!("{who} was built for plugin API {version}, this host speaks {API_VERSION}");
-        self.wrong("api_version_unsupported", message, hint);
+        self.wrong(ProblemCode::ApiVersionUnsupported, message, hint);
     }
 
     /// Where something is wrong a stand-in goes into the manifest, which then never leaves `Manifest::parse`.
@@ -211,7 +211,7 @@ impl Fields {
                 "use up to {} lower-case letters, digits, '-' and '_', a letter or digit first",
                 PluginId::MAX_LENGTH
             );
-            self.wrong("id_malformed", message, hint);
+            self.wrong(ProblemCode::IdMalformed, message, hint);
         }
         id.unwrap_or(PluginId(text))
     }
@@ -221,7 +221,7 @@ impl Fields {
         let version = Version::parse(&text);
         if let (Err(error), false) = (&version, text.is_empty()) {
             let message = format!("\"/version\" is {text:?}, not a semantic version ({error})");
-            self.wrong("version_malformed", message, "write three numbers, such as \"1.2.0\"");
+            self.wrong(ProblemCode::VersionMalformed, message, "write three numbers, such as \"1.2.0\"");
         }
         version.unwrap_or(Version::new(0, 0, 0))
     }
@@ -233,7 +233,11 @@ impl Fields {
             "custom" => Some(Category::Custom),
             other => {
                 let message = format!("\"/category\" is {other:?}, which is no category");
-                self.wrong("category_unknown", message, "write \"official\", \"community\" or \"custom\"");
+                self.wrong(
+                    ProblemCode::CategoryUnknown,
+                    message,
+                    "write \"official\", \"community\" or \"custom\"",
+                );
                 None
             }
         }
@@ -245,11 +249,19 @@ impl Fields {
             Some("abort") => {
                 let message =
                     format!("{} was built with panic = \"abort\": its panics would end the host", self.who());
-                self.wrong("panic_abort", message, "rebuild it with panic = \"unwind\" in its profile");
+                self.wrong(
+                    ProblemCode::PanicAbort,
+                    message,
+                    "rebuild it with panic = \"unwind\" in its profile",
+                );
             }
             Some(other) => {
                 let message = format!("\"/panic\" is {other:?}, neither \"unwind\" nor \"abort\"");
-                self.wrong("panic_unknown", message, "rebuild it with panic = \"unwind\" in its profile");
+                self.wrong(
+                    ProblemCode::PanicUnknown,
+                    message,
+                    "rebuild it with panic = \"unwind\" in its profile",
+                );
             }
         }
     }
@@ -259,7 +271,7 @@ impl Fields {
         if !platform.accepts(&target) {
             let (who, host) = (self.who(), platform.triple());
             let message = format!("{who} was built for {target}, this host is {host}");
-            self.wrong("target_mismatch", message, format!("rebuild it with --target {host}"));
+            self.wrong(ProblemCode::TargetMismatch, message, format!("rebuild it with --target {host}"));
         }
         Some(target)
     }

@@ -18,7 +18,7 @@ fn manifest(changes: &Value) -> String {
 
 fn check_bytes(json: &[u8], message: &str, code: &str, hint: &str) {
     let problem = Manifest::parse(json, &HOST).unwrap_err().problem();
-    assert_eq!((problem.message.as_str(), problem.code, problem.hint.as_str()), (message, code, hint));
+    assert_eq!((problem.message.as_str(), problem.code.word(), problem.hint.as_str()), (message, code, hint));
     assert_eq!(problem.step, Step::Metadata);
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plugins::problem::{Problem, Step};
+use crate::plugins::problem::{Problem, ProblemCode, Step};
 
 /// Why a library was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ pub enum ProbeFault {
     #[error("{message}")]
     Refused {
         /// Machine-readable.
-        code: &'static str,
+        code: ProblemCode,
         /// The child's words.
         message: String,
         /// How to mend it.
@@ -74,17 +74,20 @@ impl ProbeFault {
     /// As it is reported.
     pub(in crate::plugins) fn problem(&self) -> Problem {
         let (code, hint) = match self {
-            Self::Spawn(_) => ("probe_not_started", "give the host's user room for another process"),
-            Self::NoProbe => ("probe_missing", "call patchbay::plugins::probe::run_if_asked first in main"),
+            Self::Spawn(_) => (ProblemCode::ProbeNotStarted, "give the host's user room for another process"),
+            Self::NoProbe => {
+                (ProblemCode::ProbeMissing, "call patchbay::plugins::probe::run_if_asked first in main")
+            }
             Self::Crashed { .. } => {
-                ("probe_crashed", "run the library's own tests, under a debugger if need be")
+                (ProblemCode::ProbeCrashed, "run the library's own tests, under a debugger if need be")
             }
-            Self::Killed { .. } => {
-                ("probe_killed", "see in the system's log whether memory ran out, and reload to try again")
-            }
-            Self::Exited { .. } => ("probe_exited", "a plugin must not end the process it runs in"),
+            Self::Killed { .. } => (
+                ProblemCode::ProbeKilled,
+                "see in the system's log whether memory ran out, and reload to try again",
+            ),
+            Self::Exited { .. } => (ProblemCode::ProbeExited, "a plugin must not end the process it runs in"),
             Self::Hung { .. } => {
-                ("probe_hung", "a plugin must not block or spin: wait through the host's services")
+                (ProblemCode::ProbeHung, "a plugin must not block or spin: wait through the host's services")
             }
             Self::Refused { code, hint, .. } => (*code, *hint),
         };
@@ -106,16 +109,20 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn words(self) -> (&'static str, &'static str) {
+    pub(super) fn words(self) -> (ProblemCode, &'static str) {
         const REBUILD: &str = "rebuild it with the export macro of patchbay-plugin-api 1.x";
         match self {
-            Self::Unloadable => ("not_loadable", "ldd FILE shows what it needs and does not find"),
-            Self::NotAPlugin => ("not_a_plugin", REBUILD),
-            Self::NoLayout => ("no_layout", REBUILD),
-            Self::Layout => ("layout_differs", REBUILD),
-            Self::ManifestDiffers => ("manifest_differs", REBUILD),
-            Self::Panicked => ("panicked", "mend the panic; the host's log has its place in the source"),
-            Self::Stuck => ("not_dropped", "a plugin must let go of everything when its provider is dropped"),
+            Self::Unloadable => (ProblemCode::NotLoadable, "ldd FILE shows what it needs and does not find"),
+            Self::NotAPlugin => (ProblemCode::NotAPlugin, REBUILD),
+            Self::NoLayout => (ProblemCode::NoLayout, REBUILD),
+            Self::Layout => (ProblemCode::LayoutDiffers, REBUILD),
+            Self::ManifestDiffers => (ProblemCode::ManifestDiffers, REBUILD),
+            Self::Panicked => {
+                (ProblemCode::Panicked, "mend the panic; the host's log has its place in the source")
+            }
+            Self::Stuck => {
+                (ProblemCode::NotDropped, "a plugin must let go of everything when its provider is dropped")
+            }
         }
     }
 }

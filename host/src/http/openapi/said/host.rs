@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{HOST, example, stream};
 use crate::events::{Body, Topic};
+use crate::http::error::Code;
 use crate::http::events::{EventsQuery, Missed};
 use crate::http::health::Status;
 use crate::http::openapi::Operation;
@@ -46,8 +47,8 @@ pub(in crate::http) fn events(it: Operation<'_>) -> Operation<'_> {
         .event::<Body>(&Topic::ALL.map(Topic::word))
         .event::<stats::Stats<'_>>(&["stats"])
         .event::<Missed>(&["missed"])
-        .refuses(400, &["invalid_last_event_id"])
-        .refuses(503, &["too_many_listeners"])
+        .refuses(400, &[Code::InvalidLastEventId])
+        .refuses(503, &[Code::TooManyListeners])
 }
 
 pub(in crate::http) fn trail(it: Operation<'_>) -> Operation<'_> {
@@ -55,7 +56,7 @@ pub(in crate::http) fn trail(it: Operation<'_>) -> Operation<'_> {
         .about("The latest first. Secrets are masked. Reloads by `watch` and `signal` have no address, and no request.")
         .query::<audit::ListQuery>()
         .answers::<audit::List>(200, "The entries.", example!("listChanges"))
-        .refuses(503, &["store_unavailable"])
+        .refuses(503, &[Code::StoreUnavailable])
 }
 
 pub(in crate::http) fn log(it: Operation<'_>) -> Operation<'_> {
@@ -71,5 +72,5 @@ pub(in crate::http) fn change_log(it: Operation<'_>) -> Operation<'_> {
         .about("Until the host ends, or for some time.")
         .takes::<log::Wanted>(example!("changeLog.body"))
         .answers::<log::View<'_>>(200, "What is set from now on.", example!("getLog"))
-        .refuses(400, &["invalid_log_level"])
+        .refuses(400, &[Code::InvalidLogLevel])
 }

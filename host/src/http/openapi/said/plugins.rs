@@ -1,11 +1,12 @@
 //! The libraries.
 
 use super::{PLUGINS, PROVIDERS, example};
+use crate::http::error::Code;
 use crate::http::openapi::Operation;
 use crate::http::plugins::{NoQuery, ReloadQuery};
 use crate::plugins::{PluginList, PluginView, ReloadReport};
 
-const UNKNOWN: &[&str] = &["plugin_not_found", "not_found"];
+const UNKNOWN: &[Code] = &[Code::PluginNotFound, Code::NotFound];
 
 pub(in crate::http) fn reload_all(it: Operation<'_>) -> Operation<'_> {
     it.named(PROVIDERS, "reload", "Look at everything anew")

@@ -4,11 +4,23 @@ use serde_json::{Value, json};
 
 use super::{PROVIDERS, example};
 use crate::config::provider_entry;
+use crate::http::error::Code;
 use crate::http::openapi::Operation;
 use crate::http::{credentials, models, providers};
 use crate::plugins::ProviderView;
 
-const UNKNOWN: &[&str] = &["provider_not_found", "not_found"];
+const UNKNOWN: &[Code] = &[Code::ProviderNotFound, Code::NotFound];
+
+/// Why a provider cannot be made from what is configured.
+const UNMADE: &[Code] = &[
+    Code::ConfigurationInvalid,
+    Code::ConfigurationRefused,
+    Code::CreateFailed,
+    Code::CreateHung,
+    Code::CreatePanicked,
+    Code::PluginMissing,
+    Code::PluginRefused,
+];
 
 /// An entry as it stands in the file, where null is as good as nothing.
 fn entry() -> Value {
@@ -38,14 +50,16 @@ pub(in crate::http) fn create(it: Operation<'_>) -> Operation<'_> {
         )
         .takes_this(named_entry(), true, &[("mock", example!("createProvider.body"))])
         .answers::<ProviderView>(201, "It was made, with this configuration.", example!("getProvider"))
-        .refuses(400, &["missing_field"])
-        .refuses(409, &["provider_exists"])
+        .carries(201, &["etag", "location"])
+        .refuses(400, &[Code::MissingField])
+        .refuses(409, &[Code::ProviderExists])
 }
 
 pub(in crate::http) fn one(it: Operation<'_>) -> Operation<'_> {
     it.named(PROVIDERS, "getProvider", "One provider's configuration")
         .about("What is in force, with secrets masked, and where each value comes from.")
         .answers::<ProviderView>(200, "The configuration; `etag` is its version.", example!("getProvider"))
+        .carries(200, &["etag"])
         .refuses(404, UNKNOWN)
 }
 
@@ -58,33 +72,42 @@ pub(in crate::http) fn patch(it: Operation<'_>) -> Operation<'_> {
         )
         .takes_this(entry(), true, &[("priority", example!("changeProvider.body"))])
         .answers::<ProviderView>(200, "It was changed; its configuration.", example!("getProvider"))
+        .carries(200, &["etag"])
         .refuses(404, UNKNOWN)
 }
 
 pub(in crate::http) fn remove(it: Operation<'_>) -> Operation<'_> {
     if_match(it)
         .named(PROVIDERS, "removeProvider", "Take a provider away")
-        .about("For good: one of the configuration file is left out until it is made again.")
+        .about(
+            "For good; requests that are under way finish on it. One that `plugin_config.json` has stays away, too: that \
+             file is left as it is, `providers.json` in the data directory keeps that it was removed, and neither a \
+             reload nor a restart brings it back. It comes back when one of its name is made again, with what the file \
+             says wherever the new entry says nothing, or when its name is taken out of `providers.json` while the \
+             host is stopped.",
+        )
         .answers_nothing(204, "It is gone.")
-        .refuses(400, &["invalid_if_match"])
+        .refuses(400, &[Code::InvalidIfMatch])
         .refuses(404, UNKNOWN)
-        .refuses(409, &["configuration_invalid"])
-        .refuses(412, &["stale_version"])
-        .refuses_with_any(422, &["entry_invalid"])
+        .refuses(409, &[Code::ConfigurationInvalid])
+        .refuses(412, &[Code::StaleVersion])
+        .refuses(422, &[Code::EntryInvalid])
+        .refuses(422, UNMADE)
 }
 
 fn if_match(it: Operation<'_>) -> Operation<'_> {
     let schema = json!({ "type": "string", "pattern": "^(\\*|\"?[0-9]{1,18}\"?)$" });
     it.header("if-match", "Only this version of it, as its `etag` was.", schema)
-        .refuses(400, &["invalid_if_match"])
-        .refuses(412, &["stale_version"])
+        .refuses(400, &[Code::InvalidIfMatch])
+        .refuses(412, &[Code::StaleVersion])
 }
 
 /// What comes of an entry that was changed.
 fn edited(it: Operation<'_>) -> Operation<'_> {
-    it.refuses(400, &["invalid_json"])
-        .refuses(409, &["configuration_invalid"])
-        .refuses_with_any(422, &["entry_invalid", "key_needed"])
+    it.refuses(400, &[Code::InvalidJson])
+        .refuses(409, &[Code::ConfigurationInvalid])
+        .refuses(422, &[Code::EntryInvalid, Code::KeyNeeded])
+        .refuses(422, UNMADE)
 }
 
 pub(in crate::http) fn list_models(it: Operation<'_>) -> Operation<'_> {
@@ -97,7 +120,7 @@ pub(in crate::http) fn list_models(it: Operation<'_>) -> Operation<'_> {
         .answers::<models::Listed<'_>>(200, "The models.", example!("listProviderModels"))
         .asks_upstream()
         .refuses(404, UNKNOWN)
-        .refuses(409, &["provider_changed"])
+        .refuses(409, &[Code::ProviderChanged])
 }
 
 pub(in crate::http) fn sync_models(it: Operation<'_>) -> Operation<'_> {
@@ -105,16 +128,16 @@ pub(in crate::http) fn sync_models(it: Operation<'_>) -> Operation<'_> {
         .about("Unless the list is young. That it failed is an answer, too: what was known stays.")
         .may_take::<models::SyncWish>(example!("syncProviderModels.body"))
         .answers::<models::SyncReport>(200, "What came of it.", example!("syncProviderModels"))
-        .refuses(400, &["invalid_json"])
+        .refuses(400, &[Code::InvalidJson])
         .refuses(404, UNKNOWN)
-        .refuses(422, &["unsupported"])
+        .refuses(422, &[Code::Unsupported])
 }
 
 pub(in crate::http) fn check(it: Operation<'_>) -> Operation<'_> {
     it.named(PROVIDERS, "checkProvider", "Check a provider now")
         .answers::<providers::Check<'_>>(200, "How it is.", example!("checkProvider"))
         .refuses(404, UNKNOWN)
-        .refuses(422, &["unsupported"])
+        .refuses(422, &[Code::Unsupported])
 }
 
 pub(in crate::http) fn validate(it: Operation<'_>) -> Operation<'_> {
@@ -122,5 +145,5 @@ pub(in crate::http) fn validate(it: Operation<'_>) -> Operation<'_> {
         .about("Asks about every key now. Which one it is only its place says: a key is in no answer.")
         .answers::<credentials::Body>(200, "What was said of them.", example!("validateCredentials"))
         .refuses(404, UNKNOWN)
-        .refuses(422, &["unsupported"])
+        .refuses(422, &[Code::Unsupported])
 }

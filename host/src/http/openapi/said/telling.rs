@@ -1,6 +1,7 @@
 //! What tells applications of providers.
 
 use super::{CHAT, HOST, OPENAI, PROVIDERS, body, example};
+use crate::http::error::Code;
 use crate::http::health::Health;
 use crate::http::openapi::Operation;
 use crate::http::{cost, openai, providers};
@@ -14,7 +15,7 @@ pub(in crate::http) fn models(it: Operation<'_>) -> Operation<'_> {
 pub(in crate::http) fn model(it: Operation<'_>) -> Operation<'_> {
     it.named(OPENAI, "getModel", "One of the models")
         .answers::<openai::Model<'_>>(200, "The model.", example!("getModel"))
-        .refuses(404, &["model_not_found", "provider_not_found", "not_found"])
+        .refuses(404, &[Code::ModelNotFound, Code::ProviderNotFound, Code::NotFound])
 }
 
 pub(in crate::http) fn estimate(it: Operation<'_>) -> Operation<'_> {
@@ -28,10 +29,10 @@ pub(in crate::http) fn estimate(it: Operation<'_>) -> Operation<'_> {
             &[("counts", example!("estimate.counts")), ("chat", example!("chat.plain"))],
         )
         .answers::<cost::Body<'_>>(200, "What it would cost, there and elsewhere.", example!("estimateCost"))
-        .refuses(400, &["invalid_json", "missing_field", "invalid_messages", "invalid_field"])
-        .refuses(403, &["not_permitted"])
-        .refuses(404, &["provider_not_found", "model_not_found"])
-        .refuses(503, &["no_providers", "no_providers_available"])
+        .refuses(400, &[Code::InvalidJson, Code::MissingField, Code::InvalidMessages, Code::InvalidField])
+        .refuses(403, &[Code::NotPermitted])
+        .refuses(404, &[Code::ProviderNotFound, Code::ModelNotFound])
+        .refuses(503, &[Code::NoProviders, Code::NoProvidersAvailable])
 }
 
 pub(in crate::http) fn health(it: Operation<'_>) -> Operation<'_> {
