@@ -276,6 +276,12 @@ async fn who_asks_for_more_than_the_whole_budget_is_told_so() {
     );
     let left = answer.header("x-patchbay-budget-remaining-usd");
     assert_eq!(left, Some("0.06"));
+    host.stop().await;
+
+    // One that has spent nothing: what was spent before is known a moment after its budget is.
+    let fresh = tempfile::tempdir().unwrap();
+    let host = start_in(fresh.path(), &upstream, json!({})).await;
+    let poor = made(&host, json!({ "budget_usd_per_month": "0.1" })).await;
     host.configure(dear_and_cheap(&upstream, json!({ "host_budget_usd_per_day": "0.01" })));
     host.reload().await;
     let refused = ask(&host, Some(&poor), &dear()).await;

@@ -127,7 +127,7 @@ impl Ask for Words<'_> {
             let model = facts.model.clone();
             Ok((Read { text, role, facts, raw }, model))
         };
-        admission.complete(Surface::Chat, &body, call, read).await
+        admission.complete(Surface::Chat, body, call, read).await
     }
 }
 
@@ -145,7 +145,7 @@ impl Ask for Whole<'_> {
     ) -> Answered<Self::Answer> {
         let body = candidate.bind(self.0.body_for(&candidate.provider.settings, candidate.model.as_deref()));
         let read = |WholeAnswer { raw, account }| Ok(((raw, account.usage), account.model));
-        admission.complete(Surface::Chat, &body, call, read).await
+        admission.complete(Surface::Chat, body, call, read).await
     }
 }
 
@@ -167,7 +167,7 @@ impl Ask for Vectors<'_> {
     ) -> Answered<Self::Answer> {
         let body = candidate.bind(self.0.body_for(candidate.model.as_deref()));
         let read = |WholeAnswer { raw, account }| Ok(((raw, account.usage), account.model));
-        admission.complete(Surface::Embeddings, &body, call, read).await
+        admission.complete(Surface::Embeddings, body, call, read).await
     }
 }
 
@@ -179,7 +179,7 @@ impl Ask for Beginning<'_> {
 
     async fn ask(&self, candidate: &Candidate, admission: Admission, call: &CallContext) -> Answered<Begun> {
         let body = candidate.bind(self.0.body_for(&candidate.provider.settings, candidate.model.as_deref()));
-        let begun = Begun::wait(admission.stream(Surface::Chat, &body, call).await?).await?;
+        let begun = Begun::wait(admission.stream(Surface::Chat, body, call).await?).await?;
         let model = begun.facts.model.clone();
         Ok((begun, model))
     }

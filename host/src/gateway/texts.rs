@@ -36,7 +36,7 @@ impl Ask for WholeText<'_> {
             }
             Ok(((raw, account.usage, surface), account.model))
         };
-        admission.complete(surface, &body, call, read).await
+        admission.complete(surface, body, call, read).await
     }
 }
 
@@ -57,7 +57,7 @@ impl Ask for BeginningOfText<'_> {
         call: &CallContext,
     ) -> Answered<Self::Answer> {
         let (surface, body) = asked(self.0, candidate)?;
-        let begun = Begun::wait(admission.stream(surface, &body, call).await?).await?;
+        let begun = Begun::wait(admission.stream(surface, body, call).await?).await?;
         let model = begun.facts.model.clone();
         Ok(((begun, surface), model))
     }

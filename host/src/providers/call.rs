@@ -69,7 +69,7 @@ impl Admission {
     pub async fn complete<T>(
         mut self,
         surface: Surface,
-        body: &Members,
+        body: Members,
         call: &CallContext,
         read: impl FnOnce(WholeAnswer) -> Result<T, ProviderError>,
     ) -> Result<T, ProviderError> {
@@ -95,7 +95,7 @@ impl Admission {
     pub async fn stream(
         mut self,
         surface: Surface,
-        body: &Members,
+        body: Members,
         call: &CallContext,
     ) -> Result<AnswerStream, ProviderError> {
         let settings = &self.provider.settings;
@@ -149,7 +149,7 @@ impl Provider {
         &self,
         surface: Surface,
         place: usize,
-        body: &Members,
+        mut body: Members,
         call: &CallContext,
     ) -> Result<WholeAnswer, ProviderError> {
         if let Some(planned) = Planned::of(surface, self, place) {
@@ -160,7 +160,6 @@ impl Provider {
             Surface::Embeddings => Operation::Embed,
             Surface::Texts => return Err(ProviderError::unsupported("text completions")),
         };
-        let mut body = body.clone();
         body.remove("stream");
         body.remove("stream_options");
         let behalf = self.behalf(place, call);
@@ -172,7 +171,7 @@ impl Provider {
         &self,
         surface: Surface,
         place: usize,
-        body: &Members,
+        mut body: Members,
         call: &CallContext,
     ) -> Result<Source, ProviderError> {
         if !self.features.has(Feature::Streaming) {
@@ -188,7 +187,6 @@ impl Provider {
         if surface != Surface::Chat {
             return Err(ProviderError::unsupported("streams of anything but chat"));
         }
-        let mut body = body.clone();
         body.set("stream", Bytes::from_static(b"true"));
         let chunks = self.instance.stream(body.write(), self.behalf(place, call)).await;
         chunks.map(Source::Plugin).map_err(|error| self.cleaned(error))

@@ -31,7 +31,7 @@ impl Members {
         let Borrowed(borrowed) = serde_json::from_slice(json)?;
         let mut members = Self(Vec::with_capacity(borrowed.len() + 4));
         for (name, value) in borrowed {
-            members.set(name.into_owned(), json.slice_ref(value.get().as_bytes()));
+            members.set(kept(name), json.slice_ref(value.get().as_bytes()));
         }
         Ok(members)
     }
@@ -99,6 +99,28 @@ impl Members {
         }
         out.put_u8(b'}');
         out.freeze()
+    }
+}
+
+/// A name to keep: those that most requests have are not copied, now and whenever the members are.
+fn kept(name: Cow<'_, str>) -> Cow<'static, str> {
+    const USUAL: [&str; 12] = [
+        "model",
+        "messages",
+        "stream",
+        "temperature",
+        "max_tokens",
+        "max_completion_tokens",
+        "top_p",
+        "tools",
+        "tool_choice",
+        "response_format",
+        "stream_options",
+        "input",
+    ];
+    match USUAL.into_iter().find(|usual| *usual == name) {
+        Some(usual) => Cow::Borrowed(usual),
+        None => Cow::Owned(name.into_owned()),
     }
 }
 

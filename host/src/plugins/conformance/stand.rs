@@ -141,7 +141,7 @@ impl Stand {
             Way::Plan => {
                 let (admission, members) = admitted(provider, &body)?;
                 let read = |answer: WholeAnswer| Ok(answer.raw);
-                admission.complete(Surface::Chat, &members, &self.context(), read).await
+                admission.complete(Surface::Chat, members, &self.context(), read).await
             }
         }
     }
@@ -171,7 +171,7 @@ impl Stand {
             }
             Way::Plan => {
                 let (admission, members) = admitted(provider, &body)?;
-                let stream = admission.stream(Surface::Chat, &members, &self.context()).await?;
+                let stream = admission.stream(Surface::Chat, members, &self.context()).await?;
                 Ok(Reading::Plan(Box::new(stream)))
             }
         }

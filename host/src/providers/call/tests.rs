@@ -28,7 +28,7 @@ fn admitted(provider: &Arc<Provider>) -> Admission {
 }
 
 async fn texts(provider: &Arc<Provider>) -> (Vec<Bytes>, Option<ProviderError>) {
-    let mut stream = match admitted(provider).stream(Surface::Chat, &body("{}"), &context()).await {
+    let mut stream = match admitted(provider).stream(Surface::Chat, body("{}"), &context()).await {
         Ok(stream) => stream,
         Err(error) => return (Vec::new(), Some(error)),
     };
@@ -49,7 +49,7 @@ async fn a_whole_answer_is_upstreams_own_bytes() {
         settings.extra_headers.insert("X-Title".into(), "me".into());
     });
     let answer = admitted(&provider)
-        .complete(Surface::Chat, &body(r#"{"model":"m","stream":true}"#), &context(), Ok)
+        .complete(Surface::Chat, body(r#"{"model":"m","stream":true}"#), &context(), Ok)
         .await
         .unwrap();
     assert_eq!(answer.raw, testing::whole_answer("hi"));
@@ -79,7 +79,7 @@ async fn texts_are_asked_for_where_the_plan_says() {
     let provider = asking_for_texts(&upstream);
     assert!(provider.has_planned(Surface::Texts) && !provider.has_planned(Surface::Embeddings));
     let body = body(r#"{"prompt":[1,2],"stream":true}"#);
-    let answer = admitted(&provider).complete(Surface::Texts, &body, &context(), Ok).await.unwrap();
+    let answer = admitted(&provider).complete(Surface::Texts, body.clone(), &context(), Ok).await.unwrap();
     assert_eq!(answer.raw, said);
     let seen = upstream.seen().remove(0);
     assert!(
@@ -87,7 +87,7 @@ async fn texts_are_asked_for_where_the_plan_says() {
         "{seen}"
     );
     // Who answers whole when asked for a stream has said it in the shape of a chunk.
-    let mut stream = admitted(&provider).stream(Surface::Texts, &body, &context()).await.unwrap();
+    let mut stream = admitted(&provider).stream(Surface::Texts, body, &context()).await.unwrap();
     assert_eq!(stream.next().await.unwrap().unwrap()[0].json, said);
     assert_eq!(stream.next().await, None);
 }
@@ -102,14 +102,14 @@ async fn a_text_that_is_none_is_an_error() {
     ] {
         let upstream = Upstream::answering(200, "application/json", said).await;
         let asked = admitted(&asking_for_texts(&upstream));
-        let error = asked.complete(Surface::Texts, &body("{}"), &context(), Ok).await.unwrap_err();
+        let error = asked.complete(Surface::Texts, body("{}"), &context(), Ok).await.unwrap_err();
         assert!(error.message.contains(words), "{said}: {error}");
     }
     // Nobody asks a plugin for it.
     let provider = testing::provider(testing::settings("p"), None);
     for error in [
-        admitted(&provider).complete(Surface::Texts, &body("{}"), &context(), Ok).await.unwrap_err(),
-        admitted(&provider).stream(Surface::Texts, &body("{}"), &context()).await.unwrap_err(),
+        admitted(&provider).complete(Surface::Texts, body("{}"), &context(), Ok).await.unwrap_err(),
+        admitted(&provider).stream(Surface::Texts, body("{}"), &context()).await.unwrap_err(),
     ] {
         assert_eq!(error.kind, ErrorKind::Unsupported);
     }
@@ -127,7 +127,7 @@ async fn what_one_kind_of_answer_needs_is_nothing_in_another() {
         let mut plan = testing::plan(&upstream.url);
         (plan.completions, plan.embeddings) = (plan.chat.clone(), plan.chat.clone());
         let provider = testing::provider(testing::settings("p"), Some(plan));
-        let answer = admitted(&provider).complete(surface, &body("{}"), &context(), Ok).await;
+        let answer = admitted(&provider).complete(surface, body("{}"), &context(), Ok).await;
         assert_eq!(answer.unwrap().raw, said);
     }
 }
@@ -186,7 +186,7 @@ async fn statuses_become_kinds() {
         let upstream = Upstream::answering(status, "application/json", said).await;
         // Two of them: one that was refused may rest.
         let whole = admitted(&asking(&upstream, |_| {}))
-            .complete(Surface::Chat, &body("{}"), &context(), Ok)
+            .complete(Surface::Chat, body("{}"), &context(), Ok)
             .await
             .unwrap_err();
         let (_, streamed) = texts(&asking(&upstream, |_| {})).await;
@@ -207,7 +207,7 @@ async fn a_success_that_is_none_is_an_error() {
         let upstream = Upstream::answering(200, "application/json", said).await;
         let provider = asking(&upstream, |_| {});
         assert_eq!(
-            admitted(&provider).complete(Surface::Chat, &body("{}"), &context(), Ok).await.unwrap_err().kind,
+            admitted(&provider).complete(Surface::Chat, body("{}"), &context(), Ok).await.unwrap_err().kind,
             kind,
             "{said}"
         );
@@ -237,7 +237,7 @@ async fn every_time_limit_has_its_own_words() {
     let stalls = Upstream::script(vec![Step::Send(head), Step::Send(event), Step::Hang]).await;
 
     let error = admitted(&asking(&silent, |s| s.timeout = short))
-        .complete(Surface::Chat, &body("{}"), &context(), Ok)
+        .complete(Surface::Chat, body("{}"), &context(), Ok)
         .await
         .unwrap_err();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::TimedOut, "no answer within 400ms"));
@@ -258,7 +258,7 @@ async fn dropping_a_stream_cancels_upstream_and_ends_the_count() {
     let event = format!("data: {}\n\n", testing::chunk("a")).into_bytes();
     let upstream = Upstream::script(vec![Step::Send(head), Step::Send(event), Step::Hang]).await;
     let provider = asking(&upstream, |_| {});
-    let mut stream = admitted(&provider).stream(Surface::Chat, &body("{}"), &context()).await.unwrap();
+    let mut stream = admitted(&provider).stream(Surface::Chat, body("{}"), &context()).await.unwrap();
     assert!(stream.next().await.unwrap().is_ok());
     let in_flight = || provider.counters.in_flight.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(in_flight(), 1);
@@ -270,7 +270,7 @@ async fn dropping_a_stream_cancels_upstream_and_ends_the_count() {
 #[tokio::test]
 async fn without_a_plan_the_plugin_is_asked() {
     let provider = testing::provider(testing::settings("p"), None);
-    let error = admitted(&provider).complete(Surface::Chat, &body("{}"), &context(), Ok).await.unwrap_err();
+    let error = admitted(&provider).complete(Surface::Chat, body("{}"), &context(), Ok).await.unwrap_err();
     // There is no plugin behind this one, so nobody answers.
     assert_eq!(
         (error.kind, error.message.as_str()),

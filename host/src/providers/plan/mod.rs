@@ -85,7 +85,7 @@ impl<'a> Planned<'a> {
     /// Asks for a whole answer; what comes back is upstream's own bytes.
     pub(super) async fn complete(
         self,
-        body: &Members,
+        body: Members,
         call: &CallContext,
     ) -> Result<WholeAnswer, ProviderError> {
         let response = self.send(request::whole(self.plan, body), "application/json", call).await?;
@@ -95,7 +95,7 @@ impl<'a> Planned<'a> {
     }
 
     /// Asks for a stream.
-    pub(super) async fn stream(self, body: &Members, call: &CallContext) -> Result<Streamed, ProviderError> {
+    pub(super) async fn stream(self, body: Members, call: &CallContext) -> Result<Streamed, ProviderError> {
         let response = self.send(request::streamed(self.plan, body), "text/event-stream", call).await?;
         if is_json(&response.headers) {
             let answer = response.body.collect(MAX_ANSWER_BYTES).await?;

@@ -7,7 +7,7 @@ use patchbay_plugin_api::plan::ModelRule;
 use crate::providers::Members;
 
 /// The body that asks for a whole answer.
-pub(super) fn whole(plan: &Plan, body: &Members) -> Bytes {
+pub(super) fn whole(plan: &Plan, body: Members) -> Bytes {
     let mut members = apply(plan, body);
     members.remove("stream");
     members.remove("stream_options");
@@ -15,7 +15,7 @@ pub(super) fn whole(plan: &Plan, body: &Members) -> Bytes {
 }
 
 /// The body that asks for a stream.
-pub(super) fn streamed(plan: &Plan, body: &Members) -> Bytes {
+pub(super) fn streamed(plan: &Plan, body: Members) -> Bytes {
     let mut members = apply(plan, body);
     members.set("stream", Bytes::from_static(b"true"));
     if plan.stream.include_usage {
@@ -31,8 +31,7 @@ pub(super) fn streamed(plan: &Plan, body: &Members) -> Bytes {
 }
 
 /// The rules in their order: what the client called things first, then what upstream calls them.
-fn apply(plan: &Plan, body: &Members) -> Members {
-    let mut members = body.clone();
+fn apply(plan: &Plan, mut members: Members) -> Members {
     set_model(&plan.model, &mut members);
     for name in &plan.body.drop {
         members.remove(name);
@@ -52,13 +51,15 @@ fn apply(plan: &Plan, body: &Members) -> Members {
 }
 
 fn set_model(rule: &ModelRule, members: &mut Members) {
-    let asked: Option<String> = members.get("model").and_then(|json| serde_json::from_slice(json).ok());
-    let asked = asked.as_deref().filter(|model| !model.is_empty() && *model != "auto");
+    let given: Option<String> = members.get("model").and_then(|json| serde_json::from_slice(json).ok());
+    let asked = given.as_deref().filter(|model| !model.is_empty() && *model != "auto");
     let Some(model) = asked.or(rule.default.as_deref()) else { return members.remove("model") };
     let model = rule.strip_prefix.as_deref().and_then(|prefix| model.strip_prefix(prefix)).unwrap_or(model);
     let model = rule.aliases.get(model).map_or(model, String::as_str);
-    let model = model.to_owned();
-    members.set_json("model", &model);
+    // As the client wrote it, where that is what upstream calls it.
+    if given.as_deref() != Some(model) {
+        members.set_json("model", model);
+    }
 }
 
 #[cfg(test)]
@@ -72,8 +73,8 @@ mod tests {
         full.as_object_mut().unwrap().extend(plan.as_object().unwrap().clone());
         let plan: Plan = serde_json::from_value(full).unwrap();
         let members = Members::parse(&Bytes::copy_from_slice(body.as_bytes())).unwrap();
-        assert_eq!(whole(&plan, &members), expected_whole);
-        assert_eq!(streamed(&plan, &members), expected_streamed);
+        assert_eq!(whole(&plan, members.clone()), expected_whole);
+        assert_eq!(streamed(&plan, members), expected_streamed);
     }
 
     #[test]
