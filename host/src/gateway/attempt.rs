@@ -82,27 +82,28 @@ impl<'r> Attempts<'r> {
         Self { call, needs, forecast, queue, dice, fallback, retries, deadline, passed, failed, again, later }
     }
 
-    fn admit(&self, candidate: &Candidate) -> Result<Admission, Refusal> {
-        candidate.provider.admit(Instant::now(), || self.forecast.at(candidate))
+    fn admit(&self, candidate: &Candidate, now: Instant) -> Result<Admission, Refusal> {
+        candidate.provider.admit(now, || self.forecast.at(candidate))
     }
 
     /// Who is asked next, let in already. None when there is nobody, nobody worth waiting for, or no time.
     pub(super) async fn next(&mut self) -> Option<(Tried, Admission)> {
-        let over = !self.failed.is_empty() && Instant::now() >= self.deadline;
+        let now = Instant::now();
+        let over = !self.failed.is_empty() && now >= self.deadline;
         if over || self.failed.len() >= MOST_TRIES {
             return None;
         }
         if let Some(tried) = self.again.take() {
-            match self.admit(&tried.candidate) {
+            match self.admit(&tried.candidate, now) {
                 Ok(admission) => return Some((tried, admission.repeated())),
                 Err(refusal) => self.postpone(tried, refusal),
             }
         }
         if self.fallback || self.failed.is_empty() {
-            while let Some(next) = self.queue.next(self.needs, Instant::now(), &mut || self.dice.roll()) {
+            while let Some(next) = self.queue.next(self.needs, now, &mut || self.dice.roll()) {
                 match next {
                     Next::Passed(candidate, reason) => self.pass(candidate, reason),
-                    Next::Candidate(candidate) => match self.admit(&candidate) {
+                    Next::Candidate(candidate) => match self.admit(&candidate, now) {
                         Ok(admission) => {
                             candidate.provider.standing.budget.pay_in(self.retries.budget);
                             return Some((Tried { candidate, rounds: 0, keys: 1 }, admission));
@@ -137,7 +138,7 @@ impl<'r> Attempts<'r> {
             }
             tokio::time::sleep_until(at).await;
             tried.rounds += 1;
-            match self.admit(&tried.candidate) {
+            match self.admit(&tried.candidate, Instant::now()) {
                 Ok(admission) if asked_before => {
                     tried.keys = 1;
                     return Some((tried, admission.repeated()));

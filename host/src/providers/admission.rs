@@ -67,29 +67,28 @@ impl Admission {
     }
 
     /// The answer has begun. Whether it comes to its end is not known yet, so only a trial is over with it.
-    pub(super) fn begun(&mut self) {
+    pub(super) fn begun(&mut self, now: Instant) {
         self.told = true;
-        let (provider, now) = (&self.provider, Instant::now());
+        let provider = &self.provider;
         provider.standing.latency.record(now.saturating_duration_since(self.began), now);
         provider.standing.last.set(Condition::Available, None, now);
         if self.passage == Passage::Trial {
-            self.close_breaker();
+            self.close_breaker(now);
         }
         self.provider.tell_success();
     }
 
     /// The answer is there to its end.
-    pub(super) fn succeeded(&mut self) {
-        self.close_breaker();
-        let now = Instant::now();
+    pub(super) fn succeeded(&mut self, now: Instant) {
+        self.close_breaker(now);
         self.provider.keys.note(self.place, Ok(()), now);
         self.provider.standing.last.set(Condition::Available, None, now);
         self.provider.tell_success();
     }
 
-    fn close_breaker(&mut self) {
+    fn close_breaker(&mut self, now: Instant) {
         let provider = &self.provider;
-        if provider.standing.breaker.succeeded(self.passage, Instant::now()) {
+        if provider.standing.breaker.succeeded(self.passage, now) {
             info!(provider = provider.name(), "provider answers again: the breaker is closed");
             provider.tell_breaker_closed();
         }
@@ -136,6 +135,10 @@ pub(super) fn replaced() -> ProviderError {
 
 impl Drop for Admission {
     fn drop(&mut self) {
+        self.provider.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.told && self.passage == Passage::Usual {
+            return;
+        }
         let (standing, now) = (&self.provider.standing, Instant::now());
         let waited = now.saturating_duration_since(self.began);
         if !self.told && waited > standing.latency.suspicious() {
@@ -152,7 +155,6 @@ impl Drop for Admission {
         } else {
             standing.breaker.undecided(self.passage, now);
         }
-        self.provider.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -181,7 +183,7 @@ mod tests {
         let trial = provider.admit(later, Wish::default).unwrap();
         assert!(provider.admit(later, Wish::default).is_err(), "one trial at a time");
         drop(trial);
-        provider.admit(later, Wish::default).unwrap().succeeded();
+        provider.admit(later, Wish::default).unwrap().succeeded(Instant::now());
         assert!(provider.admit(now, Wish::default).is_ok());
         assert_eq!(provider.condition(), Condition::Available);
         assert_eq!(provider.counters.in_flight.load(Ordering::Relaxed), 0);
@@ -227,7 +229,7 @@ mod tests {
         let provider = testing::provider(testing::settings("p"), None);
         for _ in 0..5 {
             let mut cut = provider.admit(Instant::now(), Wish::default).unwrap();
-            cut.begun();
+            cut.begun(Instant::now());
             cut.failed(&error(ErrorKind::BrokenStream));
         }
         assert!(matches!(provider.admit(Instant::now(), Wish::default), Err(Refusal::Broken(_))));

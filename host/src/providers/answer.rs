@@ -61,8 +61,9 @@ impl AnswerStream {
 
     /// What came is an answer, though there is no content in it.
     pub fn accept(&mut self) {
-        self.admission.begun();
-        self.admission.succeeded();
+        let now = Instant::now();
+        self.admission.begun(now);
+        self.admission.succeeded(now);
     }
 
     /// What came so far is no answer, whatever its form.
@@ -99,7 +100,7 @@ impl AnswerStream {
             Some(Ok(chunks)) => {
                 if !self.content && chunks.iter().any(Chunk::has_content) {
                     self.content = true;
-                    self.admission.begun();
+                    self.admission.begun(Instant::now());
                 }
             }
             Some(Err(error)) => {
@@ -110,7 +111,7 @@ impl AnswerStream {
                 self.ended = true;
                 // One without any content is for others to judge.
                 if self.content {
-                    self.admission.succeeded();
+                    self.admission.succeeded(Instant::now());
                 }
             }
         }

@@ -83,8 +83,9 @@ impl Admission {
         let answer = answer.and_then(read);
         match &answer {
             Ok(_) => {
-                self.begun();
-                self.succeeded();
+                let now = Instant::now();
+                self.begun(now);
+                self.succeeded(now);
             }
             Err(error) => self.failed(error),
         }

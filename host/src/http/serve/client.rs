@@ -104,6 +104,7 @@ impl Client {
         }));
         loop {
             tokio::select! {
+                biased;
                 outcome = serving.as_mut() => {
                     if let Err(error) = outcome {
                         debug!(error, %peer, "connection ended");
