@@ -72,6 +72,29 @@ impl<'de, T: Wanted> Deserialize<'de> for Lenient<T> {
     }
 }
 
+/// The first of a list; the others are passed over.
+pub(crate) struct First<T>(pub(crate) Option<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+            type Value = First<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<First<T>, A::Error> {
+                let first = list.next_element()?;
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(First(first))
+            }
+        }
+        deserializer.deserialize_seq(List(PhantomData))
+    }
+}
+
 /// The next value of an object that is read leniently as a whole.
 pub(crate) fn wanted<'de, T: Wanted, A: MapAccess<'de>>(object: &mut A) -> Result<Option<T>, A::Error> {
     object.next_value_seed(Anything(PhantomData))

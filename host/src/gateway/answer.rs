@@ -1,19 +1,16 @@
 //! What an answer says, read out of its JSON without taking it apart.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
 use patchbay_plugin_api::ProviderError;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Served;
 use crate::accounts::{Tab, Usage};
-use crate::lenient::Lenient;
+use crate::lenient::{First, Lenient};
 use crate::providers::Cost;
 
 /// What is known about an answer, beside its words.
@@ -172,29 +169,6 @@ struct SaidOfItself {
 #[derive(Deserialize)]
 struct EndedChoice {
     finish_reason: Option<String>,
-}
-
-/// The first of a list; the others are passed over.
-struct First<T>(Option<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
-            type Value = First<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of choices")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<First<T>, A::Error> {
-                let first = list.next_element()?;
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(First(first))
-            }
-        }
-        deserializer.deserialize_seq(List(PhantomData))
-    }
 }
 
 #[cfg(test)]
