@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::journal::{Journal, JournalError};
 use super::journals;
 use super::keeping::{Collector, Keeper, kept_since};
+use super::queue::Queue;
 use super::{Place, Step, UsageAnswer, UsageQuery, UsageRecord};
 use crate::accounts::{Bookkeeper, Record};
 use crate::config::UsageSettings;
@@ -33,7 +34,7 @@ pub struct UsageBook(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) store: Arc<dyn Store>,
     minutes_days: u32,
-    queue: mpsc::Sender<UsageRecord>,
+    queue: Arc<Queue>,
     pub(super) shared: Arc<Shared>,
     tasks: Mutex<Option<[AbortOnDropHandle<()>; 2]>>,
 }
@@ -112,10 +113,10 @@ impl UsageBook {
             moving: tokio::sync::Mutex::default(),
             settled: watch::Sender::new(0),
         });
-        let (queue, records) = mpsc::channel(settings.queue_records);
+        let queue = Arc::new(Queue::new(settings.queue_records));
         let collector = Collector {
             store: Arc::clone(&store),
-            queue: records,
+            queue: Arc::clone(&queue),
             shared: Arc::clone(&shared),
             most: settings.queue_records,
         };
@@ -148,10 +149,8 @@ impl UsageBook {
     /// Takes a record. Never waits: where there is no room it is counted and let go.
     pub fn put(&self, record: UsageRecord) {
         let counters = &self.0.shared.counters;
-        let counter = match self.0.queue.try_send(record) {
-            Ok(()) => &counters.noted,
-            Err(_) => &counters.dropped,
-        };
+        let is_in = self.0.queue.put(record);
+        let counter = if is_in { &counters.noted } else { &counters.dropped };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 

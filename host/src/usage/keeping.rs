@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::book::Shared;
 use super::journal::Portion;
+use super::queue::Queue;
 use super::reckoning::Reckoning;
 use super::record::millis;
 use super::{Step, UsageRecord};
@@ -45,20 +45,21 @@ pub(super) fn kept_since(now: SystemTime, days: u32) -> i64 {
 /// What takes records out of the queue.
 pub(super) struct Collector {
     pub(super) store: Arc<dyn Store>,
-    pub(super) queue: mpsc::Receiver<UsageRecord>,
+    pub(super) queue: Arc<Queue>,
     pub(super) shared: Arc<Shared>,
-    /// So many records are out of the queue at one time.
+    /// Where so many could not be written, the others stay in the queue.
     pub(super) most: usize,
 }
 
 impl Collector {
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
         let (mut records, mut dropped) = (Vec::new(), 0);
         while !self.shared.closing.is_cancelled() {
             // One that is left could not be written: nothing new has to come for the next try.
             if records.is_empty() {
                 tokio::select! {
-                    record = self.queue.recv() => records.extend(record),
+                    biased;
+                    () = self.queue.arrived() => {}
                     () = self.shared.hurry.notified() => {}
                     () = self.shared.closing.cancelled() => {}
                 }
@@ -68,19 +69,17 @@ impl Collector {
                 () = self.shared.hurry.notified() => {}
                 () = self.shared.closing.cancelled() => {}
             }
-            while records.len() < self.most
-                && let Ok(record) = self.queue.try_recv()
-            {
-                records.push(record);
+            if records.is_empty() {
+                records = self.queue.take(records);
+            } else if records.len() < self.most {
+                records.append(&mut self.queue.take(Vec::new()));
             }
             let left = self.store(records).await;
             records = self.put(left).await;
             dropped = self.tell_of_dropped(dropped);
         }
         self.queue.close();
-        while let Ok(record) = self.queue.try_recv() {
-            records.push(record);
-        }
+        records.append(&mut self.queue.take(Vec::new()));
         let left = self.store(records).await;
         let lost = self.put(left).await.len();
         if lost > 0 {

@@ -7,6 +7,7 @@
 
 // 1. One request, and where records are left.
 mod book;
+mod queue;
 mod record;
 // 2. The file, those of other hosts, and what is done with them.
 mod journal;
