@@ -102,7 +102,9 @@ impl Ending {
         }
     }
 
-    /// Ends the answer. What the last counts leave out is as it was when the stream began.
+    /// Ends the answer, with the reason that was kept; without one it is the empty one, which is good unless [`Ends`]
+    /// says otherwise: where an answer has to say why it ends, look whether it does before. What the last counts leave
+    /// out is as it was when the stream began.
     pub fn end(&self, ends: &Ends, counts: &Counts, out: &mut Chunks) -> Result<()> {
         let counted = [&self.last_counts, &self.first_counts].map(|counted| Json::from(&**counted));
         out.end(ends.of(&self.reason)?, counts.of(&counted));

@@ -1,5 +1,6 @@
 //! What a vendor's errors mean beyond their statuses, as data.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use memchr::memmem;
@@ -11,6 +12,11 @@ use crate::http_provider::Failure;
 use crate::{ErrorKind, ProviderError, Result};
 
 /// What a vendor's errors mean beyond their statuses; take what it does not say from [`Errors::PLAIN`].
+///
+/// The vendor's own words, which clients are shown, are looked for in the members `error`, `message`, `detail` and `msg`,
+/// and within those. An error that comes with a status of success, or in a stream, is recognised by a member
+/// `error`; for one of another name call [`within`](Self::within) in [`AnswerReader`](super::AnswerReader)'s `event` and
+/// `whole`.
 ///
 /// When a limit is lifted is read from `retry-after`, from the member that [`wait`](Self::wait) names, and from the
 /// headers that most vendors have in pairs, one saying `remaining` and the other `reset`.
@@ -40,7 +46,8 @@ pub struct Errors {
     /// What a request that is called wrong really is, by what its error says: the first that occurs anywhere in the
     /// body holds.
     pub meanings: &'static [(&'static str, Meaning)],
-    /// The member that says how long to wait, wherever it stands in the body.
+    /// The member that says how long to wait, wherever it stands in the body: seconds, as a number or a text (`34s`,
+    /// too), or a date.
     pub wait: &'static str,
 }
 
@@ -123,7 +130,7 @@ impl Errors {
             let reset = name.contains("remaining").then(|| name.replace("remaining", "reset"))?;
             until(header(failure.headers, &reset)?.trim(), failure.now)
         });
-        said.and_then(|time| until(time, failure.now)).or_else(|| lifted.max())
+        said.and_then(|time| until(&time, failure.now)).or_else(|| lifted.max())
     }
 }
 
@@ -135,11 +142,15 @@ fn body(json: &[u8]) -> Value {
     }
 }
 
-/// The first text of this name, at whatever depth.
-fn member<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
+/// The first text or number of this name, at whatever depth.
+fn member<'a>(body: &'a Value, name: &str) -> Option<Cow<'a, str>> {
     match body {
         Value::Object(members) => {
-            let here = members.get(name).and_then(Value::as_str);
+            let here = match members.get(name) {
+                Some(Value::String(text)) => Some(Cow::Borrowed(text.as_str())),
+                Some(Value::Number(number)) => Some(Cow::Owned(number.to_string())),
+                _ => None,
+            };
             here.or_else(|| members.values().find_map(|inner| member(inner, name)))
         }
         Value::Array(items) => items.iter().find_map(|inner| member(inner, name)),
@@ -226,8 +237,17 @@ mod tests {
         assert_eq!(wait(&[&tokens("1")], ""), None);
         assert_eq!(wait(&[&[("x-remaining", "0"), ("x-reset", "1767225609000")]], ""), None);
         assert_eq!(wait(&[&requests, &[("retry-after", "2")]], ""), seconds(2.0));
-        for (said, waited) in [("34s", seconds(34.0)), ("0.5", seconds(0.5)), ("soon", None), ("-1s", None)] {
-            let body = format!(r#"{{"error": {{"details": [{{"a": 1}}, {{"wait": "{said}"}}]}}}}"#);
+        for (said, waited) in [
+            (r#""34s""#, seconds(34.0)),
+            (r#""0.5""#, seconds(0.5)),
+            (r#""soon""#, None),
+            (r#""-1s""#, None),
+            ("20", seconds(20.0)),
+            ("1.5", seconds(1.5)),
+            ("-1", None),
+            ("null", None),
+        ] {
+            let body = format!(r#"{{"error": {{"details": [{{"a": 1}}, {{"wait": {said}}}]}}}}"#);
             assert_eq!(wait(&[], &body), waited, "{body}");
         }
         assert_eq!(failed(500, &requests, "").retry_after, None, "no limit was met");

@@ -36,7 +36,7 @@ pub struct ModelList {
     pub name: &'static str,
     /// The path to how many tokens it can look at.
     pub context_length: &'static str,
-    /// The path to when it came: a date, or seconds since 1970.
+    /// The path to when it came: a date (`2026-01-02T00:00:00Z`; not a day alone), or seconds since 1970.
     pub created: &'static str,
     /// Who made all of them.
     pub owner: Option<&'static str>,

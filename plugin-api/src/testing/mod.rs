@@ -157,7 +157,8 @@ impl TestHost {
         services::of(HostContext(std::ptr::from_ref(self.0).cast()))
     }
 
-    /// Makes a provider as the host would: reads the configuration, validates it, creates.
+    /// Makes a provider as the host would: reads the configuration, validates it, creates. It is the whole configuration:
+    /// to have the plugin's own defaults below it, begin with [`defaults`].
     pub fn provider<P: Provider>(&self, config: &str) -> Result<P> {
         let config = json::read_input("the configuration", config.as_bytes())?;
         P::validate(&config)?;

@@ -117,7 +117,9 @@ pub trait RequestWriter: Dialect {
 
 /// Reads one answer, and remembers what has to be known of it from one event to the next.
 pub trait AnswerReader: Default + 'static {
-    /// Reads one event of a streamed answer, and [ends](Chunks::end) it with the last.
+    /// Reads one event of a streamed answer, and [ends](Chunks::end) it with the last. Events are JSON, and what they are
+    /// called is not seen: a vendor who tells them apart by their names, or sends text, is one for an
+    /// [`HttpProvider`](crate::HttpProvider).
     fn event(&mut self, event: Json<'_>, out: &mut Chunks) -> Result<()>;
 
     /// Reads a whole answer. By default it is what an event is.
