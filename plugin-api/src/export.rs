@@ -53,8 +53,8 @@ pub use crate::manifest::{Implied, Manifest};
 ///
 /// Id, version, authors, description, license, homepage and documentation come from `Cargo.toml`. Further keys:
 /// `category`, `requires`, `config_schema`, `config_defaults`, `sample_config` (JSON texts), `threads`, `secrets`,
-/// and any of cargo's to say it otherwise. See [`Manifest`] for what they mean. What follows from the kind of provider is
-/// added: that it needs HTTP, the features of its API, where that begins and its default model.
+/// and any of cargo's to say it otherwise. The [front page](crate) lists what they mean. What follows from the kind of
+/// provider is added: that it needs HTTP, the features of its API, where that begins and its default model.
 #[macro_export]
 macro_rules! export {
     ($provider:ty, $($key:ident : $value:expr),+ $(,)?) => {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 /// A JSON object, of what there is: members that come to `null` are left out, and so are objects and lists of which
 /// nothing is left. What is optional in a request is written as the `Option` that it is. Values are moved into it, where
-/// `json!` would copy them; what is in a value is left as it is.
+/// `json!` would copy them (of what is borrowed write `&*name` and `text.as_deref()`); what is in a value is left as it is.
 ///
 /// ```
 /// # use patchbay_plugin_api::object;
